@@ -1,0 +1,238 @@
+"""The C ABI between the Rust runtime and the C++ kernels, as data.
+
+Every function type and every struct that crosses the boundary is declared here once; the C header
+and the Rust bindings are generated from it, and both assert sizes and offsets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Raised whenever a type below changes meaning; checked when a kernel table is loaded.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Function:
+    name: str
+    result: str
+    parameters: str  # C parameter list
+    doc: str
+
+
+@dataclass(frozen=True)
+class Struct:
+    name: str
+    doc: str
+    fields: tuple[tuple[str, str, tuple[str, ...]], ...]  # type, name, array extents
+
+
+FUNCTIONS = (
+    Function(
+        "unary",
+        "uint64_t",
+        "void *out, const void *a, size_t n",
+        "n contiguous elements. Returns n, or the index of the first element that faults.",
+    ),
+    Function(
+        "binary",
+        "uint64_t",
+        "void *out, const void *a, const void *b, size_t n",
+        "n contiguous elements; a (form sv) or b (form vs) may be one element. out may be exactly"
+        " a or b, and overlaps neither otherwise. Returns n, or the index of the first element"
+        " that faults.",
+    ),
+    Function(
+        "select",
+        "void",
+        "void *out, const void *mask, const void *a, const void *b, size_t n, size_t a_step,"
+        " size_t b_step",
+        "out[i] = mask[i] ? a[i * a_step] : b[i * b_step]; steps are 0 or 1. All bits are kept.",
+    ),
+    Function(
+        "cast",
+        "void",
+        "void *out, const void *in, size_t n",
+        "Converts n contiguous elements. Float to integer truncates and saturates, NaN gives 0;"
+        " integers wrap; to bool is != 0; complex to real takes the real part.",
+    ),
+    Function(
+        "gather",
+        "void",
+        "void *out, const void *in, size_t n, ptrdiff_t stride",
+        "Copies n elements that lie stride bytes apart (any sign, any alignment) to contiguous out.",
+    ),
+    Function(
+        "scatter",
+        "void",
+        "void *out, const void *in, size_t n, ptrdiff_t stride",
+        "Copies n contiguous elements to places stride bytes apart (any sign, any alignment).",
+    ),
+    Function(
+        "fill",
+        "void",
+        "void *out, const void *value, size_t n",
+        "Sets n contiguous elements to *value.",
+    ),
+    Function(
+        "take",
+        "void",
+        "void *out, const void *in, const int64_t *index, size_t n, ptrdiff_t stride",
+        "out[i] = the element at in + index[i] * stride. Indices are checked by wrap_indices.",
+    ),
+    Function(
+        "wrap_indices",
+        "uint64_t",
+        "int64_t *index, size_t n, int64_t extent",
+        "Adds extent to negative indices. Returns n, or the place of the first index outside"
+        " -extent ... extent - 1.",
+    ),
+    Function(
+        "compress",
+        "uint64_t",
+        "void *out, const void *in, const void *mask, size_t n, size_t capacity",
+        "Copies the elements of contiguous in whose mask byte is not 0, never more than capacity."
+        " Returns how many.",
+    ),
+    Function(
+        "count_mask",
+        "uint64_t",
+        "const void *mask, size_t n",
+        "The number of bytes that are not 0.",
+    ),
+    Function(
+        "mask_positions",
+        "uint64_t",
+        "int64_t *out, const void *mask, size_t n, int64_t first, size_t capacity",
+        "Writes first + i for every mask byte i that is not 0, never more than capacity of them."
+        " Returns how many.",
+    ),
+    Function(
+        "ramp_integer",
+        "void",
+        "int64_t *out, int64_t start, int64_t step, int64_t first, size_t n",
+        "out[i] = start + (first + i) * step, wrapping.",
+    ),
+    Function(
+        "ramp_float",
+        "void",
+        "double *out, double start, double step, int64_t first, size_t n",
+        "out[i] = start + (first + i) * step, the product rounded, then the sum.",
+    ),
+    Function(
+        "reduce_blocks",
+        "uint64_t",
+        "void *state, const void *a, const void *b, size_t n, size_t first",
+        "Reduces n contiguous elements that start on a block boundary (element number `first` of"
+        " the reduction) to one 16-stripe state: blocks of 1,024, merged in the binary tree."
+        " b: second operand of a product reduction, one center (float64) of a variance, else"
+        " null. Returns 1 when no further element can change the result (any, all), else 0.",
+    ),
+    Function(
+        "reduce_rows",
+        "uint64_t",
+        "void *state, const void *a, const void *b, size_t rows, ptrdiff_t row_stride,"
+        " size_t cols, size_t first",
+        "Reduces at most 1,024 rows of cols contiguous elements, row_stride bytes apart, to"
+        " 16 * cols lanes of state, [stripe][column] in each plane. The first row is number"
+        " `first` of the reduction and starts a block. b: cols centers of a variance, else null."
+        " Returns 1 when no further row can change any column.",
+    ),
+    Function(
+        "reduce_merge",
+        "void",
+        "void *state, const void *right, size_t lanes",
+        "state = state o right, lane by lane; lanes is 16 * cols.",
+    ),
+    Function(
+        "reduce_finish",
+        "void",
+        "void *out, void *state, size_t cols, double divisor",
+        "Folds the stripes by +8, +4, +2, +1 and writes cols results. divisor: count of elements"
+        " (mean, center), count less correction (variance), else unused.",
+    ),
+    Function(
+        "reduce_each",
+        "uint64_t",
+        "void *out, const void *a, const void *b, size_t outer, ptrdiff_t a_stride,"
+        " ptrdiff_t b_stride, size_t n, double divisor",
+        "outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart;"
+        " out is contiguous. The same bits as blocks and finish. Returns 0.",
+    ),
+    Function(
+        "pack",
+        "void",
+        "void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride,"
+        " size_t lanes, size_t depth",
+        "Packs a lanes x depth panel of a matrix for `block`, padding lanes with zeros to the"
+        " register block.",
+    ),
+    Function(
+        "gemm_block",
+        "void",
+        "void *c, ptrdiff_t row_stride, const void *a, const void *b, size_t rows, size_t cols,"
+        " size_t depth, uint32_t accumulate",
+        "c (rows x cols, contiguous columns) = packed a times packed b, one fma chain over depth"
+        " from +0; with accumulate, that panel total is added to c.",
+    ),
+)
+
+STRUCTS = (
+    Struct(
+        "reduction",
+        "One reduction of one dtype. The functions are null where the op takes no such dtype.",
+        (
+            ("reduce_blocks", "blocks", ()),
+            ("reduce_rows", "rows", ()),
+            ("reduce_merge", "merge", ()),
+            ("reduce_finish", "finish", ()),
+            ("reduce_each", "each", ()),
+            ("size_t", "lane_bytes", ()),  # bytes of state a lane, over all planes
+        ),
+    ),
+    Struct(
+        "gemm",
+        "Matrix multiplication of one dtype: register block and panel functions.",
+        (
+            ("pack", "pack_a", ()),
+            ("pack", "pack_b", ()),
+            ("gemm_block", "block", ()),
+            ("size_t", "mr", ()),
+            ("size_t", "nr", ()),
+        ),
+    ),
+    Struct(
+        "kernels",
+        "All kernels of one SIMD level.",
+        (
+            ("uint32_t", "abi_version", ()),
+            ("uint32_t", "struct_bytes", ()),
+            ("unary", "unary", ("UNARY_OPS", "DTYPES")),
+            ("binary", "binary", ("BINARY_OPS", "DTYPES", "FORMS")),
+            ("cast", "cast", ("DTYPES", "DTYPES")),
+            ("select", "select", ("WIDTHS",)),
+            ("gather", "gather", ("WIDTHS",)),
+            ("scatter", "scatter", ("WIDTHS",)),
+            ("fill", "fill", ("WIDTHS",)),
+            ("take", "take", ("WIDTHS",)),
+            ("compress", "compress", ("WIDTHS",)),
+            ("wrap_indices", "wrap_indices", ()),
+            ("count_mask", "count_mask", ()),
+            ("mask_positions", "mask_positions", ()),
+            ("ramp_integer", "ramp_integer", ()),
+            ("ramp_float", "ramp_float", ()),
+            ("reduction", "reductions", ("REDUCE_OPS", "DTYPES")),
+            ("gemm", "gemm", ("DTYPES",)),
+        ),
+    ),
+)
+
+# Form of a binary kernel: which operand is one element.
+FORMS = ("vv", "vs", "sv")
+# Element widths in bytes; a width's number is its log2.
+WIDTHS = (1, 2, 4, 8, 16)
+# The reduction's fixed shape (see ARCHITECTURE.md, "Reduction order").
+BLOCK = 1024
+STRIPES = 16
+# Depth of a matmul panel, the same for every dtype, level and shape.
+PANEL = 256
