@@ -1,0 +1,1 @@
+//! corepy._native: the Python bindings of the runtime.
