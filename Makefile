@@ -110,7 +110,7 @@ python-test: $(NATIVE)
 # ---- checks
 
 CPP_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
-TYPED = ops .ci/*.py examples/digits/*.py
+TYPED := python/corepy ops $(wildcard .ci/*.py examples/*/*.py)
 
 lint: $(NATIVE)
 	cargo fmt --all --check
@@ -120,7 +120,6 @@ lint: $(NATIVE)
 	$(PY) ops/generate.py --check
 	$(PY) .ci/check_sources.py
 	cargo clippy --release --locked --quiet --workspace --all-targets -- -D warnings
-	$(VENV)/bin/mypy --strict python/corepy
 	$(VENV)/bin/mypy --strict $(TYPED)
 	$(PY) -m mypy.stubtest corepy --allowlist .ci/stubtest_allowlist.txt
 	$(PY) .ci/check_native.py
