@@ -32,8 +32,9 @@ def levels() -> list[str]:
 
 def run_level(level: str, arguments: list[str]) -> int:
     """In the process of one level: proves the level, runs the kernels' tests, proves it again."""
-    import corepy
     import pytest
+
+    import corepy
 
     def prove() -> None:
         used = corepy.simd_level()
