@@ -146,7 +146,7 @@ $(TARPAULIN):
 
 coverage: $(NATIVE) $(TARPAULIN)
 	$(PY) -m pytest --quiet --cov --cov-fail-under=90
-	$(TARPAULIN) --engine ptrace --package corepy-runtime --target-dir target/coverage --skip-clean \
+	$(TARPAULIN) tarpaulin --engine ptrace --package corepy-runtime --target-dir target/coverage --skip-clean \
 	    --include-files 'rust/corepy-runtime/src/*' --fail-under 80 --out Stdout
 
 clean:
