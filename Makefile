@@ -145,7 +145,9 @@ TARPAULIN := $(CURDIR)/target/tools/bin/cargo-tarpaulin
 
 # Its installation takes about five minutes, once.
 $(TARPAULIN):
-	cargo install cargo-tarpaulin --version $(TARPAULIN_VERSION) --locked --quiet --root $(CURDIR)/target/tools
+	CARGO_TARGET_DIR=target/tools/build cargo install cargo-tarpaulin --version $(TARPAULIN_VERSION) \
+	    --locked --quiet --root $(CURDIR)/target/tools
+	rm -rf target/tools/build
 
 coverage: $(NATIVE) $(TARPAULIN)
 	$(PY) -m pytest --quiet --cov --cov-fail-under=90
