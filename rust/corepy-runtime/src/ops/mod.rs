@@ -1,8 +1,11 @@
 //! The operations: each file plans one class of them and runs its kernels.
 
 pub mod copy;
+pub mod create;
 pub mod elementwise;
+pub mod gather;
 pub mod iterate;
+pub mod join;
 pub mod select;
 pub mod stage;
 

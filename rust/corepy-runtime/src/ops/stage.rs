@@ -250,7 +250,7 @@ impl<const N: usize> Pass<'_, N> {
         }
     }
 
-    fn slots<'b>(&self, arena: &'b Arena) -> [Slot; N] {
+    fn slots(&self, arena: &Arena) -> [Slot; N] {
         let mut slots = [Slot::NONE; N];
         for ((slot, operand), &access) in slots.iter_mut().zip(self.operands).zip(self.access) {
             if matches!(access, Access::Direct | Access::Constant) {
