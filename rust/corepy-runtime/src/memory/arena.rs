@@ -230,7 +230,7 @@ impl Arena {
     }
 
     /// Scratch of `bytes` bytes. Where even the pool has no memory, unwinds with an
-    /// [`Error::OutOfMemory`] as its payload, which [`crate::scheduler::run`] hands on to its caller.
+    /// [`Error::OutOfMemory`] as its payload, for whoever catches panics to raise.
     #[inline]
     pub fn scratch(&self, bytes: usize) -> Scratch<'_> {
         match self.try_scratch(bytes) {

@@ -2,6 +2,7 @@
 
 pub mod arena;
 pub mod pool;
+mod size_classes;
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,7 +67,8 @@ pub(crate) fn map(bytes: usize, align: usize) -> Option<NonNull<u8>> {
 fn map_anywhere(bytes: usize) -> Option<NonNull<u8>> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches no existing memory.
-    let at = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, libc::MAP_PRIVATE | libc::MAP_ANON, -1, 0) };
+    let at =
+        unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, libc::MAP_PRIVATE | libc::MAP_ANON, -1, 0) };
     if at == libc::MAP_FAILED { None } else { NonNull::new(at.cast()) }
 }
 
@@ -128,17 +130,22 @@ mod tests {
 
     #[test]
     fn bytes_with_suffixes() {
-        for (text, bytes) in [("0", 0), ("65536", 65536), ("512K", 512 << 10), ("64m", 64 << 20), (" 2G ", 2 << 30)] {
+        for (text, bytes) in
+            [("0", 0), ("65536", 65536), ("512K", 512 << 10), ("64m", 64 << 20), (" 2G ", 2 << 30)]
+        {
             assert_eq!(parse_bytes(text), Some(bytes), "{text}");
         }
-        for text in ["", "K", "-1", "1.5G", "1T", "10 MB", "99999999999999999999", "9999999999999G", "+1", "0x10"] {
+        for text in
+            ["", "K", "-1", "1.5G", "1T", "10 MB", "99999999999999999999", "9999999999999G", "+1", "0x10"]
+        {
             assert_eq!(parse_bytes(text), None, "{text}");
         }
     }
 
     #[test]
     fn mappings_are_aligned_and_zeroed() {
-        for (bytes, align) in [(1, 4096), (1 << 20, 1 << 20), (HUGE_PAGE + 5, HUGE_PAGE), (3 << 20, 8 << 20)] {
+        for (bytes, align) in [(1, 4096), (1 << 20, 1 << 20), (HUGE_PAGE + 5, HUGE_PAGE), (3 << 20, 8 << 20)]
+        {
             let at = map(bytes, align).unwrap();
             assert_eq!(at.addr().get() % align, 0);
             // SAFETY: the mapping is `bytes` long and unmapped once, at the end.

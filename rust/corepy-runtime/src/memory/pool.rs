@@ -5,10 +5,6 @@
 //! list per class that belongs to the thread and takes no lock; others, and what overflows, go to
 //! the back, which all threads share.
 //!
-//! Waste: classes are 64 bytes apart up to 512 bytes, then a quarter of the power of two below (up
-//! to 128 KiB), then an eighth: a block is at most 1.25 times its request plus 63 bytes, and 1.125
-//! times above 128 KiB. A request above the limit on cached bytes is mapped to whole pages exactly.
-//!
 //! The limit holds for everything free that the pool could give back: each front reserves its
 //! full budget out of it (a thread that finds no budget left has no front), large blocks that no
 //! longer fit push the least recently used ones out, and a chunk without a live block is unmapped
@@ -17,101 +13,26 @@
 use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicIsize, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{HUGE_PAGE, advise_huge, bytes_setting, map, page_size, round_up, unmap};
+use super::size_classes::{
+    CAPACITIES, FRONT_BUDGET, FRONT_CLASSES, FRONT_MAX, LARGE_CLASSES, SIZES, SMALL_CLASSES, SMALL_MAX,
+    large_class_size, large_size, small_class, small_size,
+};
+use super::{HUGE_PAGE, advise_huge, bytes_setting, map, page_size, unmap};
 use crate::error::Result;
 use crate::scheduler::{cgroup, fork};
 
-/// Largest block that is carved from a chunk.
-pub const SMALL_MAX: usize = 128 << 10;
-/// Largest block that fronts keep: above it, work on the block hides the 20 ns of a lock.
-const FRONT_MAX: usize = 32 << 10;
 /// Chunks are this long and aligned to it, so that a block's address gives its chunk.
 const CHUNK: usize = 1 << 20;
 /// Room for the chunk's header, before its first block.
 const CHUNK_HEADER: usize = 64;
-const SMALL_CLASSES: usize = small_class(SMALL_MAX) + 1;
-const FRONT_CLASSES: usize = small_class(FRONT_MAX) + 1;
-/// From 128 KiB to 2**62, eight classes for each power of two.
-const LARGE_CLASSES: usize = (62 - 17) * 8;
-/// Blocks that a front keeps of one class: 64 KiB, at least 2 blocks, at most 64.
-const fn front_capacity(class: usize) -> u32 {
-    let fit = (64 << 10) / small_size(class);
-    (if fit < 2 {
-        2
-    } else if fit > 64 {
-        64
-    } else {
-        fit
-    }) as u32
-}
-/// What one front may hold in all: about 1.7 MiB.
-const FRONT_BUDGET: usize = {
-    let mut sum = 0;
-    let mut class = 0;
-    while class < FRONT_CLASSES {
-        sum += front_capacity(class) as usize * small_size(class);
-        class += 1;
-    }
-    sum
-};
 /// A thread's change of `in_use` is published when it exceeds this, so that a small allocation
 /// writes to memory of its own thread only; `peak` is exact to this much for each thread.
 const FOLD: isize = 64 << 10;
-
-/// Class of a request of at most [`SMALL_MAX`] bytes.
-const fn small_class(bytes: usize) -> usize {
-    if bytes <= 512 {
-        return if bytes == 0 { 0 } else { (bytes - 1) / 64 };
-    }
-    let last = bytes - 1;
-    let power = last.ilog2() as usize;
-    8 + (power - 9) * 4 + ((last >> (power - 2)) & 3)
-}
-
-/// Bytes of a block of a small class.
-const fn small_size(class: usize) -> usize {
-    if class < 8 {
-        return (class + 1) * 64;
-    }
-    let power = 9 + (class - 8) / 4;
-    (1 << power) + (((class - 8) % 4 + 1) << (power - 2))
-}
-
-static SIZES: [u32; SMALL_CLASSES] = {
-    let mut sizes = [0; SMALL_CLASSES];
-    let mut class = 0;
-    while class < SMALL_CLASSES {
-        sizes[class] = small_size(class) as u32;
-        class += 1;
-    }
-    sizes
-};
-static CAPACITIES: [u32; FRONT_CLASSES] = {
-    let mut capacities = [0; FRONT_CLASSES];
-    let mut class = 0;
-    while class < FRONT_CLASSES {
-        capacities[class] = front_capacity(class);
-        class += 1;
-    }
-    capacities
-};
-
-/// Length of the mapping for a request above [`SMALL_MAX`], and its class where it may be cached.
-fn large_size(bytes: usize, limit: usize) -> Option<(usize, Option<usize>)> {
-    let last = bytes - 1;
-    let power = last.ilog2() as usize;
-    if power < 62 {
-        let step = 1_usize << (power - 3);
-        let size = (last / step + 1) * step;
-        if size <= limit {
-            return Some((size, Some((power - 17) * 8 + ((last >> (power - 3)) & 7))));
-        }
-    }
-    Some((round_up(bytes, page_size())?, None))
-}
 
 /// What the pool holds, in bytes of blocks, which are up to a quarter larger than the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,10 +135,12 @@ impl Drop for FrontEnd {
         if front.is_null() {
             return;
         }
-        registry().retain(|entry| !std::ptr::eq(entry.0, front));
+        let mut registry = registry();
+        registry.retain(|entry| !std::ptr::eq(entry.0, front));
         // SAFETY: the front was made by `Box::into_raw`; this thread's pointer and the registry's
         // entry, the only ways to it, are gone.
         let front = unsafe { Box::from_raw(front.cast_mut()) };
+        // Under the lock, so that `stats` never misses what is on its way.
         flush(&front);
         publish(front.used.load(Relaxed));
         RESERVED.fetch_sub(FRONT_BUDGET, Relaxed);
@@ -252,13 +175,16 @@ fn make_front() -> Option<&'static Front> {
     // Fronts take at most half of the limit, so that the back keeps some.
     let room = limit() / 2;
     RESERVED
-        .fetch_update(Relaxed, Relaxed, |reserved| reserved.checked_add(FRONT_BUDGET).filter(|&sum| sum <= room))
+        .fetch_update(Relaxed, Relaxed, |reserved| {
+            reserved.checked_add(FRONT_BUDGET).filter(|&sum| sum <= room)
+        })
         .ok()?;
     if FRONT_END.try_with(|_| ()).is_err() {
         RESERVED.fetch_sub(FRONT_BUDGET, Relaxed);
         return None;
     }
-    let lists = [const { List { head: Cell::new(std::ptr::null_mut()), count: AtomicU32::new(0) } }; FRONT_CLASSES];
+    let lists =
+        [const { List { head: Cell::new(std::ptr::null_mut()), count: AtomicU32::new(0) } }; FRONT_CLASSES];
     let made: *const Front = Box::into_raw(Box::new(Front { lists, used: AtomicIsize::new(0) }));
     registry().push(Entry(made));
     FRONT.set(made);
@@ -335,7 +261,8 @@ struct SmallBack {
 unsafe impl Send for SmallBack {}
 
 static SMALL: [Mutex<SmallBack>; SMALL_CLASSES] =
-    [const { Mutex::new(SmallBack { head: std::ptr::null_mut(), tail: std::ptr::null_mut() }) }; SMALL_CLASSES];
+    [const { Mutex::new(SmallBack { head: std::ptr::null_mut(), tail: std::ptr::null_mut() }) };
+        SMALL_CLASSES];
 
 impl SmallBack {
     const fn capacity(size: usize) -> u32 {
@@ -351,7 +278,11 @@ impl SmallBack {
                 if at_head { (std::ptr::null_mut(), self.head) } else { (self.tail, std::ptr::null_mut()) };
             (*chunk).previous = previous;
             (*chunk).next = next;
-            if previous.is_null() { self.head = chunk } else { (*previous).next = chunk }
+            if previous.is_null() {
+                self.head = chunk
+            } else {
+                (*previous).next = chunk
+            }
             if next.is_null() { self.tail = chunk } else { (*next).previous = chunk }
         }
     }
@@ -362,7 +293,11 @@ impl SmallBack {
         // SAFETY: the caller's promise; neighbours are chunks of this class under the same lock.
         unsafe {
             let (previous, next) = ((*chunk).previous, (*chunk).next);
-            if previous.is_null() { self.head = next } else { (*previous).next = next }
+            if previous.is_null() {
+                self.head = next
+            } else {
+                (*previous).next = next
+            }
             if next.is_null() { self.tail = previous } else { (*next).previous = previous }
         }
     }
@@ -477,12 +412,6 @@ static LARGE: Mutex<Large> = Mutex::new(Large { free: [const { VecDeque::new() }
 
 fn large() -> MutexGuard<'static, Large> {
     LARGE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Bytes of a block of a large class.
-fn large_class_size(class: usize) -> usize {
-    let power = 17 + class / 8;
-    (1 << power) + ((class % 8 + 1) << (power - 3))
 }
 
 impl Large {
@@ -714,7 +643,12 @@ pub fn trim() -> usize {
 }
 
 fn front_bytes(front: &Front) -> usize {
-    front.lists.iter().zip(&SIZES).map(|(list, &size)| list.count.load(Relaxed) as usize * size as usize).sum()
+    front
+        .lists
+        .iter()
+        .zip(&SIZES)
+        .map(|(list, &size)| list.count.load(Relaxed) as usize * size as usize)
+        .sum()
 }
 
 /// What the pool holds now. While other threads allocate, the numbers are near one moment, not of one.
@@ -784,48 +718,5 @@ pub(crate) fn after_fork(child: bool) {
             RESERVED.fetch_sub(FRONT_BUDGET, Relaxed);
             false
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_classes_are_tight_and_aligned() {
-        for bytes in 0..=SMALL_MAX {
-            let class = small_class(bytes);
-            let size = small_size(class);
-            assert!(size >= bytes && size % 64 == 0, "{bytes}: {size}");
-            assert!(class == 0 || small_size(class - 1) < bytes, "{bytes} fits a smaller class than {size}");
-            assert!(size as f64 <= 1.25 * bytes as f64 + 63.0 || bytes == 0, "{bytes}: {size}");
-        }
-        assert_eq!(SMALL_CLASSES, 40);
-        assert_eq!(small_size(SMALL_CLASSES - 1), SMALL_MAX);
-    }
-
-    #[test]
-    fn large_classes_are_tight_and_agree_with_their_number() {
-        for power in 17..45 {
-            for offset in [1_usize, 2, 4095, 4096, 4097, (1 << power) / 8, (1 << power) / 8 + 1, 1 << power] {
-                let bytes = (1_usize << power) + offset;
-                let (size, class) = large_size(bytes, usize::MAX - 1).unwrap();
-                assert_eq!(size, large_class_size(class.unwrap()));
-                assert!(size >= bytes && size % 4096 == 0 && size as f64 <= bytes as f64 * 1.125 + 1.0);
-                // Above the limit: whole pages, no class.
-                let (exact, class) = large_size(bytes, 0).unwrap();
-                assert!(class.is_none() && exact >= bytes && exact - bytes < page_size());
-            }
-        }
-        assert!(large_size(usize::MAX, 0).is_none());
-        let (_, class) = large_size(1 << 62, usize::MAX - 1).unwrap();
-        assert!(class.unwrap() < LARGE_CLASSES);
-        assert!(large_size((1 << 62) + 1, usize::MAX - 1).unwrap().1.is_none());
-    }
-
-    #[test]
-    fn fronts_stay_small() {
-        assert!(FRONT_BUDGET < 2 << 20, "{FRONT_BUDGET}");
-        assert!((0..FRONT_CLASSES).all(|class| (2..=64).contains(&front_capacity(class))));
     }
 }

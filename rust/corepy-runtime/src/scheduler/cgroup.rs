@@ -27,8 +27,9 @@ pub fn affinity() -> usize {
         // 65,536 processors; `cpu_set_t` ends at 1,024.
         let mut mask = [0_u64; 1024];
         // SAFETY: the kernel writes at most the length given, into the mask.
-        let result =
-            unsafe { libc::sched_getaffinity(0, size_of_val(&mask), mask.as_mut_ptr().cast::<libc::cpu_set_t>()) };
+        let result = unsafe {
+            libc::sched_getaffinity(0, size_of_val(&mask), mask.as_mut_ptr().cast::<libc::cpu_set_t>())
+        };
         if result == 0 {
             return mask.iter().map(|word| word.count_ones() as usize).sum::<usize>().max(1);
         }
@@ -93,7 +94,8 @@ impl Hierarchy {
     }
 
     fn cpu_quota(&self) -> Option<usize> {
-        let v2 = self.v2.as_ref().and_then(|group| group.smallest(|folder| cpu_max(&read(folder, "cpu.max")?)));
+        let v2 =
+            self.v2.as_ref().and_then(|group| group.smallest(|folder| cpu_max(&read(folder, "cpu.max")?)));
         let v1 = self.v1_cpu.as_ref().and_then(|group| {
             group.smallest(|folder| {
                 let quota = read(folder, "cpu.cfs_quota_us")?;
@@ -105,7 +107,8 @@ impl Hierarchy {
 
     fn memory_limit(&self) -> Option<u64> {
         let number = |text: String| text.trim().parse::<u64>().ok();
-        let v2 = self.v2.as_ref().and_then(|group| group.smallest(|folder| number(read(folder, "memory.max")?)));
+        let v2 =
+            self.v2.as_ref().and_then(|group| group.smallest(|folder| number(read(folder, "memory.max")?)));
         let v1 = self
             .v1_memory
             .as_ref()
@@ -181,7 +184,10 @@ mod tests {
 
     #[test]
     fn version_2_in_a_container_sees_its_own_root() {
-        let tree = Tree::new("v2c", &[("sys/fs/cgroup/cpu.max", "50000 100000"), ("sys/fs/cgroup/memory.max", "4096")]);
+        let tree = Tree::new(
+            "v2c",
+            &[("sys/fs/cgroup/cpu.max", "50000 100000"), ("sys/fs/cgroup/memory.max", "4096")],
+        );
         // The path of the host does not exist below the container's mount.
         let found = Hierarchy::parse("0::/docker/abc\n", V2_MOUNT, &tree.0);
         assert_eq!(found.cpu_quota(), Some(1));
