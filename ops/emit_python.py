@@ -1,5 +1,453 @@
-"""Filled in below."""
+"""The Python side of the table: native functions and methods, the package's names, stubs, errors."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+
+from ops.dtypes import DTYPE_SETS, DTYPES
+from ops.emit_c import NOTICE
+from ops.emit_rust import camel
+from ops.errors import ERROR_CLASSES
+from ops.table import BINARY, ELEMENTWISE, FUNCTIONS, REDUCTIONS, UNARY, Elementwise, Function, Reduction
+
+# Operators whose row has a Python operator but that no row of its own: (method, module function).
+_UNARY_OPERATORS = {"pos", "neg", "abs", "invert"}
+_COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    name: str
+    kind: str  # positional | either | keyword | variadic
+    annotation: str
+    default: str | None
+
+    @property
+    def rust(self) -> str:
+        if self.kind == "variadic":
+            return "&Bound<'py, PyTuple>"
+        simple = {"bool": "bool", "int": "i64", "float": "f64", "bool | None": "Option<bool>", "int | None": "Option<i64>"}
+        if self.annotation in simple:
+            return simple[self.annotation]
+        return "&Bound<'py, PyAny>" if self.default is None else "Option<&Bound<'py, PyAny>>"
+
+    @property
+    def rust_name(self) -> str:
+        return f"r#{self.name}" if self.name in {"type"} else self.name
+
+    @property
+    def rust_default(self) -> str | None:
+        """What PyO3 fills in: a literal for typed parameters, None for objects."""
+        if self.default is None or self.rust.startswith("Option"):
+            return None if self.default is None else "None"
+        return self.default.lower() if self.annotation == "bool" else self.default
+
+
+def parameters(signature: str) -> list[Parameter]:
+    function = ast.parse(f"def f({signature}): ...").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    a = function.args
+    found: list[Parameter] = []
+
+    def add(arg: ast.arg, kind: str, default: ast.expr | None) -> None:
+        assert arg.annotation is not None, signature
+        found.append(Parameter(arg.arg, kind, ast.unparse(arg.annotation), None if default is None else ast.unparse(default)))
+
+    front = a.posonlyargs + a.args
+    defaults: list[ast.expr | None] = [None] * (len(front) - len(a.defaults)) + list(a.defaults)
+    for i, (arg, default) in enumerate(zip(front, defaults, strict=True)):
+        add(arg, "positional" if i < len(a.posonlyargs) else "either", default)
+    if a.vararg:
+        add(a.vararg, "variadic", None)
+    for arg, default in zip(a.kwonlyargs, a.kw_defaults, strict=True):
+        add(arg, "keyword", default)
+    return found
+
+
+def text_signature(params: list[Parameter], first: str = "", rust: bool = False) -> str:
+    """The parameter list without annotations; `rust` writes PyO3's defaults instead of Python's."""
+    parts = [first] if first else []
+    kinds = [p.kind for p in params]
+    for i, p in enumerate(params):
+        if p.kind == "keyword" and "variadic" not in kinds and (i == 0 or kinds[i - 1] != "keyword"):
+            parts.append("*")
+        default = p.rust_default if rust else p.default
+        name = ("*" if p.kind == "variadic" else "") + (p.rust_name if rust else p.name)
+        parts.append(name + ("" if default is None else f"={default}"))
+        if p.kind == "positional" and (i + 1 == len(kinds) or kinds[i + 1] != "positional"):
+            parts.append("/")
+    return "(" + ", ".join(parts) + ")"
+
+
+def _wrap(text: str) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= 96:
+            lines[-1] += " " + word
+        else:
+            lines.append(word)
+    return lines
+
+
+def _example(text: str) -> list[str]:
+    if not text:
+        return []
+    expression, *result = text.split("\n")
+    return ["", "Examples", "--------", ">>> import corepy as cp", f">>> {expression}", *result]
+
+
+def _accuracy(bounds: tuple[tuple[str, float], ...]) -> str:
+    return "Error at most " + ", ".join(f"{b:g} ulp in {t}" for t, b in bounds) + "." if bounds else ""
+
+
+def docstring(row: Elementwise | Reduction | Function) -> str:
+    lines = _wrap(row.doc)
+    if isinstance(row, Elementwise):
+        compute = {
+            "promote": "Operands are promoted to their common dtype",
+            "floating": "Operands are promoted to their common dtype, integers and bool to float64",
+            "bool": "Operands are taken as truth values",
+        }[row.compute]
+        result = {"same": "the result has that dtype", "bool": "the result is bool", "real": "the result has that dtype, or a complex one's real part"}[row.result]
+        accepts = ", ".join(DTYPE_SETS[row.dtypes]) if row.compute == "promote" else "every dtype but float16 and bfloat16"
+        lines += [""] + _wrap(f"Shapes broadcast. {compute}; {result}. Takes {accepts}. Python scalars take the other operand's dtype.")
+        if row.ulp:
+            lines += [""] + _wrap(_accuracy(row.ulp))
+        raises = "Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16" + (", ValueError where shapes do not broadcast." if row.arity > 1 else ".")
+        lines += [""] + _wrap(raises)
+    if isinstance(row, Reduction):
+        axis = "axis is one axis; None flattens first." if row.axes == "one" else "axis is one axis or several; None reduces all."
+        lines += [""] + _wrap(f"{axis} keepdims leaves the reduced axes in the result with extent 1.")
+        result = {
+            "sum": "Integers and bool give int64, unsigned ones uint64; dtype converts each element first.",
+            "index": "The result is int64.",
+            "bool": "The result is bool.",
+            "floating": "The result has the operand's dtype; float64 for integers and bool.",
+            "same": "The result has the operand's dtype.",
+        }[row.result]
+        lines += [""] + _wrap(result)
+        if row.ulp:
+            lines += [""] + _wrap(_accuracy(row.ulp) + " For sums, for condition numbers up to 1e6 (float32) and 1e11 (float64).")
+        lines += [""] + _wrap("Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not take.")
+    if row.notes:
+        lines += [""] + _wrap(row.notes)
+    return "\n".join(lines + _example(row.example))
+
+
+def _doc_attribute(text: str, indent: str) -> str:
+    return f'{indent}#[doc = r#"{text}"#]'
+
+
+_REDUCTION_PARAMETERS = {
+    "axis, keepdims": "axis: int | tuple[int, ...] | None = None, keepdims: bool = False",
+    "axis, dtype, keepdims": "axis: int | tuple[int, ...] | None = None, dtype: DType | None = None, keepdims: bool = False",
+    "axis, correction, keepdims": "axis: int | tuple[int, ...] | None = None, correction: float = 0.0, keepdims: bool = False",
+}
+
+
+def signature(row: Elementwise | Reduction | Function) -> str:
+    if isinstance(row, Elementwise):
+        return "x: ArrayLike, /" if row.arity == 1 else "x1: ArrayLike, x2: ArrayLike, /"
+    if isinstance(row, Reduction):
+        rest = _REDUCTION_PARAMETERS[row.parameters]
+        if row.axes == "one":
+            rest = rest.replace("int | tuple[int, ...] | None", "int | None", 1)
+        return f"x: ArrayLike, /, *, {rest}"
+    return row.signature
+
+
+def returns(row: Elementwise | Reduction | Function) -> str:
+    return row.returns if isinstance(row, Function) else "Tensor"
+
+
+def is_method(row: Elementwise | Reduction | Function) -> bool:
+    return row.method if isinstance(row, Function) else True
+
+
+ROWS: tuple[Elementwise | Reduction | Function, ...] = (*ELEMENTWISE, *REDUCTIONS, *FUNCTIONS)
+
+
+def _call(row: Elementwise | Reduction | Function, params: list[Parameter], first: str) -> str:
+    names = [first] + [p.rust_name for p in params[1:]]
+    if isinstance(row, Elementwise):
+        kind = "unary" if row.arity == 1 else "binary"
+        return f"elementwise::{kind}(py, {kind.capitalize()}::{camel(row.name)}, {', '.join(names)})"
+    if isinstance(row, Reduction):
+        given = ", ".join(p.name for p in params[1:])
+        rest = "" if row.parameters.count(",") == 3 else ", ..Parameters::default()"
+        return f"reduction::reduce(py, Reduce::{camel(row.name)}, {first}, Parameters {{ {given}{rest} }})"
+    return f"functions::{row.category}::{row.name}(py{''.join(', ' + n for n in (names if params else []))})"
+
+
+def _result(row: Elementwise | Reduction | Function) -> str:
+    return {"Tensor": "PyResult<Bound<'py, PyTensor>>", "None": "PyResult<()>"}.get(returns(row), "PyResult<Bound<'py, PyAny>>")
+
+
+def _rust_params(params: list[Parameter]) -> str:
+    # An axis of a reduction stays an object, since PyO3 would convert it before the op is known.
+    return "".join(f", {p.rust_name}: {p.rust}" for p in params)
+
+
+def _object_axis(row: Elementwise | Reduction | Function, params: list[Parameter]) -> list[Parameter]:
+    if not isinstance(row, Reduction):
+        return params
+    return [Parameter(p.name, p.kind, "object", p.default) if p.name == "axis" else p for p in params]
+
+
+def native_functions() -> str:
+    out = [f"//! The native functions with their signatures and docstrings.\n//! {NOTICE}\n"]
+    out.append("use crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\nuse pyo3::types::PyTuple;\n")
+    for row in ROWS:
+        params = _object_axis(row, parameters(signature(row)))
+        first = params[0].rust_name if params else ""
+        out.append(_doc_attribute(docstring(row), ""))
+        out.append("#[pyfunction]")
+        out.append(f'#[pyo3(signature = {text_signature(params, rust=True)}, text_signature = "{text_signature(params)}")]')
+        out.append(f"fn {row.name}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n    {_call(row, params, first)}\n}}\n")
+    out.append("pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {")
+    out += [f"    m.add_function(wrap_pyfunction!({row.name}, m)?)?;" for row in ROWS]
+    out.append("    Ok(())\n}\n")
+    return "\n".join(out)
+
+
+def native_methods() -> str:
+    out = [f"//! The methods and operators of Tensor that follow from the op table.\n//! {NOTICE}\n"]
+    out.append("use crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\n")
+    out.append("#[pymethods]\nimpl PyTensor {")
+    for row in ROWS:
+        if not is_method(row):
+            continue
+        params = _object_axis(row, parameters(signature(row)))
+        rest = params[1:]
+        out.append(_doc_attribute(docstring(row), "    "))
+        first = "slf.as_any()"
+        own = [Parameter("$self", "positional", "object", None)] + rest
+        # self counts as positional-only, so a "/" after it alone is left to Python.
+        text = text_signature(own) if rest else "($self)"
+        out.append(f'    #[pyo3(signature = {text_signature(rest, rust=True)}, text_signature = "{text}")]')
+        out.append(f"    fn {row.name}<'py>(slf: &Bound<'py, Self>, py: Python<'py>{_rust_params(rest)}) -> {_result(row)} {{\n        {_call(row, params, first)}\n    }}\n")
+    for op in UNARY:
+        if op.operator:
+            assert op.operator in _UNARY_OPERATORS
+            out.append(f"    fn __{op.operator}__<'py>(slf: &Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {{\n        elementwise::unary(py, Unary::{camel(op.name)}, slf.as_any())\n    }}\n")
+    for op in BINARY:
+        if not op.operator:
+            continue
+        call = f"elementwise::operator(py, Binary::{camel(op.name)}, slf, other"
+        modulo = ", _modulo: Option<&Bound<'py, PyAny>>" if op.operator == "pow" else ""
+        head = f"<'py>(slf: &Bound<'py, Self>, py: Python<'py>, other: &Bound<'py, PyAny>{modulo}) -> PyResult<"
+        out.append(f"    fn __{op.operator}__{head}Py<PyAny>> {{\n        {call}, false)\n    }}\n")
+        if op.operator in _COMPARISONS:
+            continue
+        out.append(f"    fn __r{op.operator}__{head}Py<PyAny>> {{\n        {call}, true)\n    }}\n")
+        out.append(f"    fn __i{op.operator}__{head}()> {{\n        elementwise::in_place(py, Binary::{camel(op.name)}, slf, other)\n    }}\n")
+    out.append("}\n")
+    return "\n".join(out)
+
+
+_CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("nan")', "newaxis": "None", "pi": "3.141592653589793"}
+_CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "threads")
+
+
+def package() -> str:
+    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__"])
+    errors = sorted(c.name for c in ERROR_CLASSES)
+    every = sorted({*names, *errors, *_CONSTANTS, "__array_api_version__"})
+    out = [
+        '"""corepy: a tensor runtime for Python. `import corepy as cp`; the API is the Python Array API standard.',
+        "",
+        NOTICE,
+        '"""',
+        "",
+        "from corepy._native import (",
+        *(f"    {n}," for n in names),
+        ")",
+        "from corepy.errors import " + ", ".join(errors),
+        "",
+        *(f"{name} = {value}" for name, value in _CONSTANTS.items()),
+        '__array_api_version__ = "2025.12"',
+        "",
+        "__all__ = [",
+        *(f'    "{n}",' for n in every),
+        "]",
+        "",
+    ]
+    return "\n".join(out)
+
+
+def error_classes() -> str:
+    out = ['"""The exception classes of corepy\'s own.', "", NOTICE, '"""', ""]
+    for c in ERROR_CLASSES:
+        out += ["", f"class {c.name}({', '.join(c.bases)}):", f'    """{c.doc}"""', ""]
+    return "\n".join(out)
+
+
+_STUB_HEAD = '''"""Types of the native module.
+
+{notice}
+"""
+
+import builtins
+from collections.abc import Iterator, Sequence
+from types import EllipsisType, TracebackType
+from typing import Any, ClassVar, Protocol, SupportsIndex, TypeAlias, final
+
+from typing_extensions import Buffer, CapsuleType
+
+__version__: str
+
+Scalar: TypeAlias = builtins.bool | builtins.int | builtins.float | complex
+ArrayLike: TypeAlias = Tensor | Scalar | Sequence[Any] | Buffer
+Device: TypeAlias = str
+Key: TypeAlias = SupportsIndex | slice | EllipsisType | None | ArrayLike | tuple[Any, ...]
+
+class SupportsDLPack(Protocol):
+    def __dlpack__(self, *, stream: Any = ..., max_version: Any = ..., dl_device: Any = ..., copy: Any = ...) -> CapsuleType: ...
+    def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]: ...
+
+@final
+class DType:
+    @property
+    def name(self) -> str: ...
+    @property
+    def itemsize(self) -> builtins.int: ...
+    @property
+    def kind(self) -> str: ...
+
+@final
+class finfo_object:
+    @property
+    def bits(self) -> builtins.int: ...
+    @property
+    def eps(self) -> builtins.float: ...
+    @property
+    def max(self) -> builtins.float: ...
+    @property
+    def min(self) -> builtins.float: ...
+    @property
+    def smallest_normal(self) -> builtins.float: ...
+    @property
+    def dtype(self) -> DType: ...
+
+@final
+class iinfo_object:
+    @property
+    def bits(self) -> builtins.int: ...
+    @property
+    def max(self) -> builtins.int: ...
+    @property
+    def min(self) -> builtins.int: ...
+    @property
+    def dtype(self) -> DType: ...
+
+@final
+class threads:
+    def __new__(cls, n: builtins.int, /) -> threads: ...
+    def __enter__(self) -> threads: ...
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /) -> None: ...
+
+@final
+class Tensor:
+    __array_ufunc__: ClassVar[None]
+    def __new__(cls, obj: ArrayLike, /, *, dtype: DType | None = None, device: Device | None = None, copy: builtins.bool | None = None) -> Tensor: ...
+    @property
+    def shape(self) -> tuple[builtins.int, ...]: ...
+    @property
+    def dtype(self) -> DType: ...
+    @property
+    def ndim(self) -> builtins.int: ...
+    @property
+    def size(self) -> builtins.int: ...
+    @property
+    def itemsize(self) -> builtins.int: ...
+    @property
+    def nbytes(self) -> builtins.int: ...
+    @property
+    def strides(self) -> tuple[builtins.int, ...]: ...
+    @property
+    def device(self) -> Device: ...
+    @property
+    def readonly(self) -> builtins.bool: ...
+    @property
+    def T(self) -> Tensor: ...
+    @property
+    def mT(self) -> Tensor: ...
+    def copy(self) -> Tensor: ...
+    def item(self) -> Scalar: ...
+    def tolist(self) -> Any: ...
+    def to_device(self, device: Device, /, *, stream: Any = None) -> Tensor: ...
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any: ...
+    def __dlpack__(self, *, stream: Any = None, max_version: tuple[builtins.int, builtins.int] | None = None, dl_device: tuple[builtins.int, builtins.int] | None = None, copy: builtins.bool | None = None) -> CapsuleType: ...
+    def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]: ...
+    def __buffer__(self, flags: builtins.int, /) -> memoryview: ...
+    def __len__(self) -> builtins.int: ...
+    def __iter__(self) -> Iterator[Tensor]: ...
+    def __contains__(self, value: object, /) -> builtins.bool: ...
+    def __getitem__(self, key: Key, /) -> Tensor: ...
+    def __setitem__(self, key: Key, value: ArrayLike, /) -> None: ...
+    def __bool__(self) -> builtins.bool: ...
+    def __int__(self) -> builtins.int: ...
+    def __float__(self) -> builtins.float: ...
+    def __complex__(self) -> complex: ...
+    def __index__(self) -> builtins.int: ...
+    def __copy__(self) -> Tensor: ...
+    def __deepcopy__(self, memo: Any, /) -> Tensor: ...
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]: ...
+    def __sizeof__(self) -> builtins.int: ...
+    def __matmul__(self, other: ArrayLike, /) -> Tensor: ...
+    def __rmatmul__(self, other: ArrayLike, /) -> Tensor: ...
+    def __imatmul__(self, other: ArrayLike, /) -> Tensor: ...
+'''
+
+
+def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> str:
+    params = parameters(signature(row))
+    parts = ["self"] if method else []
+    params = params[1:] if method else params
+    kinds = [p.kind for p in params]
+    for i, p in enumerate(params):
+        if p.kind == "keyword" and "variadic" not in kinds and (i == 0 or kinds[i - 1] != "keyword"):
+            parts.append("*")
+        annotation = re.sub(r"\b(bool|int|float)\b", r"builtins.\1", p.annotation)
+        text = ("*" if p.kind == "variadic" else "") + f"{p.name}: {annotation}"
+        parts.append(text if p.default is None else f"{text} = {p.default}")
+        if p.kind == "positional" and (i + 1 == len(kinds) or kinds[i + 1] != "positional"):
+            parts.append("/")
+    result = re.sub(r"\b(bool|int|float)\b", r"builtins.\1", returns(row))
+    return f"def {row.name}({', '.join(parts)}) -> {result}: ..."
+
+
+def stubs() -> str:
+    out = [_STUB_HEAD.format(notice=NOTICE).rstrip("\n")]
+    out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
+    for op in (*UNARY, *BINARY):
+        if not op.operator:
+            continue
+        if op.arity == 1:
+            out.append(f"    def __{op.operator}__(self) -> Tensor: ...")
+        elif op.operator in _COMPARISONS:
+            ignore = "  # type: ignore[override]" if op.operator in {"eq", "ne"} else ""
+            out.append(f"    def __{op.operator}__(self, other: ArrayLike, /) -> Tensor: ...{ignore}")
+        else:
+            modulo = ", modulo: None = None" if op.operator == "pow" else ""
+            out += [f"    def __{prefix}{op.operator}__(self, other: ArrayLike{modulo if prefix != 'i' else ''}, /) -> Tensor: ..." for prefix in ("", "r", "i")]
+    out.append("    __hash__: ClassVar[None]  # type: ignore[assignment]")
+    out.append("")
+    out += [f"{d.name}: DType" for d in DTYPES]
+    out.append("")
+    out += [_stub_signature(row, method=False) for row in ROWS]
+    return "\n".join(out) + "\n"
 
 
 def files() -> dict[str, str]:
-    return {}
+    base = "rust/corepy-python/src/generated"
+    return {
+        f"{base}/mod.rs": f"//! What ops/generate.py writes for the bindings.\n//! {NOTICE}\n\npub mod functions;\npub mod methods;\n",
+        f"{base}/functions.rs": native_functions(),
+        f"{base}/methods.rs": native_methods(),
+        "python/corepy/__init__.py": package(),
+        "python/corepy/_native.pyi": stubs(),
+        "python/corepy/errors.py": error_classes(),
+    }

@@ -1,0 +1,26 @@
+//! corepy._native: the Python bindings of the runtime.
+
+#![warn(unsafe_op_in_unsafe_fn)]
+
+mod dtype;
+mod elementwise;
+mod enter;
+mod functions;
+#[rustfmt::skip]
+#[allow(clippy::all)]
+mod generated;
+mod operand;
+mod reduction;
+mod tensor;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    corepy_runtime::kernels::level::choose_from_environment().map_err(|e| enter::error(py, e))?;
+    m.add_class::<tensor::PyTensor>()?;
+    m.add_class::<dtype::PyDType>()?;
+    dtype::register(m)?;
+    generated::functions::register(m)
+}

@@ -1,0 +1,119 @@
+//! The C++ kernels: one table per SIMD level, of which one is in use, chosen when it is first needed.
+
+pub mod level;
+
+use crate::dtype::DType;
+use crate::generated::abi;
+pub use crate::generated::abi::{BLOCK, PANEL, STRIPES};
+use crate::generated::ops::{Binary, Family, Unary};
+
+/// Which operand of a binary kernel is one element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    VectorVector = 0,
+    VectorScalar = 1,
+    ScalarVector = 2,
+}
+
+/// The kernels of the level in use.
+#[inline]
+pub fn table() -> &'static abi::kernels {
+    level::in_use().table
+}
+
+/// The kernel of a one-operand operation, or `None` where the op takes no such dtype.
+#[inline]
+pub fn unary(op: Unary, dtype: DType) -> Option<abi::unary> {
+    table().unary[op as usize][dtype.number()]
+}
+
+/// The kernel of a two-operand operation, or `None` where the op takes no such dtype.
+#[inline]
+pub fn binary(op: Binary, dtype: DType, form: Form) -> Option<abi::binary> {
+    table().binary[op as usize][dtype.number()][form as usize]
+}
+
+/// The kernels of a reduction family; its functions are `None` where it takes no such dtype.
+#[inline]
+pub fn reduction(family: Family, dtype: DType) -> &'static abi::reduction {
+    &table().reductions[family as usize][dtype.number()]
+}
+
+macro_rules! filled {
+    ($slot:expr) => {
+        // A level whose table has an empty slot here is refused when it is loaded.
+        $slot.expect("a loaded kernel table has no empty slot")
+    };
+}
+
+/// Converts elements; every pair of dtypes has one.
+#[inline]
+pub fn cast(from: DType, to: DType) -> abi::cast {
+    filled!(table().cast[from.number()][to.number()])
+}
+
+/// Strided to contiguous, by element width.
+#[inline]
+pub fn gather(dtype: DType) -> abi::gather {
+    filled!(table().gather[dtype.width()])
+}
+
+/// Contiguous to strided, by element width.
+#[inline]
+pub fn scatter(dtype: DType) -> abi::scatter {
+    filled!(table().scatter[dtype.width()])
+}
+
+/// Sets elements to one value, by element width.
+#[inline]
+pub fn fill(dtype: DType) -> abi::fill {
+    filled!(table().fill[dtype.width()])
+}
+
+/// Elements of either of two operands by a mask, by element width.
+#[inline]
+pub fn select(dtype: DType) -> abi::select {
+    filled!(table().select[dtype.width()])
+}
+
+/// Elements at indices, by element width.
+#[inline]
+pub fn take(dtype: DType) -> abi::take {
+    filled!(table().take[dtype.width()])
+}
+
+/// Elements whose mask is set, by element width.
+#[inline]
+pub fn compress(dtype: DType) -> abi::compress {
+    filled!(table().compress[dtype.width()])
+}
+
+/// Makes negative indices count from the front, and finds those out of range.
+#[inline]
+pub fn wrap_indices() -> abi::wrap_indices {
+    filled!(table().wrap_indices)
+}
+
+/// Counts the bytes of a mask that are set.
+#[inline]
+pub fn count_mask() -> abi::count_mask {
+    filled!(table().count_mask)
+}
+
+/// Lists the positions of the bytes of a mask that are set.
+#[inline]
+pub fn mask_positions() -> abi::mask_positions {
+    filled!(table().mask_positions)
+}
+
+/// Evenly spaced integers.
+#[inline]
+pub fn ramp_integer() -> abi::ramp_integer {
+    filled!(table().ramp_integer)
+}
+
+/// Evenly spaced floats.
+#[inline]
+pub fn ramp_float() -> abi::ramp_float {
+    filled!(table().ramp_float)
+}

@@ -1,0 +1,25 @@
+//! corepy's runtime: dtypes, layouts, memory, scheduling and operations. Knows no Python.
+
+#![warn(unsafe_op_in_unsafe_fn)]
+
+pub mod dtype;
+pub mod error;
+#[rustfmt::skip]
+#[allow(clippy::all, missing_docs)]
+pub mod generated;
+pub mod kernels;
+pub mod layout;
+pub mod memory;
+pub mod ops;
+pub mod scalar;
+pub mod scheduler;
+pub mod storage;
+pub mod tensor;
+
+pub use dtype::{DType, Kind};
+pub use error::{Error, Result};
+pub use generated::ops::{Binary, Family, Reduce, Unary};
+pub use layout::Dims;
+pub use scalar::Scalar;
+pub use storage::Storage;
+pub use tensor::Tensor;

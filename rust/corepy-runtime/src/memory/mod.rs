@@ -1,0 +1,3 @@
+//! Memory: the pool behind tensors and the arena behind operations.
+
+pub mod pool;

@@ -1,0 +1,1 @@
+//! The operations: each file plans one class of them and runs its kernels.

@@ -1,0 +1,17 @@
+"""Settings of the whole suite: the op table is importable, hypothesis is reproducible."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import hypothesis
+
+ROOT = Path(__file__).resolve().parent.parent
+for folder in (ROOT, ROOT / "tests"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+# A failure must be repeatable on any machine, however slow; the fuzzing targets draw at random.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, max_examples=50)
+hypothesis.settings.load_profile("suite")
