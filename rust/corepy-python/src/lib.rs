@@ -9,6 +9,7 @@ mod functions;
 #[rustfmt::skip]
 #[allow(clippy::all)]
 mod generated;
+mod index;
 mod operand;
 mod reduction;
 mod tensor;
@@ -21,6 +22,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     corepy_runtime::kernels::level::choose_from_environment().map_err(|e| enter::error(py, e))?;
     m.add_class::<tensor::PyTensor>()?;
     m.add_class::<dtype::PyDType>()?;
+    m.add_class::<functions::information::FloatInfo>()?;
+    m.add_class::<functions::information::IntegerInfo>()?;
+    m.add_class::<functions::information::Threads>()?;
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
     generated::functions::register(m)
 }

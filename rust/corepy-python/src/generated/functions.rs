@@ -1298,8 +1298,8 @@ Examples
 [1, 2]"#]
 #[pyfunction]
 #[pyo3(signature = (condition, x1, x2, /), text_signature = "(condition, x1, x2, /)")]
-fn where<'py>(py: Python<'py>, condition: &Bound<'py, PyAny>, x1: &Bound<'py, PyAny>, x2: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
-    functions::indexing::where(py, condition, x1, x2)
+fn r#where<'py>(py: Python<'py>, condition: &Bound<'py, PyAny>, x1: &Bound<'py, PyAny>, x2: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
+    functions::indexing::r#where(py, condition, x1, x2)
 }
 
 #[doc = r#"The elements in row-major order in another shape: a view when possible.
@@ -1691,7 +1691,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(ones_like, m)?)?;
     m.add_function(wrap_pyfunction!(full_like, m)?)?;
     m.add_function(wrap_pyfunction!(astype, m)?)?;
-    m.add_function(wrap_pyfunction!(where, m)?)?;
+    m.add_function(wrap_pyfunction!(r#where, m)?)?;
     m.add_function(wrap_pyfunction!(reshape, m)?)?;
     m.add_function(wrap_pyfunction!(permute_dims, m)?)?;
     m.add_function(wrap_pyfunction!(matrix_transpose, m)?)?;
