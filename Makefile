@@ -33,7 +33,7 @@ JOBS := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 # cargo and maturin get the same environment, so that neither undoes what the other has built.
 export PYO3_PYTHON := $(PY)
 export CXX
-export PYTHONDONTWRITEBYTECODE := 1
+export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .PHONY: demo test lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized
 
@@ -72,8 +72,11 @@ generate: $(INSTALLED)
 demo: $(NATIVE)
 	$(PY) examples/digits/demo.py
 
+BENCHMARKS := $(wildcard benchmarks/*.py)
+
 bench: $(NATIVE)
-	$(PY) -m benchmarks
+	@test -n "$(BENCHMARKS)" || { echo "no script in benchmarks" >&2; exit 1; }
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(PY) $$script; done
 
 # ---- tests
 
@@ -142,11 +145,13 @@ TARPAULIN := $(CURDIR)/target/tools/bin/cargo-tarpaulin
 
 # Its installation takes about five minutes, once.
 $(TARPAULIN):
-	cargo install cargo-tarpaulin --version $(TARPAULIN_VERSION) --locked --quiet --root $(CURDIR)/target/tools
+	CARGO_TARGET_DIR=target/tools/build cargo install cargo-tarpaulin --version $(TARPAULIN_VERSION) \
+	    --locked --quiet --root $(CURDIR)/target/tools
+	rm -rf target/tools/build
 
 coverage: $(NATIVE) $(TARPAULIN)
 	$(PY) -m pytest --quiet --cov --cov-fail-under=90
-	$(TARPAULIN) --engine ptrace --package corepy-runtime --target-dir target/coverage --skip-clean \
+	$(TARPAULIN) tarpaulin --engine ptrace --package corepy-runtime --target-dir target/coverage --skip-clean \
 	    --include-files 'rust/corepy-runtime/src/*' --fail-under 80 --out Stdout
 
 clean:

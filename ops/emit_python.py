@@ -442,7 +442,7 @@ def stubs() -> str:
             out.append(f"    def __{op.operator}__(self, other: ArrayLike, /) -> Tensor: ...{ignore}")
         else:
             modulo = ", modulo: None = None" if op.operator == "pow" else ""
-            out += [f"    def __{prefix}{op.operator}__(self, other: ArrayLike{modulo if prefix != 'i' else ''}, /) -> Tensor: ..." for prefix in ("", "r", "i")]
+            out += [f"    def __{prefix}{op.operator}__(self, other: ArrayLike{modulo}, /) -> Tensor: ..." for prefix in ("", "r", "i")]
     out.append("    __hash__: ClassVar[None]  # type: ignore[assignment]")
     out.append("")
     out += [f"{d.name}: DType" for d in DTYPES]
