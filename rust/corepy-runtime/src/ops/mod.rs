@@ -6,6 +6,9 @@ pub mod elementwise;
 pub mod gather;
 pub mod iterate;
 pub mod join;
+pub mod reduce;
+mod reduce_plan;
+mod reduce_run;
 pub mod select;
 pub mod stage;
 
