@@ -216,7 +216,8 @@ def native_functions() -> str:
         out.append(f'#[pyo3(signature = {text_signature(params, rust=True)}, text_signature = "{text_signature(params)}")]')
         out.append(f"fn {rust_name(row.name)}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n    {_call(row, params, first)}\n}}\n")
     out.append("pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {")
-    out += [f"    m.add_function(wrap_pyfunction!({rust_name(row.name)}, m)?)?;" for row in ROWS]
+    # With its path, because the function `std` shares the crate's name.
+    out += [f"    m.add_function(wrap_pyfunction!(self::{rust_name(row.name)}, m)?)?;" for row in ROWS]
     out.append("    Ok(())\n}\n")
     return "\n".join(out)
 

@@ -1,6 +1,5 @@
 //! Products of vectors and matrices.
 
-use super::convert;
 use crate::elementwise;
 use crate::enter::{enter, error};
 use crate::operand::{self, Operand};

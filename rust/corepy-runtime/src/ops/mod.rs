@@ -11,6 +11,7 @@ mod reduce_plan;
 mod reduce_run;
 pub mod select;
 pub mod stage;
+pub mod views;
 
 use crate::dtype::{DType, Kind, promote};
 use crate::error::{Error, Result};
@@ -53,6 +54,15 @@ impl Arg<'_> {
         match self {
             Arg::Tensor(tensor) => tensor.shape(),
             Arg::Scalar(_) => &[],
+        }
+    }
+
+    /// Bytes of the elements.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Arg::Tensor(tensor) => tensor.size() * tensor.itemsize(),
+            Arg::Scalar(scalar) => scalar.dtype().itemsize(),
         }
     }
 
