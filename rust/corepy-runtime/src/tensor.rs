@@ -248,6 +248,13 @@ impl Tensor {
     }
 }
 
+/// What it is, not its elements: they may be a billion.
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tensor(shape={}, dtype={})", layout::show(&self.shape), self.dtype.name())
+    }
+}
+
 #[inline]
 fn allocate(op: &'static str, bytes: usize, shape: &[i64], dtype: DType) -> Result<Storage> {
     Storage::allocate(bytes).ok_or_else(|| Error::OutOfMemory {

@@ -197,13 +197,14 @@ impl<const N: usize> Plan<N> {
         }
         let inner = self.axes.all()[len - 1];
         let run = inner.extent as usize;
-        if reorder && run > CROSS_RUN && self.size > TILE {
-            if let Some(axis) = self.crossing_axis() {
-                let axes = &mut self.axes.room()[..len - 1];
-                axes[axis..].rotate_left(1);
-                self.walk = Walk::Crossed;
-                return;
-            }
+        if reorder
+            && run > CROSS_RUN
+            && self.size > TILE
+            && let Some(axis) = self.crossing_axis()
+        {
+            self.axes.room()[axis..len - 1].rotate_left(1);
+            self.walk = Walk::Crossed;
+            return;
         }
         let in_place = inner.strides.iter().zip(operands).all(|(&s, o)| s == 0 || s == o.itemsize as i64);
         if run >= if in_place { SHORT_RUN } else { SHORT_STRIDED_RUN } {
