@@ -6,6 +6,7 @@ pub mod elementwise;
 pub mod gather;
 pub mod iterate;
 pub mod join;
+pub mod matmul;
 pub mod select;
 pub mod stage;
 pub mod views;
