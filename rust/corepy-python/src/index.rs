@@ -357,9 +357,7 @@ impl Value {
         let sequence = object.cast::<PyList>().is_ok() || object.cast::<PyTuple>().is_ok();
         if sequence && tensor.dtype().is_integer() && dtype.is_integer() && tensor.dtype() != dtype {
             // Again with the dtype to store, which finds integers that it does not hold.
-            let dtype = crate::dtype::object(py, dtype)?;
-            let exact = crate::functions::creation::asarray(py, object, Some(dtype.as_any()), None, None)?;
-            return Ok(Value::Tensor(exact.get().0.clone()));
+            return convert::from_object(SET, object, Some(dtype), None).map(Value::Tensor);
         }
         if sequence && tensor.size() == 0 {
             // An empty list has no elements that could tell their kind.
