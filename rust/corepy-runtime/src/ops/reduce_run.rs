@@ -486,7 +486,14 @@ impl<'a> Single<'a> {
     ///
     /// # Safety
     /// The units' elements lie inside operand `k`, and the slot has room for them.
-    unsafe fn packed(&self, k: usize, start: *const u8, kept: &Loop, length: usize, slot: &Slot) -> *const u8 {
+    unsafe fn packed(
+        &self,
+        k: usize,
+        start: *const u8,
+        kept: &Loop,
+        length: usize,
+        slot: &Slot,
+    ) -> *const u8 {
         let job = self.job;
         let operand = &job.operands[k];
         let (n, item) = (job.n, operand.itemsize());
@@ -524,7 +531,9 @@ impl<'a> Single<'a> {
         }
         if operand.casts() {
             // SAFETY: the elements just gathered; scratch is aligned.
-            unsafe { kernels::cast(operand.stored, operand.computed)(slot.computed, slot.stored, length * n) };
+            unsafe {
+                kernels::cast(operand.stored, operand.computed)(slot.computed, slot.stored, length * n)
+            };
         }
         slot.computed
     }
@@ -731,7 +740,9 @@ impl<'a> Strips<'a> {
         let mut start = at(&cursor.offsets, row);
         for i in 0..count {
             // SAFETY: one row of the operand; the slot has room for `count`.
-            unsafe { gather(slot.stored.wrapping_add(i * bytes), start, columns, self.columns.strides[A] as isize) };
+            unsafe {
+                gather(slot.stored.wrapping_add(i * bytes), start, columns, self.columns.strides[A] as isize)
+            };
             row += 1;
             start = start.wrapping_offset(inner.strides[A] as isize);
             if row == extent {
@@ -742,7 +753,9 @@ impl<'a> Strips<'a> {
         }
         if operand.casts() {
             // SAFETY: the elements just gathered; scratch is aligned.
-            unsafe { kernels::cast(operand.stored, operand.computed)(slot.computed, slot.stored, count * columns) };
+            unsafe {
+                kernels::cast(operand.stored, operand.computed)(slot.computed, slot.stored, count * columns)
+            };
         }
         (slot.computed, (columns * operand.computed.itemsize()) as isize)
     }
