@@ -8,6 +8,7 @@ pub mod iterate;
 pub mod join;
 pub mod reduce;
 mod reduce_plan;
+mod reduce_rows;
 mod reduce_run;
 pub mod select;
 pub mod stage;

@@ -69,7 +69,10 @@ pub fn reduce(
 pub fn vecdot(op: &'static str, family: Family, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let dtype = a.dtype();
     if dtype != b.dtype() || a.shape() != b.shape() {
-        return Err(Error::Internal { op, what: "operands of a dot product differ in shape or dtype".to_owned() });
+        return Err(Error::Internal {
+            op,
+            what: "operands of a dot product differ in shape or dtype".to_owned(),
+        });
     }
     check_computes(op, dtype)?;
     if !FAMILY_DTYPES[family as usize].contains(dtype) {
