@@ -297,8 +297,8 @@ impl Job {
                 Flow::Continue
             })?;
             for unit in 0..count {
-                if let Some(value) = self.decided
-                    && decided[unit].load(Ordering::Relaxed)
+                if let (Some(value), Some(flag)) = (self.decided, decided.get(unit))
+                    && flag.load(Ordering::Relaxed)
                 {
                     // Some tiles have not run. The others agree that this is the result.
                     // SAFETY: all tiles are done.
