@@ -6,6 +6,7 @@ pub mod elementwise;
 pub mod gather;
 pub mod iterate;
 pub mod join;
+pub mod matmul;
 pub mod reduce;
 mod reduce_plan;
 mod reduce_rows;
