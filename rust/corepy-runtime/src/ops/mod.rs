@@ -9,6 +9,7 @@ pub mod join;
 pub mod matmul;
 pub mod reduce;
 mod reduce_plan;
+mod reduce_rows;
 mod reduce_run;
 pub mod select;
 pub mod stage;
