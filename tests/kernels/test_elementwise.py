@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inputs import Array, bits, layouts, special
-from oracles import ELEMENTWISE
-from ops.dtypes import DTYPE_SETS
-from ops.table import BINARY, UNARY, Elementwise
 
 import corepy as cp
+from inputs import Array, bits, layouts, special
+from ops.dtypes import DTYPE_SETS
+from ops.table import BINARY, UNARY, Elementwise
+from oracles import ELEMENTWISE
 
 SIZES = (0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 1023, 1024, 1025)
 ROWS = {row.name: row for row in (*UNARY, *BINARY)}
@@ -204,7 +204,7 @@ def test_mixed_dtypes_promote_like_numpy() -> None:
             assert bits(got) == bits(expected), (first, second)
 
 
-@pytest.mark.parametrize("dtype", [t for t in DTYPE_SETS["integer"]])
+@pytest.mark.parametrize("dtype", list(DTYPE_SETS["integer"]))
 @pytest.mark.parametrize("name", ["floor_divide", "remainder"])
 def test_integer_division_by_zero_names_the_first_place(name: str, dtype: str) -> None:
     a = np.ones((3, 40), dtype)
@@ -251,7 +251,7 @@ def test_astype(dtype: str, to: str) -> None:
         assert bits(got) == bits(expected), layout
 
 
-@pytest.mark.parametrize("dtype", [t for t in DTYPE_SETS["real_or_bool"]])
+@pytest.mark.parametrize("dtype", list(DTYPE_SETS["real_or_bool"]))
 def test_bfloat16_is_the_upper_half_of_float32(dtype: str) -> None:
     a = special(dtype, 1100)
     x = cp.asarray(a).astype(cp.bfloat16)
