@@ -1,0 +1,159 @@
+# Builds, tests and checks corepy; every target sets up what it needs and does nothing twice.
+#
+#   make demo      handwritten digits, classified by corepy
+#   make test      kernels under sanitizers, the Rust tests, the Python tests at every SIMD level
+#   make lint      formatting, types, generated files, and what the native library may contain
+#   make coverage  line coverage of the Python package and of the Rust runtime
+#   make bench     the performance suite
+#   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
+#   make generate  what follows from the op table
+#   make clean     removes everything that was built
+#
+# Needed: Rust 1.88 or newer with rustfmt and clippy, g++ 12 or newer with its sanitizers, Python
+# 3.11 or newer with venv. Everything else goes into .venv, target and build in this folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+
+VENV := $(CURDIR)/.venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+NATIVE := python/corepy/_native.abi3.so
+BUILD := build
+JOBS := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+
+# cargo and maturin get the same environment, so that neither undoes what the other has built.
+export PYO3_PYTHON := $(PY)
+export CXX
+export CARGO_TARGET_DIR := $(CURDIR)/target
+
+.PHONY: demo test lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized
+
+# ---- set-up and build
+
+$(INSTALLED): requirements-dev.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
+
+NATIVE_SOURCES := $(shell find rust csrc/src csrc/include -type f \
+	\( -name '*.rs' -o -name '*.toml' -o -name '*.cpp' -o -name '*.h' \)) \
+	Cargo.toml Cargo.lock pyproject.toml
+
+# The library is the target itself: deleting it builds it again.
+$(NATIVE): $(INSTALLED) $(NATIVE_SOURCES)
+	$(VENV)/bin/maturin develop --release --locked --quiet
+	touch $@
+
+build: $(NATIVE)
+
+WHEEL := dist/.built
+
+$(WHEEL): $(NATIVE) README.md LICENSE $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
+	rm -rf dist
+	$(VENV)/bin/maturin build --release --locked --quiet --compatibility linux --out dist
+	touch $@
+
+wheel: $(WHEEL)
+
+generate: $(INSTALLED)
+	$(PY) ops/generate.py
+
+# ---- demo and benchmarks
+
+demo: $(NATIVE)
+	$(PY) examples/digits/demo.py
+
+BENCHMARKS := $(wildcard benchmarks/*.py)
+
+bench: $(NATIVE)
+	@test -n "$(BENCHMARKS)" || { echo "no script in benchmarks" >&2; exit 1; }
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(PY) $$script; done
+
+# ---- tests
+
+test: kernels-test rust-test python-test
+
+# The kernels under AddressSanitizer and UBSan, at the level that most machines use. Kernels
+# allocate nothing, so there are no leaks to look for (and ptrace to look for them may be forbidden).
+FEATURES := $(shell grep -m1 -E '^flags' /proc/cpuinfo 2>/dev/null)
+LEVEL := $(if $(and $(filter avx2,$(FEATURES)),$(filter fma,$(FEATURES)),$(filter bmi2,$(FEATURES))),x86_64_v3,portable)
+LEVEL_FLAGS := $(if $(filter x86_64_v3,$(LEVEL)),-march=x86-64-v3)
+SANITIZED := $(BUILD)/sanitized/$(LEVEL)
+SANITIZED_FLAGS := -std=c++20 -O1 -g1 -Wall -Wextra -Wno-psabi -fno-exceptions -fno-rtti -fno-math-errno \
+	-fno-trapping-math -ffp-contract=off -fno-threadsafe-statics \
+	-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all \
+	-Icsrc/include -Icsrc/src -DCOREPY_LEVEL=$(LEVEL) $(LEVEL_FLAGS)
+KERNEL_OBJECTS := $(patsubst csrc/src/%.cpp,$(SANITIZED)/src/%.o,$(wildcard csrc/src/*.cpp))
+KERNEL_TESTS := $(patsubst csrc/tests/%.cpp,$(SANITIZED)/tests/%,$(wildcard csrc/tests/test_*.cpp))
+RUN_SANITIZED := ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+
+$(SANITIZED)/src/%.o: csrc/src/%.cpp Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(SANITIZED_FLAGS) -MMD -MP -c $< -o $@
+
+$(SANITIZED)/tests/%: csrc/tests/%.cpp $(KERNEL_OBJECTS) Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(SANITIZED_FLAGS) -MMD -MP $< $(KERNEL_OBJECTS) -o $@
+
+-include $(wildcard $(SANITIZED)/src/*.d $(SANITIZED)/tests/*.d)
+
+sanitized: $(KERNEL_TESTS)
+
+kernels-test:
+	@test -n "$(KERNEL_TESTS)" || { echo "no kernel tests in csrc/tests" >&2; exit 1; }
+	@$(MAKE) -j$(JOBS) sanitized
+	@for program in $(KERNEL_TESTS); do echo "== $$program"; $(RUN_SANITIZED) $$program; done
+
+# After the extension, so that the kernels' objects are there.
+rust-test: $(NATIVE)
+	cargo test --release --locked --quiet --package corepy-runtime
+
+python-test: $(NATIVE)
+	$(PY) .ci/test_levels.py
+
+# ---- checks
+
+CPP_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
+TYPED := python/corepy ops $(wildcard .ci/*.py examples/*/*.py)
+
+lint: $(NATIVE) $(WHEEL)
+	cargo fmt --all --check
+	$(VENV)/bin/clang-format --dry-run --Werror $(CPP_FILES)
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/ruff format --quiet --check .
+	$(PY) ops/generate.py --check
+	$(PY) .ci/check_sources.py
+	cargo clippy --release --locked --quiet --workspace --all-targets -- -D warnings
+	$(VENV)/bin/mypy --strict $(TYPED)
+	$(PY) -m mypy.stubtest corepy --allowlist .ci/stubtest_allowlist.txt
+	$(PY) .ci/check_native.py
+	$(PY) .ci/check_wheel.py
+
+# ---- coverage, with floors of 90 % (Python) and 80 % (Rust)
+
+TARPAULIN_VERSION := 0.37.5
+TARPAULIN := $(CURDIR)/target/tools/bin/cargo-tarpaulin
+
+# Its installation takes about five minutes, once.
+$(TARPAULIN):
+	CARGO_TARGET_DIR=target/tools/build cargo install cargo-tarpaulin --version $(TARPAULIN_VERSION) \
+	    --locked --quiet --root $(CURDIR)/target/tools
+	rm -rf target/tools/build
+
+coverage: $(NATIVE) $(TARPAULIN)
+	$(PY) -m pytest --quiet --cov --cov-fail-under=90
+	$(TARPAULIN) tarpaulin --engine ptrace --package corepy-runtime --target-dir target/coverage --skip-clean \
+	    --include-files 'rust/corepy-runtime/src/*' --fail-under 80 --out Stdout
+
+clean:
+	rm -rf $(VENV) target dist $(BUILD) coverage examples/digits/out $(NATIVE) \
+	    .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage

@@ -1,0 +1,7 @@
+"""`python -m benchmarks`: the whole performance suite."""
+
+import sys
+
+from benchmarks.against_numpy import main
+
+sys.exit(main())

@@ -1,0 +1,125 @@
+// Functors of floor division and remainder: Python's rules, the Array API's special values.
+#pragma once
+
+#include "functors_arithmetic.h"
+
+namespace COREPY_NAMESPACE {
+namespace {
+
+struct Division : Functor {
+  static constexpr Family family = Family::division;
+};
+
+template <class T> struct Floored {
+  T quotient, remainder;
+};
+
+// Exact while |a / b| < 2**mantissa_bits * 2, b not zero and a finite. The rounded quotient is
+// never below the true one's floor, and at most one above it: rounding cannot cross a whole number
+// downwards. a - floor * b is exact in one fused step unless the signs differ and |a| < |b|, where
+// it is the one rounding that Python's a % b has.
+template <class T> inline Floored<T> floored(T a, T b, T ratio) {
+  bool below = magnitude(a) < magnitude(b);
+  T quotient = below ? with_sign_of(T(0), ratio) : floor_of(ratio);
+  T remainder = below ? a : fused(-quotient, b, a);
+  bool crossed = (remainder < 0) & (b > 0);
+  crossed |= (remainder > 0) & (b < 0);
+  return {crossed ? quotient - 1 : quotient,
+          remainder == 0 ? with_sign_of(T(0), b)
+          : crossed      ? remainder + b
+                         : remainder};
+}
+
+// Whether floored() holds; NaN and infinite ratios are outside.
+template <class T> inline bool is_moderate(T ratio) {
+  return magnitude(ratio) < 2 * whole_from<T>;
+}
+
+// a modulo b with the sign of a, exact, by long division: 11 bits of quotient a step, which is what
+// 53 bits of remainder leave of a 64-bit word.
+[[gnu::noinline, maybe_unused]] double truncated_remainder(double a, double b) {
+  constexpr uint64_t hidden = uint64_t(1) << 52;
+  uint64_t a_bits = raw(magnitude(a));
+  uint64_t b_bits = raw(magnitude(b));
+  if (a_bits < b_bits)
+    return a;
+  int a_exponent = int(a_bits >> 52);
+  int b_exponent = int(b_bits >> 52);
+  uint64_t rest = a_exponent ? (a_bits & (hidden - 1)) | hidden : a_bits;
+  uint64_t divisor = b_exponent ? (b_bits & (hidden - 1)) | hidden : b_bits;
+  // Subnormal numbers have the exponent of the smallest normal ones.
+  int steps = (a_exponent ? a_exponent : 1) - (b_exponent ? b_exponent : 1);
+  rest %= divisor;
+  while (steps > 0 && rest != 0) {
+    int bits = steps < 11 ? steps : 11;
+    rest = (rest << bits) % divisor;
+    steps -= bits;
+  }
+  if (rest == 0)
+    return with_sign_of(0.0, a);
+  int exponent = b_exponent ? b_exponent : 1;
+  int shift = __builtin_clzll(rest) - 11;
+  if (shift >= exponent)
+    return with_sign_of(bits_as<double>(rest << (exponent - 1)), a);
+  uint64_t fraction = (rest << shift) & (hidden - 1);
+  return with_sign_of(bits_as<double>(fraction | (uint64_t(exponent - shift) << 52)), a);
+}
+
+// The remainder where the ratio is not moderate. The remainder of two float32 is one, too, so
+// float64 serves both.
+template <class T> [[gnu::noinline]] T distant_remainder(T a, T b) {
+  if (!is_finite(a) || is_nan(b) || b == 0)
+    return quiet_nan<T>();
+  T remainder = T(truncated_remainder(a, b));
+  if (remainder == 0)
+    return with_sign_of(T(0), b);
+  return (remainder < 0) != (b < 0) ? remainder + b : remainder;
+}
+
+// Integers: the fault is division by zero. The smallest integer by -1 wraps, and the processor's
+// division instruction would trap on it.
+struct FloorDivide : Division {
+  template <class T> static constexpr bool total = is_floating<T>;
+  template <class T> static T apply(T a, T b) {
+    T ratio = a / b;
+    return is_moderate(ratio) ? floored(a, b, ratio).quotient : ratio;
+  }
+  template <class T> static bool apply(T a, T b, T &out) {
+    if (b == 0)
+      return false;
+    if constexpr (is_signed_integer<T>) {
+      if (b == -1) {
+        out = T(Wide<T>(0) - Wide<T>(a));
+        return true;
+      }
+      T quotient = T(a / b);
+      T rest = T(a % b);
+      out = T(quotient - ((rest != 0) & ((rest < 0) != (b < 0))));
+    } else {
+      out = T(a / b);
+    }
+    return true;
+  }
+};
+
+struct Remainder : Division {
+  template <class T> static constexpr bool total = is_floating<T>;
+  // apply holds where `holds` says so; the loop repairs the other elements with `otherwise`.
+  template <class T> static T apply(T a, T b) { return floored(a, b, a / b).remainder; }
+  template <class T> static bool holds(T a, T b) { return is_moderate(a / b); }
+  template <class T> static T otherwise(T a, T b) { return distant_remainder(a, b); }
+  template <class T> static bool apply(T a, T b, T &out) {
+    if (b == 0)
+      return false;
+    if constexpr (is_signed_integer<T>) {
+      T rest = b == -1 ? T(0) : T(a % b);
+      out = T(rest + ((rest != 0) & ((rest < 0) != (b < 0)) ? b : T(0)));
+    } else {
+      out = T(a % b);
+    }
+    return true;
+  }
+};
+
+} // namespace
+} // namespace COREPY_NAMESPACE

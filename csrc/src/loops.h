@@ -1,0 +1,184 @@
+// The loops that make kernels of functors, and the choice of kernels for a slot of the table.
+#pragma once
+
+#include "functors_arithmetic.h"
+#include "functors_bits.h"
+#include "functors_compare.h"
+#include "functors_division.h"
+#include "functors_power.h"
+#include "lane.h"
+
+namespace COREPY_NAMESPACE {
+
+// One source file each, so that they compile side by side.
+void fill_unary(corepy_kernels *table);
+void fill_arithmetic(corepy_kernels *table);
+void fill_division(corepy_kernels *table);
+void fill_compare(corepy_kernels *table);
+void fill_integer(corepy_kernels *table);
+
+namespace {
+
+// Signed and unsigned integers share a kernel where the functor allows it.
+template <class F, class T, bool shared = F::sign_agnostic && is_signed_integer<T>>
+struct KernelElement {
+  using type = T;
+};
+template <class F, class T> struct KernelElement<F, T, true> {
+  using type = Raw<T>;
+};
+
+// In every loop `out` may be exactly an input: element i is read before it is written and no other
+// iteration touches it, which is what ivdep promises to the vectoriser. Without unroll 1, GCC 12
+// peels each scalar remainder completely, which makes the kernels 1.7 times as large.
+#define COREPY_LOOP _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
+
+template <class F, class T> uint64_t unary(void *out, const void *a, size_t n) {
+  using Result = decltype(F::apply(T{}));
+  Result *results = static_cast<Result *>(out);
+  const T *x = static_cast<const T *>(a);
+COREPY_LOOP
+  for (size_t i = 0; i < n; i++)
+    results[i] = F::apply(x[i]);
+  return n;
+}
+
+template <size_t bytes> uint64_t copy(void *out, const void *a, size_t n) {
+  if (n != 0)
+    __builtin_memmove(out, a, n * bytes);
+  return n;
+}
+
+template <class F, class T> uint64_t constant(void *out, const void *, size_t n) {
+  if (n != 0)
+    __builtin_memset(out, F::apply(T{}), n);
+  return n;
+}
+
+// a_step and b_step are 1 for vectors and 0 for operands of one element, which is read before
+// anything is written.
+template <class F, class T, size_t a_step, size_t b_step>
+uint64_t total_loop(void *out, const T *x, const T *y, size_t n) {
+  using Result = decltype(F::apply(T{}, T{}));
+  Result *results = static_cast<Result *>(out);
+  if constexpr (a_step == 0) {
+    const T left = *x;
+COREPY_LOOP
+    for (size_t i = 0; i < n; i++)
+      results[i] = F::apply(left, y[i]);
+  } else if constexpr (b_step == 0) {
+    const T right = *y;
+COREPY_LOOP
+    for (size_t i = 0; i < n; i++)
+      results[i] = F::apply(x[i], right);
+  } else {
+COREPY_LOOP
+    for (size_t i = 0; i < n; i++)
+      results[i] = F::apply(x[i], y[i]);
+  }
+  return n;
+}
+
+// A fast formula for most elements, in vectors, and a slow one for those it does not hold for.
+template <class F, class T, size_t a_step, size_t b_step>
+uint64_t repaired_loop(T *out, const T *x, const T *y, size_t n) {
+  constexpr size_t block = 512 / sizeof(T);
+  T results[block];
+  const T left = *x, right = *y;
+  for (size_t start = 0; start < n; start += block) {
+    size_t count = n - start < block ? n - start : block;
+    const T *a = x + a_step * start;
+    const T *b = y + b_step * start;
+    Raw<T> outside = 0;
+    for (size_t i = 0; i < count; i++) {
+      T p = a_step ? a[i] : left;
+      T q = b_step ? b[i] : right;
+      results[i] = F::apply(p, q);
+      outside |= Raw<T>(F::holds(p, q) ? 0 : 1);
+    }
+    if (outside)
+      for (size_t i = 0; i < count; i++) {
+        T p = a_step ? a[i] : left;
+        T q = b_step ? b[i] : right;
+        if (!F::holds(p, q))
+          results[i] = F::otherwise(p, q);
+      }
+    __builtin_memcpy(out + start, results, count * sizeof(T));
+  }
+  return n;
+}
+
+template <class F, class T, size_t a_step, size_t b_step>
+uint64_t faulting_loop(T *out, const T *x, const T *y, size_t n) {
+  const T left = *x, right = *y;
+  for (size_t i = 0; i < n; i++) {
+    T result;
+    if (!F::apply(a_step ? x[i] : left, b_step ? y[i] : right, result))
+      return i;
+    out[i] = result;
+  }
+  return n;
+}
+
+// Not inlined, so that a swapped kernel is one jump.
+template <class F, class T, size_t a_step, size_t b_step>
+[[gnu::noinline]] uint64_t binary(void *out, const void *a, const void *b, size_t n) {
+  // The operand of one element may be absent memory when there is nothing to compute.
+  if (n == 0)
+    return 0;
+  const T *x = static_cast<const T *>(a);
+  const T *y = static_cast<const T *>(b);
+  if constexpr (a_step == 1 && b_step == 0 && requires { F::uniform((T *)0, x, *y, n); })
+    return F::uniform(static_cast<T *>(out), x, *y, n);
+  else if constexpr (!F::template total<T>)
+    return faulting_loop<F, T, a_step, b_step>(static_cast<T *>(out), x, y, n);
+  else if constexpr (requires { F::otherwise(*x, *y); })
+    return repaired_loop<F, T, a_step, b_step>(static_cast<T *>(out), x, y, n);
+  else
+    return total_loop<F, T, a_step, b_step>(out, x, y, n);
+}
+
+template <corepy_binary kernel>
+uint64_t swapped(void *out, const void *a, const void *b, size_t n) {
+  return kernel(out, b, a, n);
+}
+
+template <Family family, class F, class T> void set_unary(corepy_unary &slot) {
+  if constexpr (F::family == family) {
+    if constexpr (is_copy<F, T>)
+      slot = copy<sizeof(T)>;
+    else if constexpr (is_constant<F, T>)
+      slot = constant<F, T>;
+    else
+      slot = unary<F, typename KernelElement<F, T>::type>;
+  }
+}
+
+template <Family family, class F, class T>
+void set_binary(corepy_binary (&slot)[COREPY_FORMS]) {
+  if constexpr (F::family == family) {
+    if constexpr (requires { typename F::reversed; }) {
+      using G = typename F::reversed;
+      slot[COREPY_FORM_VV] = swapped<binary<G, T, 1, 1>>;
+      slot[COREPY_FORM_VS] = swapped<binary<G, T, 0, 1>>;
+      slot[COREPY_FORM_SV] = swapped<binary<G, T, 1, 0>>;
+    } else {
+      using K = typename KernelElement<F, T>::type;
+      slot[COREPY_FORM_VV] = binary<F, K, 1, 1>;
+      slot[COREPY_FORM_VS] = binary<F, K, 1, 0>;
+      if constexpr (F::commutative)
+        slot[COREPY_FORM_SV] = swapped<binary<F, K, 1, 0>>;
+      else
+        slot[COREPY_FORM_SV] = binary<F, K, 0, 1>;
+    }
+  }
+}
+
+// Sets the slots of one family: OP, functor, dtype and type come from the slot lists.
+#define COREPY_SET_UNARY(OP, F, DTYPE, T)                                                          \
+  set_unary<family, F, T>(table->unary[COREPY_UNARY_##OP][COREPY_DTYPE_##DTYPE]);
+#define COREPY_SET_BINARY(OP, F, DTYPE, T)                                                         \
+  set_binary<family, F, T>(table->binary[COREPY_BINARY_##OP][COREPY_DTYPE_##DTYPE]);
+
+} // namespace
+} // namespace COREPY_NAMESPACE
