@@ -133,9 +133,8 @@ impl Tensor {
     /// A read-only view stretched to a shape.
     pub fn broadcast_to(&self, op: &'static str, shape: &[i64]) -> Result<Tensor> {
         layout::checked_size(op, shape, self.dtype)?;
-        let strides = layout::broadcast_strides(&self.shape, &self.strides, shape).ok_or_else(|| {
-            Error::BroadcastTo { op, a: layout::show(&self.shape), b: layout::show(shape) }
-        })?;
+        let strides = layout::broadcast_strides(&self.shape, &self.strides, shape)
+            .ok_or_else(|| Error::BroadcastTo { op, a: layout::show(&self.shape), b: layout::show(shape) })?;
         let mut view = self.view(0, shape, &strides);
         view.flags |= READ_ONLY | BROADCAST;
         Ok(view)

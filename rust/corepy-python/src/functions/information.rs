@@ -37,9 +37,8 @@ pub fn result_type<'py>(py: Python<'py>, arrays_and_dtypes: &Bound<'py, PyTuple>
         };
         common = Some(match common {
             None => own,
-            Some(so_far) => promote(so_far, own).ok_or_else(|| {
-                error(py, Error::NoPromotion { op: OP, a: so_far.name(), b: own.name() })
-            })?,
+            Some(so_far) => promote(so_far, own)
+                .ok_or_else(|| error(py, Error::NoPromotion { op: OP, a: so_far.name(), b: own.name() }))?,
         });
     }
     // Scalars come last: they are weak beside whatever has a dtype.
@@ -231,7 +230,13 @@ impl IntegerInfo {
     }
 
     fn __repr__(&self) -> String {
-        format!("iinfo(dtype={}, bits={}, max={}, min={})", self.dtype.name(), self.bits(), self.max(), self.min())
+        format!(
+            "iinfo(dtype={}, bits={}, max={}, min={})",
+            self.dtype.name(),
+            self.bits(),
+            self.max(),
+            self.min()
+        )
     }
 }
 

@@ -204,11 +204,7 @@ pub fn matmul(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
 
     let stride = |t: &Tensor, back: usize| t.strides()[t.ndim() - back] as isize;
-    let left = Matrix {
-        data: a.data(),
-        row: if row { 0 } else { stride(a, 2) },
-        column: stride(a, 1),
-    };
+    let left = Matrix { data: a.data(), row: if row { 0 } else { stride(a, 2) }, column: stride(a, 1) };
     let right = Matrix {
         data: b.data(),
         row: stride(b, if column { 1 } else { 2 }),
@@ -228,7 +224,11 @@ pub fn matmul(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         k: k as usize,
         a: left,
         b: right,
-        c: Matrix { data: out.data(), row: n as isize * kernels.bytes as isize, column: kernels.bytes as isize },
+        c: Matrix {
+            data: out.data(),
+            row: n as isize * kernels.bytes as isize,
+            column: kernels.bytes as isize,
+        },
     };
     // Many matrices times one are one tall matrix where the rows lie evenly.
     if let Some((rows, stride)) = merge_rows(&batch, &strides_a, &strides_b, m, left.row as i64) {
@@ -390,16 +390,17 @@ impl Product {
             return Ok(());
         }
         if self.n == 1 {
-            let lanes = Lanes { matrix: self.a, count: self.m, x: self.b.data, x_stride: self.b.row, left: true };
+            let lanes =
+                Lanes { matrix: self.a, count: self.m, x: self.b.data, x_stride: self.b.row, left: true };
             return self.vector(lanes, runner);
         }
         if self.m == 1 {
             let matrix = Matrix { data: self.b.data, row: self.b.column, column: self.b.row };
-            let lanes =
-                Lanes { matrix, count: self.n, x: self.a.data, x_stride: self.a.column, left: false };
+            let lanes = Lanes { matrix, count: self.n, x: self.a.data, x_stride: self.a.column, left: false };
             return self.vector(lanes, runner);
         }
-        let rows = even(self.m, self.kernels.blocking.rows_bytes / (PANEL * self.kernels.packed), self.kernels.mr);
+        let rows =
+            even(self.m, self.kernels.blocking.rows_bytes / (PANEL * self.kernels.packed), self.kernels.mr);
         if rows >= self.m { self.wide(runner) } else { self.tall(rows, runner) }
     }
 
@@ -461,9 +462,7 @@ impl Product {
             let from = self.b.from(first + panel, column + skip);
             let at = to.at(panel, 0).wrapping_add(skip * panel_depth * packed);
             // SAFETY: the panel's part of b exists; the scratch has its place, which no other tile has.
-            unsafe {
-                pack_b(at, from.data, from.column, from.row, part.min(columns - skip), panel_depth)
-            };
+            unsafe { pack_b(at, from.data, from.column, from.row, part.min(columns - skip), panel_depth) };
         })
     }
 
@@ -584,7 +583,9 @@ impl Product {
                     let size = depth * bytes;
                     let scratch = arena.try_scratch(size).ok_or_else(|| self.out_of_memory(size))?;
                     // SAFETY: the vector has these elements, and the scratch room for them.
-                    unsafe { kernels::gather(self.kernels.dtype)(scratch.as_ptr(), x, depth, lanes.x_stride) };
+                    unsafe {
+                        kernels::gather(self.kernels.dtype)(scratch.as_ptr(), x, depth, lanes.x_stride)
+                    };
                     scratch.as_ptr()
                 };
                 let x = Matrix { data: x, row: bytes as isize, column: 0 };
