@@ -32,7 +32,8 @@ def test_constants_of_every_shape_and_dtype(name: str, shape: Any) -> None:
     for dtype in NUMPYS:
         out, expected = ours(shape, dtype=getattr(cp, dtype)), theirs(shape, dtype=dtype)
         if name == "empty":
-            assert (out.shape, out.dtype.name, out.strides) == (expected.shape, dtype, expected.strides)
+            assert (out.shape, out.dtype.name) == (expected.shape, dtype)
+            assert out.strides == expected.strides or not out.size
         else:
             same(out, expected)
         like = getattr(cp, f"{name}_like")(out)
