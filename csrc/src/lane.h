@@ -88,6 +88,17 @@ inline double square_root(double x) { return __builtin_sqrt(x); }
 inline float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 inline double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
+// a * b, rounded before it is used. GCC 12 turns interleaved lanes of a*b - c and a*b + c into fused
+// vfmaddsub even under -ffp-contract=off; it does not look behind this barrier. Needed wherever
+// neighbouring results (the parts of a complex number) differ in the sign of a product.
+template <class T> inline T rounded_product(T a, T b) {
+#if __has_builtin(__builtin_assoc_barrier)
+  return __builtin_assoc_barrier(a * b);
+#else
+  return a * b;
+#endif
+}
+
 // Rounding to whole numbers. The sign of a zero result is that of x, as IEEE 754 asks.
 #if defined(__SSE4_1__) || defined(__aarch64__)
 inline float floor_of(float x) { return __builtin_floorf(x); }

@@ -232,7 +232,10 @@ fn parse_format(op: &'static str, owner: &str, format: &str, itemsize: i64) -> R
             return Err(Error::Type { op, what });
         }
         _ => {
-            return Err(Error::Type { op, what: format!("{owner} has format {format:?}, which is no dtype") });
+            return Err(Error::Type {
+                op,
+                what: format!("{owner} has format {format:?}, which is no dtype"),
+            });
         }
     };
     if itemsize != dtype.itemsize() as i64 {

@@ -31,9 +31,16 @@ enum Item<'py> {
 enum Selection {
     View(Tensor),
     /// Elements of a view whose mask, over its leading axes, is true.
-    Mask { view: Tensor, mask: Tensor },
+    Mask {
+        view: Tensor,
+        mask: Tensor,
+    },
     /// Elements of a view at index tensors; `axes` are the indexed tensor's own for the view's.
-    Indices { view: Tensor, indices: Vec<Option<Tensor>>, axes: Vec<usize> },
+    Indices {
+        view: Tensor,
+        indices: Vec<Option<Tensor>>,
+        axes: Vec<usize>,
+    },
 }
 
 #[pymethods]
@@ -286,9 +293,8 @@ fn no_index(op: &'static str, key: &Bound<'_, PyAny>) -> PyErr {
         Ok(tensor) => format!("a tensor of {}", tensor.get().0.dtype().name()),
         Err(_) => key.get_type().name().map_or_else(|_| "that object".to_owned(), |n| n.to_string()),
     };
-    let what = format!(
-        "{given} is no index: use integers, slices, ..., None, masks (bool) or tensors of integers"
-    );
+    let what =
+        format!("{given} is no index: use integers, slices, ..., None, masks (bool) or tensors of integers");
     error(key.py(), Error::Index { op, what })
 }
 
@@ -357,9 +363,7 @@ impl Value {
         let sequence = object.cast::<PyList>().is_ok() || object.cast::<PyTuple>().is_ok();
         if sequence && tensor.dtype().is_integer() && dtype.is_integer() && tensor.dtype() != dtype {
             // Again with the dtype to store, which finds integers that it does not hold.
-            let dtype = crate::dtype::object(py, dtype)?;
-            let exact = crate::functions::creation::asarray(py, object, Some(dtype.as_any()), None, None)?;
-            return Ok(Value::Tensor(exact.get().0.clone()));
+            return convert::from_object(SET, object, Some(dtype), None).map(Value::Tensor);
         }
         if sequence && tensor.size() == 0 {
             // An empty list has no elements that could tell their kind.

@@ -305,11 +305,13 @@ fn batch_axes_broadcast() {
     assert_eq!(bits::<f32>(&multiply(&swapped, &b)), want);
     // One row each: the batch axis alone is the axis of rows.
     let single = stacked.view(0, &[12, 1, 7], &[s[1], 12345, s[3]]);
-    let want: Vec<u128> =
-        (0..12).flat_map(|i| expected::<f32>(&matrix(&single, &[i]), &b)).collect();
+    let want: Vec<u128> = (0..12).flat_map(|i| expected::<f32>(&matrix(&single, &[i]), &b)).collect();
     assert_eq!(bits::<f32>(&multiply(&single, &b)), want);
     let repeated = stacked.view(0, &[6, 9, 7], &[0, s[2], s[3]]);
-    assert_eq!(bits::<f32>(&matrix(&multiply(&repeated, &b), &[5])), expected::<f32>(&matrix(&stacked, &[0, 0]), &b));
+    assert_eq!(
+        bits::<f32>(&matrix(&multiply(&repeated, &b), &[5])),
+        expected::<f32>(&matrix(&stacked, &[0, 0]), &b)
+    );
 }
 
 #[test]
@@ -425,14 +427,23 @@ fn memory_at_any_alignment() {
 }
 
 fn message(a: &[i64], b: &[i64]) -> String {
-    matmul("matmul", &random::<f32>(a, 1), &random::<f32>(b, 1)).err().expect("shapes that do not fit").to_string()
+    matmul("matmul", &random::<f32>(a, 1), &random::<f32>(b, 1))
+        .err()
+        .expect("shapes that do not fit")
+        .to_string()
 }
 
 #[test]
 fn shapes_that_do_not_fit() {
-    assert_eq!(message(&[2, 3], &[4, 5]), "[matmul] shapes (2, 3) and (4, 5) do not fit: 3 columns against 4 rows");
+    assert_eq!(
+        message(&[2, 3], &[4, 5]),
+        "[matmul] shapes (2, 3) and (4, 5) do not fit: 3 columns against 4 rows"
+    );
     assert_eq!(message(&[3], &[4]), "[matmul] shapes (3,) and (4,) do not fit: 3 columns against 4 rows");
-    assert_eq!(message(&[2, 3], &[4]), "[matmul] shapes (2, 3) and (4,) do not fit: 3 columns against 4 rows");
+    assert_eq!(
+        message(&[2, 3], &[4]),
+        "[matmul] shapes (2, 3) and (4,) do not fit: 3 columns against 4 rows"
+    );
     assert_eq!(message(&[], &[4]), "[matmul] needs at least 1 axes, not 0");
     assert_eq!(message(&[4], &[]), "[matmul] needs at least 1 axes, not 0");
     assert_eq!(

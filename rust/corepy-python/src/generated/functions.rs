@@ -1429,7 +1429,7 @@ Examples
 >>> cp.concat([cp.asarray([1]), cp.asarray([2, 3])]).tolist()
 [1, 2, 3]"#]
 #[pyfunction]
-#[pyo3(signature = (arrays, /, *, axis=None), text_signature = "(arrays, /, *, axis=0)")]
+#[pyo3(signature = (arrays, /, *, axis=Some(0)), text_signature = "(arrays, /, *, axis=0)")]
 fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> PyResult<Bound<'py, PyTensor>> {
     functions::manipulation::concat(py, arrays, axis)
 }

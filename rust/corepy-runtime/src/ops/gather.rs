@@ -229,6 +229,9 @@ pub fn take(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
 /// are whole. Index tensors broadcast together; their axes replace the indexed ones where those are
 /// adjacent, and come first otherwise.
 pub fn index(x: &Tensor, indices: &[Option<&Tensor>]) -> Result<Tensor> {
+    if indices.len() <= x.ndim() && indices.iter().all(Option::is_none) {
+        return copy::copy(x);
+    }
     gather(&Indices::new("getitem", x, indices)?)
 }
 
@@ -320,6 +323,9 @@ fn gather(indices: &Indices) -> Result<Tensor> {
 /// written when an index is out of range. Overlapping operands behave as if copied first.
 pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Result<()> {
     const OP: &str = "setitem";
+    if indices.len() <= x.ndim() && indices.iter().all(Option::is_none) {
+        return copy::copy_into(OP, x, value);
+    }
     x.check_writable(OP)?;
     let indices = Indices::new(OP, x, indices)?;
     let shape = indices.result_shape();

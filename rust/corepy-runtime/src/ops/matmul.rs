@@ -51,16 +51,17 @@ const PORTABLE: Blocking = Blocking {
 };
 
 /// Multiply-adds up to which the kernel without packing is the fastest.
-const SMALL: usize = 512;
+const SMALL: usize = 256;
 /// Multiply-adds of one product from which its own rows and columns are shared out among threads;
 /// below, whole products of a batch are.
 const SHARE_PRODUCT: f64 = 4e6;
 /// Least multiply-adds of a tile, so that claiming it (some 20 ns) does not show.
 const TILE: f64 = 2e5;
-/// Lanes of a tile of a matrix x vector product whose lanes are contiguous: whole strips of the kernel.
-const VECTOR_LANES: usize = 1024;
-/// Bytes of the matrix in such a tile, in any layout, between two synchronisations.
-const VECTOR_BYTES: usize = 1 << 20;
+/// Matrix x vector: bytes of a row in a tile whose lanes are contiguous, and lanes of any other tile.
+const VECTOR_ROW: usize = 2 << 10;
+const VECTOR_LANES: usize = 256;
+/// Bytes of the matrix in a tile between two synchronisations.
+const VECTOR_BYTES: usize = 16 << 20;
 /// Bytes per ns that one core reads.
 const READ_SPEED: f64 = 20.0;
 
@@ -204,11 +205,7 @@ pub fn matmul(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
 
     let stride = |t: &Tensor, back: usize| t.strides()[t.ndim() - back] as isize;
-    let left = Matrix {
-        data: a.data(),
-        row: if row { 0 } else { stride(a, 2) },
-        column: stride(a, 1),
-    };
+    let left = Matrix { data: a.data(), row: if row { 0 } else { stride(a, 2) }, column: stride(a, 1) };
     let right = Matrix {
         data: b.data(),
         row: stride(b, if column { 1 } else { 2 }),
@@ -228,7 +225,11 @@ pub fn matmul(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         k: k as usize,
         a: left,
         b: right,
-        c: Matrix { data: out.data(), row: n as isize * kernels.bytes as isize, column: kernels.bytes as isize },
+        c: Matrix {
+            data: out.data(),
+            row: n as isize * kernels.bytes as isize,
+            column: kernels.bytes as isize,
+        },
     };
     // Many matrices times one are one tall matrix where the rows lie evenly.
     if let Some((rows, stride)) = merge_rows(&batch, &strides_a, &strides_b, m, left.row as i64) {
@@ -390,16 +391,17 @@ impl Product {
             return Ok(());
         }
         if self.n == 1 {
-            let lanes = Lanes { matrix: self.a, count: self.m, x: self.b.data, x_stride: self.b.row, left: true };
+            let lanes =
+                Lanes { matrix: self.a, count: self.m, x: self.b.data, x_stride: self.b.row, left: true };
             return self.vector(lanes, runner);
         }
         if self.m == 1 {
             let matrix = Matrix { data: self.b.data, row: self.b.column, column: self.b.row };
-            let lanes =
-                Lanes { matrix, count: self.n, x: self.a.data, x_stride: self.a.column, left: false };
+            let lanes = Lanes { matrix, count: self.n, x: self.a.data, x_stride: self.a.column, left: false };
             return self.vector(lanes, runner);
         }
-        let rows = even(self.m, self.kernels.blocking.rows_bytes / (PANEL * self.kernels.packed), self.kernels.mr);
+        let rows =
+            even(self.m, self.kernels.blocking.rows_bytes / (PANEL * self.kernels.packed), self.kernels.mr);
         if rows >= self.m { self.wide(runner) } else { self.tall(rows, runner) }
     }
 
@@ -461,9 +463,7 @@ impl Product {
             let from = self.b.from(first + panel, column + skip);
             let at = to.at(panel, 0).wrapping_add(skip * panel_depth * packed);
             // SAFETY: the panel's part of b exists; the scratch has its place, which no other tile has.
-            unsafe {
-                pack_b(at, from.data, from.column, from.row, part.min(columns - skip), panel_depth)
-            };
+            unsafe { pack_b(at, from.data, from.column, from.row, part.min(columns - skip), panel_depth) };
         })
     }
 
@@ -570,10 +570,11 @@ impl Product {
     fn vector(&self, lanes: Lanes, runner: Runner) -> Result<()> {
         let Kernels { vector, nr, bytes, .. } = self.kernels;
         let Lanes { matrix, count, left, .. } = lanes;
-        let along_depth = matrix.column.unsigned_abs() < matrix.row.unsigned_abs();
-        let most = if along_depth { VECTOR_BYTES / (bytes * PANEL * 4) } else { VECTOR_LANES };
-        let part = even(count, most, nr);
-        let depth = (VECTOR_BYTES * 16 / (part * bytes) / PANEL).max(1) * PANEL;
+        let along_lanes = matrix.row == bytes as isize;
+        // What the kernel takes at once where it packs: two groups of nr.
+        let unit = 2 * nr;
+        let part = even(count, if along_lanes { VECTOR_ROW / bytes } else { VECTOR_LANES }, unit);
+        let depth = (VECTOR_BYTES / (part * bytes) / PANEL).max(1) * PANEL;
         for first in (0..self.k).step_by(depth) {
             let depth = depth.min(self.k - first);
             with_arena(|arena| {
@@ -584,7 +585,9 @@ impl Product {
                     let size = depth * bytes;
                     let scratch = arena.try_scratch(size).ok_or_else(|| self.out_of_memory(size))?;
                     // SAFETY: the vector has these elements, and the scratch room for them.
-                    unsafe { kernels::gather(self.kernels.dtype)(scratch.as_ptr(), x, depth, lanes.x_stride) };
+                    unsafe {
+                        kernels::gather(self.kernels.dtype)(scratch.as_ptr(), x, depth, lanes.x_stride)
+                    };
                     scratch.as_ptr()
                 };
                 let x = Matrix { data: x, row: bytes as isize, column: 0 };
@@ -592,8 +595,8 @@ impl Product {
                 runner.run(count.div_ceil(part), cost, &|tile| {
                     let begin = tile * part;
                     let end = count.min(begin + part);
-                    // Along the depth, rows are read to their end before the next few begin.
-                    let group = if along_depth { nr } else { part };
+                    // Rows are read to their end before the next few begin.
+                    let group = if along_lanes { part } else { unit };
                     for lane in (begin..end).step_by(group) {
                         for (panel, panel_depth) in panels(depth) {
                             // SAFETY: the lanes exist in the matrix and in c, where no other tile has them.

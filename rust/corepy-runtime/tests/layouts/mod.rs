@@ -130,6 +130,12 @@ pub fn layouts(dtype: DType, shape: &[i64], f: &dyn Fn(usize) -> f64) -> Vec<(&'
     if let Some(last) = mixed.last_mut() {
         *last = -*last;
     }
+    let mut odd = c.clone();
+    let mut stride = 2 * itemsize + 1;
+    for axis in (0..shape.len()).rev() {
+        odd[axis] = stride;
+        stride = stride * shape[axis].max(1) + 1;
+    }
     let padded: Vec<i64> =
         c.iter().enumerate().map(|(a, s)| s * if a + 1 == c.len() { 1 } else { 3 }).collect();
     vec![
@@ -140,7 +146,7 @@ pub fn layouts(dtype: DType, shape: &[i64], f: &dyn Fn(usize) -> f64) -> Vec<(&'
         ("every third", strided(dtype, shape, &scaled(3), 0, f)),
         ("padded rows", strided(dtype, shape, &padded, 0, f)),
         ("misaligned", strided(dtype, shape, &c, 1, f)),
-        ("misaligned stride", strided(dtype, shape, &c.iter().map(|s| s * 2 + 1).collect::<Vec<_>>(), 3, f)),
+        ("misaligned stride", strided(dtype, shape, &odd, 3, f)),
     ]
 }
 
