@@ -5,6 +5,7 @@
 #   make lint      formatting, types, generated files, and what the native library may contain
 #   make coverage  line coverage of the Python package and of the Rust runtime
 #   make bench     the performance suite
+#   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
 #   make generate  what follows from the op table
 #   make clean     removes everything that was built
 #
@@ -32,9 +33,9 @@ JOBS := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 # cargo and maturin get the same environment, so that neither undoes what the other has built.
 export PYO3_PYTHON := $(PY)
 export CXX
-export PYTHONDONTWRITEBYTECODE := 1
+export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test lint coverage bench generate clean build kernels-test rust-test python-test sanitized
+.PHONY: demo test lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized
 
 # ---- set-up and build
 
@@ -54,6 +55,15 @@ $(NATIVE): $(INSTALLED) $(NATIVE_SOURCES)
 
 build: $(NATIVE)
 
+WHEEL := dist/.built
+
+$(WHEEL): $(NATIVE) README.md LICENSE $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed)
+	rm -rf dist
+	$(VENV)/bin/maturin build --release --locked --quiet --compatibility linux --out dist
+	touch $@
+
+wheel: $(WHEEL)
+
 generate: $(INSTALLED)
 	$(PY) ops/generate.py
 
@@ -62,8 +72,11 @@ generate: $(INSTALLED)
 demo: $(NATIVE)
 	$(PY) examples/digits/demo.py
 
+BENCHMARKS := $(wildcard benchmarks/*.py)
+
 bench: $(NATIVE)
-	$(PY) -m benchmarks
+	@test -n "$(BENCHMARKS)" || { echo "no script in benchmarks" >&2; exit 1; }
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(PY) $$script; done
 
 # ---- tests
 
@@ -112,7 +125,7 @@ python-test: $(NATIVE)
 CPP_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
 TYPED := python/corepy ops $(wildcard .ci/*.py examples/*/*.py)
 
-lint: $(NATIVE)
+lint: $(NATIVE) $(WHEEL)
 	cargo fmt --all --check
 	$(VENV)/bin/clang-format --dry-run --Werror $(CPP_FILES)
 	$(VENV)/bin/ruff check --quiet .
@@ -123,6 +136,7 @@ lint: $(NATIVE)
 	$(VENV)/bin/mypy --strict $(TYPED)
 	$(PY) -m mypy.stubtest corepy --allowlist .ci/stubtest_allowlist.txt
 	$(PY) .ci/check_native.py
+	$(PY) .ci/check_wheel.py
 
 # ---- coverage, with floors of 90 % (Python) and 80 % (Rust)
 
@@ -131,13 +145,15 @@ TARPAULIN := $(CURDIR)/target/tools/bin/cargo-tarpaulin
 
 # Its installation takes about five minutes, once.
 $(TARPAULIN):
-	cargo install cargo-tarpaulin --version $(TARPAULIN_VERSION) --locked --quiet --root $(CURDIR)/target/tools
+	CARGO_TARGET_DIR=target/tools/build cargo install cargo-tarpaulin --version $(TARPAULIN_VERSION) \
+	    --locked --quiet --root $(CURDIR)/target/tools
+	rm -rf target/tools/build
 
 coverage: $(NATIVE) $(TARPAULIN)
 	$(PY) -m pytest --quiet --cov --cov-fail-under=90
-	$(TARPAULIN) --engine ptrace --package corepy-runtime --target-dir target/coverage --skip-clean \
+	$(TARPAULIN) tarpaulin --engine ptrace --package corepy-runtime --target-dir target/coverage --skip-clean \
 	    --include-files 'rust/corepy-runtime/src/*' --fail-under 80 --out Stdout
 
 clean:
-	rm -rf $(VENV) target $(BUILD) coverage examples/digits/out $(NATIVE) \
+	rm -rf $(VENV) target dist $(BUILD) coverage examples/digits/out $(NATIVE) \
 	    .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage

@@ -1,4 +1,4 @@
-"""Checks of the source text that no compiler or formatter makes: size, first line, no printing."""
+"""Checks of text that no compiler or formatter makes: size, first line, no printing, paths in documents."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ PRINTING = {
     ".cpp": re.compile(r"\b(f|v|s|sn)?printf\b|\bf?puts\b|\bputchar\b|\b(abort|exit)\s*\(|std::c(out|err)\b"),
 }
 PRINTING[".h"] = PRINTING[".cpp"]
+
+# A path in backquotes or a link: of a folder of this repository, without placeholders.
+DOCUMENTS = (".md",)
+FOLDERS = r"(?:ops|python|rust|csrc|tests|benchmarks|examples|docs|\.ci)"
+PATH = re.compile(rf"`({FOLDERS}/[\w./-]*)`|\]\(([\w./-]+)\)")
 
 
 def files() -> list[str]:
@@ -61,6 +66,16 @@ def faults(name: str, text: str) -> Iterator[str]:
                 yield f"{name}:{number}: {found.group()} in the native library"
 
 
+def broken_paths(name: str, text: str, present: set[str]) -> Iterator[str]:
+    """Paths that a document names and the repository does not have."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for quoted, linked in PATH.findall(line):
+            path = quoted or (Path(name).parent / linked).as_posix()
+            folder = path.rstrip("/") + "/"
+            if path not in present and not any(known.startswith(folder) for known in present):
+                yield f"{name}:{number}: {path} does not exist"
+
+
 def self_test() -> None:
     """Each rule must fail where it should."""
     good = "// A file.\n"
@@ -79,13 +94,21 @@ def self_test() -> None:
         found = list(faults(name, text))
         if len(found) != count:
             raise SystemExit(f"self-test: {name} {text[:40]!r}: {found}, expected {count} faults")
+    text = "`ops/a.py` `ops/` `ops/b.py` [a](a.md) [b](b.md) [c](https://example.org/c.md) `+ops/c.py`"
+    broken = list(broken_paths("docs/x.md", text, {"ops/a.py", "docs/a.md"}))
+    if broken != ["docs/x.md:1: ops/b.py does not exist", "docs/x.md:1: docs/b.md does not exist"]:
+        raise SystemExit(f"self-test: {broken}")
 
 
 def main() -> int:
     self_test()
-    sources = [name for name in files() if name.endswith(SOURCES)]
-    found = [fault for name in sources for fault in faults(name, (ROOT / name).read_text(encoding="utf-8"))]
-    print(*found, f"source text: {len(sources)} files, {len(found)} faults", sep="\n")
+    names = files()
+    found: list[str] = []
+    for name in names:
+        if name.endswith(SOURCES + DOCUMENTS):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            found += faults(name, text) if name.endswith(SOURCES) else broken_paths(name, text, set(names))
+    print(*found, f"source text: {len(names)} files, {len(found)} faults", sep="\n")
     return 1 if found else 0
 
 

@@ -1,4 +1,4 @@
-"""Runs the Python tests: the kernels' part once per SIMD level in its own process, the rest once.
+"""Runs the Python tests: those of tests/kernels once per SIMD level in its own process, the rest once.
 
 A level's process asks the library which level it uses before and after its tests, so that a run
 that did not take the forced level fails.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "COREPY_SIMD"
+KERNELS = "tests/kernels"
 
 
 def levels() -> list[str]:
@@ -31,8 +32,9 @@ def levels() -> list[str]:
 
 def run_level(level: str, arguments: list[str]) -> int:
     """In the process of one level: proves the level, runs the kernels' tests, proves it again."""
-    import corepy
     import pytest
+
+    import corepy
 
     def prove() -> None:
         used = corepy.simd_level()
@@ -40,7 +42,7 @@ def run_level(level: str, arguments: list[str]) -> int:
             raise SystemExit(f"{NAME}={level}, but the library uses {used}")
 
     prove()
-    code = int(pytest.main(["-m", "kernels", *arguments]))
+    code = int(pytest.main([KERNELS, *arguments]))
     prove()
     return code
 
@@ -58,7 +60,7 @@ def main() -> int:
     # Before the last run, so that the output ends in that run's own closing lines.
     print(f"== kernels failed at: {', '.join(failed)}" if failed else "== all other Python tests", flush=True)
     rest = subprocess.run(
-        [sys.executable, "-m", "pytest", "-m", "not kernels", *arguments], cwd=ROOT, check=False
+        [sys.executable, "-m", "pytest", f"--ignore={KERNELS}", *arguments], cwd=ROOT, check=False
     )
     return 1 if failed or rest.returncode else 0
 

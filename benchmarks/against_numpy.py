@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,26 @@ def cases() -> Iterator[Case]:
         a = (rng.standard_normal(shape) * 100).astype(dtype)
         return a, cp.asarray(a)
 
-    for n, goal in ((1, 2.0), (10, 0.9), (1_000, 0.9), (10_000, 0.9), (100_000, 0.9), (1_000_000, 0.9), (10_000_000, 0.9)):
+    for n, goal in (
+        (1, 2.0),
+        (10, 0.9),
+        (1_000, 0.9),
+        (10_000, 0.9),
+        (100_000, 0.9),
+        (1_000_000, 0.9),
+        (10_000_000, 0.9),
+    ):
         (a, x), (b, y) = pair((n,), "float32"), pair((n,), "float32")
         yield Case(f"a + b float32 {n:,}", lambda a=a, b=b: a + b, lambda x=x, y=y: x + y, goal=goal)
-    for n, goal in ((1, 4.0), (10, 0.9), (1_000, 0.9), (10_000, 0.9), (100_000, 0.9), (1_000_000, 0.9), (10_000_000, 0.9)):
+    for n, goal in (
+        (1, 4.0),
+        (10, 0.9),
+        (1_000, 0.9),
+        (10_000, 0.9),
+        (100_000, 0.9),
+        (1_000_000, 0.9),
+        (10_000_000, 0.9),
+    ):
         a, x = pair((n,), "float32")
         yield Case(f"a.sum() float32 {n:,}", lambda a=a: a.sum(), lambda x=x: x.sum(), 1e-2, goal)
         yield Case(f"sum(a) float32 {n:,}", lambda a=a: np.sum(a), lambda x=x: cp.sum(x), 1e-2, goal)
@@ -57,21 +74,44 @@ def cases() -> Iterator[Case]:
         for dtype in ("float32", "float64"):
             a, x = pair(shape, dtype)
             goal = 1.0 if dtype == "float32" else 0.0
-            yield Case(f"sum axis 0 {dtype} {shape}", lambda a=a: a.sum(axis=0), lambda x=x: x.sum(axis=0), 1e-2, goal)
-            yield Case(f"sum axis 1 {dtype} {shape}", lambda a=a: a.sum(axis=1), lambda x=x: x.sum(axis=1), 1e-1)
+            yield Case(
+                f"sum axis 0 {dtype} {shape}",
+                lambda a=a: a.sum(axis=0),
+                lambda x=x: x.sum(axis=0),
+                1e-2,
+                goal,
+            )
+            yield Case(
+                f"sum axis 1 {dtype} {shape}", lambda a=a: a.sum(axis=1), lambda x=x: x.sum(axis=1), 1e-1
+            )
     for n in (2, 32, 256, 1_000):
         (a, x), (b, y) = pair((n, n), "float32"), pair((n, n), "float32")
-        yield Case(f"matmul float32 {n}", lambda a=a, b=b: a @ b, lambda x=x, y=y: x @ y, 1e-2, 0.5 if n == 1_000 else 0.0)
+        yield Case(
+            f"matmul float32 {n}",
+            lambda a=a, b=b: a @ b,
+            lambda x=x, y=y: x @ y,
+            1e-2,
+            0.5 if n == 1_000 else 0.0,
+        )
     (a, x), (b, y) = pair((1_000, 1_000), "float64"), pair((1_000, 1_000), "float64")
     yield Case("matmul float64 1000", lambda: a @ b, lambda: x @ y, 1e-2)
     v, w = pair((1_000,), "float32")
     m, k = pair((1_000, 1_000), "float32")
     yield Case("matvec float32 1000", lambda: m @ v, lambda: k @ w, 1e-2)
-    yield Case("a + row float32 (100000, 8)", *_broadcast(pair((100_000, 8), "float32"), pair((8,), "float32")))
-    yield Case("a + column float32 (1000, 1000)", *_broadcast(pair((1_000, 1_000), "float32"), pair((1_000, 1), "float32")))
+    yield Case(
+        "a + row float32 (100000, 8)", *_broadcast(pair((100_000, 8), "float32"), pair((8,), "float32"))
+    )
+    yield Case(
+        "a + column float32 (1000, 1000)",
+        *_broadcast(pair((1_000, 1_000), "float32"), pair((1_000, 1), "float32")),
+    )
     yield Case("a.T + b.T float32 1000", lambda: m.T + m.T, lambda: k.T + k.T)
-    yield Case("a.T copied float32 1000", lambda: m.T.copy(order="C"), lambda: cp.reshape(k.T, (-1,), copy=True))
-    yield Case("astype float32 to float64 1,000,000", lambda: m.astype(np.float64), lambda: k.astype(cp.float64))
+    yield Case(
+        "a.T copied float32 1000", lambda: m.T.copy(order="C"), lambda: cp.reshape(k.T, (-1,), copy=True)
+    )
+    yield Case(
+        "astype float32 to float64 1,000,000", lambda: m.astype(np.float64), lambda: k.astype(cp.float64)
+    )
     yield Case("max float32 1,000,000", lambda: m.max(), lambda: k.max())
     yield Case("argmax float32 1,000,000", lambda: m.argmax(), lambda: k.argmax())
     yield Case("std float64 1,000,000", lambda a=a: a.std(), lambda x=x: x.std())
@@ -81,13 +121,18 @@ def cases() -> Iterator[Case]:
     yield Case("where float32 1,000,000", lambda: np.where(mask, m, m), lambda: cp.where(z, k, k))
     index = rng.integers(0, 1_000, 1_000)
     i = cp.asarray(index)
-    yield Case("take rows float32 1,000,000", lambda: np.take(m, index, axis=0), lambda: cp.take(k, i, axis=0))
+    yield Case(
+        "take rows float32 1,000,000", lambda: np.take(m, index, axis=0), lambda: cp.take(k, i, axis=0)
+    )
     flat, numbers = m.ravel(), m.ravel().tolist()
+    owned = cp.asarray(flat)
     yield Case("asarray of a list of 1,000,000", lambda: np.asarray(numbers), lambda: cp.asarray(numbers))
-    yield Case("tolist of 1,000,000", lambda: flat.tolist(), lambda t=cp.asarray(flat): t.tolist())
+    yield Case("tolist of 1,000,000", lambda: flat.tolist(), lambda: owned.tolist())
 
 
-def _broadcast(first: tuple[Any, Any], second: tuple[Any, Any]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def _broadcast(
+    first: tuple[Any, Any], second: tuple[Any, Any]
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
     return (lambda: first[0] + second[0]), (lambda: first[1] + second[1])
 
 
@@ -117,7 +162,10 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
         for who in ("numpy", "corepy") if i % 2 else ("corepy", "numpy"):
             times[who].append(time_of(getattr(case, who), counts[who]))
     medians = {who: statistics.median(t) for who, t in times.items()}
-    spread = {who: (statistics.quantiles(t, n=4)[2] - statistics.quantiles(t, n=4)[0]) / medians[who] for who, t in times.items()}
+    spread = {
+        who: (statistics.quantiles(t, n=4)[2] - statistics.quantiles(t, n=4)[0]) / medians[who]
+        for who, t in times.items()
+    }
     return {
         "name": case.name,
         "numpy_s": medians["numpy"],
@@ -141,6 +189,13 @@ def import_times(rounds: int = 15) -> tuple[float, float]:
     return statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
 
 
+def processor() -> str:
+    """The CPU's model name, as the kernel tells it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
 def show(seconds: float) -> str:
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= size:
@@ -155,7 +210,7 @@ def main() -> int:
     parser.add_argument("--json", default="", help="also write the figures to this file")
     arguments = parser.parse_args()
     machine = {
-        "cpu": next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor()),
+        "cpu": processor(),
         "level": cp.simd_level(),
         "threads": cp.get_num_threads(),
         "corepy": cp.__version__,
@@ -170,17 +225,23 @@ def main() -> int:
             continue
         row = measure(case, arguments.rounds)
         rows.append(row)
-        verdict = "" if not row["goal"] else f"{row['goal']:.1f}x {'met' if row['ratio'] >= row['goal'] else 'MISSED'}"
+        verdict = (
+            ""
+            if not row["goal"]
+            else f"{row['goal']:.1f}x {'met' if row['ratio'] >= row['goal'] else 'MISSED'}"
+        )
         print(
-            f"{row['name']:42} {show(row['numpy_s'])} {row['numpy_spread']:6.0%}  {show(row['corepy_s'])} {row['corepy_spread']:6.0%}"
-            f"  {row['ratio']:5.2f}x  {verdict}",
+            f"{row['name']:42} {show(row['numpy_s'])} {row['numpy_spread']:6.0%}"
+            f"  {show(row['corepy_s'])} {row['corepy_spread']:6.0%}  {row['ratio']:5.2f}x  {verdict}",
             flush=True,
         )
     bare, imported = import_times()
-    print(f"import corepy beyond a bare interpreter: {show(imported - bare)} ({show(bare)} to {show(imported)})")
+    print(
+        f"import corepy beyond a bare interpreter: {show(imported - bare)} ({show(bare)} to {show(imported)})"
+    )
     if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump({"machine": machine, "rows": rows, "import_s": imported - bare}, file, indent=1)
+        figures = {"machine": machine, "rows": rows, "import_s": imported - bare}
+        Path(arguments.json).write_text(json.dumps(figures, indent=1) + "\n")
     return 0
 
 

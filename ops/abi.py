@@ -164,8 +164,9 @@ FUNCTIONS = (
         "void",
         "void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride,"
         " size_t lanes, size_t depth",
-        "Packs a lanes x depth panel of a matrix for `block`, padding lanes with zeros to the"
-        " register block.",
+        "Packs a lanes x depth panel of a matrix for `block`: groups of mr (nr) lanes, each depth"
+        " by depth, the last group padded with zeros. Strides are in bytes, any sign, any"
+        " alignment.",
     ),
     Function(
         "gemm_block",
@@ -173,7 +174,24 @@ FUNCTIONS = (
         "void *c, ptrdiff_t row_stride, const void *a, const void *b, size_t rows, size_t cols,"
         " size_t depth, uint32_t accumulate",
         "c (rows x cols, contiguous columns) = packed a times packed b, one fma chain over depth"
-        " from +0; with accumulate, that panel total is added to c.",
+        " from +0; with accumulate, that panel total is added to c. depth is at most one panel.",
+    ),
+    Function(
+        "gemm_vector",
+        "void",
+        "void *c, const void *x, const void *m, ptrdiff_t lane_stride, ptrdiff_t depth_stride,"
+        " size_t lanes, size_t depth, uint32_t accumulate, uint32_t matrix_first",
+        "c[lane] = the chain over depth of x[d] * m[lane, d], nothing packed before; c and x are"
+        " contiguous. matrix_first: the matrix is the left factor (the order of a complex product's"
+        " two fma). The same bits as `block`. depth is at most one panel.",
+    ),
+    Function(
+        "gemm_small",
+        "void",
+        "void *c, const void *a, ptrdiff_t a_row, ptrdiff_t a_column, const void *b,"
+        " ptrdiff_t b_row, ptrdiff_t b_column, size_t rows, size_t cols, size_t depth",
+        "The whole product of two small matrices, element by element; c is contiguous, strides are"
+        " in bytes. The same bits as `block` over all panels.",
     ),
 )
 
@@ -197,8 +215,11 @@ STRUCTS = (
             ("pack", "pack_a", ()),
             ("pack", "pack_b", ()),
             ("gemm_block", "block", ()),
+            ("gemm_vector", "vector", ()),
+            ("gemm_small", "small", ()),
             ("size_t", "mr", ()),
             ("size_t", "nr", ()),
+            ("size_t", "packed_bytes", ()),  # bytes of a packed element
         ),
     ),
     Struct(

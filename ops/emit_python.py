@@ -17,6 +17,24 @@ _UNARY_OPERATORS = {"pos", "neg", "abs", "invert"}
 _COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
 
 
+# Annotations whose values PyO3 converts; any other is an object.
+_RUST_TYPES = {
+    "bool": "bool",
+    "int": "i64",
+    "float": "f64",
+    "bool | None": "Option<bool>",
+    "int | None": "Option<i64>",
+}
+
+# Python names in the table that are keywords of Rust.
+_RUST_KEYWORDS = {"type", "where"}
+
+
+def rust_name(name: str) -> str:
+    """The name as a Rust identifier, which PyO3 gives to Python without the prefix."""
+    return f"r#{name}" if name in _RUST_KEYWORDS else name
+
+
 @dataclass(frozen=True)
 class Parameter:
     name: str
@@ -28,20 +46,21 @@ class Parameter:
     def rust(self) -> str:
         if self.kind == "variadic":
             return "&Bound<'py, PyTuple>"
-        simple = {"bool": "bool", "int": "i64", "float": "f64", "bool | None": "Option<bool>", "int | None": "Option<i64>"}
-        if self.annotation in simple:
-            return simple[self.annotation]
+        if self.annotation in _RUST_TYPES:
+            return _RUST_TYPES[self.annotation]
         return "&Bound<'py, PyAny>" if self.default is None else "Option<&Bound<'py, PyAny>>"
 
     @property
     def rust_name(self) -> str:
-        return f"r#{self.name}" if self.name in {"type"} else self.name
+        return rust_name(self.name)
 
     @property
     def rust_default(self) -> str | None:
         """What PyO3 fills in: a literal for typed parameters, None for objects."""
-        if self.default is None or self.rust.startswith("Option"):
+        if self.default is None or self.default == "None" or self.annotation not in _RUST_TYPES:
             return None if self.default is None else "None"
+        if self.rust.startswith("Option"):
+            return f"Some({self.default})"
         return self.default.lower() if self.annotation == "bool" else self.default
 
 
@@ -178,7 +197,7 @@ def _call(row: Elementwise | Reduction | Function, params: list[Parameter], firs
         given = ", ".join(p.name for p in params[1:])
         rest = "" if row.parameters.count(",") == 3 else ", ..Parameters::default()"
         return f"reduction::reduce(py, Reduce::{camel(row.name)}, {first}, Parameters {{ {given}{rest} }})"
-    return f"functions::{row.category}::{row.name}(py{''.join(', ' + n for n in (names if params else []))})"
+    return f"functions::{row.category}::{rust_name(row.name)}(py{''.join(', ' + n for n in (names if params else []))})"
 
 
 def _result(row: Elementwise | Reduction | Function) -> str:
@@ -205,9 +224,10 @@ def native_functions() -> str:
         out.append(_doc_attribute(docstring(row), ""))
         out.append("#[pyfunction]")
         out.append(f'#[pyo3(signature = {text_signature(params, rust=True)}, text_signature = "{text_signature(params)}")]')
-        out.append(f"fn {row.name}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n    {_call(row, params, first)}\n}}\n")
+        out.append(f"fn {rust_name(row.name)}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n    {_call(row, params, first)}\n}}\n")
     out.append("pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {")
-    out += [f"    m.add_function(wrap_pyfunction!({row.name}, m)?)?;" for row in ROWS]
+    # With its path, because the function `std` shares the crate's name.
+    out += [f"    m.add_function(wrap_pyfunction!(self::{rust_name(row.name)}, m)?)?;" for row in ROWS]
     out.append("    Ok(())\n}\n")
     return "\n".join(out)
 
@@ -227,7 +247,7 @@ def native_methods() -> str:
         # self counts as positional-only, so a "/" after it alone is left to Python.
         text = text_signature(own) if rest else "($self)"
         out.append(f'    #[pyo3(signature = {text_signature(rest, rust=True)}, text_signature = "{text}")]')
-        out.append(f"    fn {row.name}<'py>(slf: &Bound<'py, Self>, py: Python<'py>{_rust_params(rest)}) -> {_result(row)} {{\n        {_call(row, params, first)}\n    }}\n")
+        out.append(f"    fn {rust_name(row.name)}<'py>(slf: &Bound<'py, Self>, py: Python<'py>{_rust_params(rest)}) -> {_result(row)} {{\n        {_call(row, params, first)}\n    }}\n")
     for op in UNARY:
         if op.operator:
             assert op.operator in _UNARY_OPERATORS
@@ -432,7 +452,7 @@ def stubs() -> str:
             out.append(f"    def __{op.operator}__(self, other: ArrayLike, /) -> Tensor: ...{ignore}")
         else:
             modulo = ", modulo: None = None" if op.operator == "pow" else ""
-            out += [f"    def __{prefix}{op.operator}__(self, other: ArrayLike{modulo if prefix != 'i' else ''}, /) -> Tensor: ..." for prefix in ("", "r", "i")]
+            out += [f"    def __{prefix}{op.operator}__(self, other: ArrayLike{modulo}, /) -> Tensor: ..." for prefix in ("", "r", "i")]
     out.append("    __hash__: ClassVar[None]  # type: ignore[assignment]")
     out.append("")
     out += [f"{d.name}: DType" for d in DTYPES]

@@ -8,7 +8,7 @@ from ops import abi
 from ops.dtypes import DTYPE_SETS, DTYPES, PROMOTION
 from ops.emit_c import NOTICE, families, struct_sizes
 from ops.errors import ERRORS
-from ops.table import BINARY, REDUCTIONS, UNARY, Elementwise
+from ops.table import BINARY, KERNEL_REDUCTIONS, REDUCTIONS, UNARY, Elementwise
 
 _RUST_TYPES = {
     "void *": "*mut u8",
@@ -100,16 +100,10 @@ def ops() -> str:
     out.append("];")
     out.append("/// The dtypes each family has kernels for.")
     out.append(f"pub static FAMILY_DTYPES: [DTypeSet; {len(families())}] = [")
-    by_family = {r.family: r.dtypes for r in reversed(_all_reductions())}
+    by_family = {r.family: r.dtypes for r in reversed(KERNEL_REDUCTIONS)}
     out += [f"    dtypes::{by_family[f].upper()}," for f in families()]
     out.append("];\n")
     return "\n".join(out)
-
-
-def _all_reductions():  # type: ignore[no-untyped-def]
-    from ops.table import KERNEL_REDUCTIONS
-
-    return KERNEL_REDUCTIONS
 
 
 def errors() -> str:

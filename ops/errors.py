@@ -68,5 +68,7 @@ ERRORS = (
     Error("Overflow", "OverflowError", "[{op}] {what}", "op, what: String"),
     Error("Index", "IndexError", "[{op}] {what}", "op, what: String"),
     Error("Unsupported", "NotImplementedError", "[{op}] {what}", "op, what: String"),
+    # The caller's pending exception, KeyboardInterrupt where nothing else is set, takes its place.
+    Error("Interrupted", "KeyboardInterrupt", "interrupted"),
     Error("Internal", "InternalError", "[{op}] {what}", "op, what: String"),
 )

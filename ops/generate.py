@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ops import emit_c, emit_docs, emit_python, emit_rust  # noqa: E402
+from ops import emit_c, emit_docs, emit_python, emit_rust
 
 ROOT = Path(__file__).resolve().parent.parent
 

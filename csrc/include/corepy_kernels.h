@@ -167,11 +167,17 @@ typedef void (*corepy_reduce_finish)(void *out, void *state, size_t cols, double
 // outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart; out is contiguous. The same bits as blocks and finish. Returns 0.
 typedef uint64_t (*corepy_reduce_each)(void *out, const void *a, const void *b, size_t outer, ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n, double divisor);
 
-// Packs a lanes x depth panel of a matrix for `block`, padding lanes with zeros to the register block.
+// Packs a lanes x depth panel of a matrix for `block`: groups of mr (nr) lanes, each depth by depth, the last group padded with zeros. Strides are in bytes, any sign, any alignment.
 typedef void (*corepy_pack)(void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride, size_t lanes, size_t depth);
 
-// c (rows x cols, contiguous columns) = packed a times packed b, one fma chain over depth from +0; with accumulate, that panel total is added to c.
+// c (rows x cols, contiguous columns) = packed a times packed b, one fma chain over depth from +0; with accumulate, that panel total is added to c. depth is at most one panel.
 typedef void (*corepy_gemm_block)(void *c, ptrdiff_t row_stride, const void *a, const void *b, size_t rows, size_t cols, size_t depth, uint32_t accumulate);
+
+// c[lane] = the chain over depth of x[d] * m[lane, d], nothing packed before; c and x are contiguous. matrix_first: the matrix is the left factor (the order of a complex product's two fma). The same bits as `block`. depth is at most one panel.
+typedef void (*corepy_gemm_vector)(void *c, const void *x, const void *m, ptrdiff_t lane_stride, ptrdiff_t depth_stride, size_t lanes, size_t depth, uint32_t accumulate, uint32_t matrix_first);
+
+// The whole product of two small matrices, element by element; c is contiguous, strides are in bytes. The same bits as `block` over all panels.
+typedef void (*corepy_gemm_small)(void *c, const void *a, ptrdiff_t a_row, ptrdiff_t a_column, const void *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t rows, size_t cols, size_t depth);
 
 // One reduction of one dtype. The functions are null where the op takes no such dtype.
 typedef struct {
@@ -188,8 +194,11 @@ typedef struct {
   corepy_pack pack_a;
   corepy_pack pack_b;
   corepy_gemm_block block;
+  corepy_gemm_vector vector;
+  corepy_gemm_small small;
   size_t mr;
   size_t nr;
+  size_t packed_bytes;
 } corepy_gemm;
 
 // All kernels of one SIMD level.
@@ -225,9 +234,12 @@ static_assert(sizeof(corepy_reduction) == 48, "layout of reduction");
 static_assert(offsetof(corepy_gemm, pack_a) == 0, "layout of gemm.pack_a");
 static_assert(offsetof(corepy_gemm, pack_b) == 8, "layout of gemm.pack_b");
 static_assert(offsetof(corepy_gemm, block) == 16, "layout of gemm.block");
-static_assert(offsetof(corepy_gemm, mr) == 24, "layout of gemm.mr");
-static_assert(offsetof(corepy_gemm, nr) == 32, "layout of gemm.nr");
-static_assert(sizeof(corepy_gemm) == 40, "layout of gemm");
+static_assert(offsetof(corepy_gemm, vector) == 24, "layout of gemm.vector");
+static_assert(offsetof(corepy_gemm, small) == 32, "layout of gemm.small");
+static_assert(offsetof(corepy_gemm, mr) == 40, "layout of gemm.mr");
+static_assert(offsetof(corepy_gemm, nr) == 48, "layout of gemm.nr");
+static_assert(offsetof(corepy_gemm, packed_bytes) == 56, "layout of gemm.packed_bytes");
+static_assert(sizeof(corepy_gemm) == 64, "layout of gemm");
 static_assert(offsetof(corepy_kernels, abi_version) == 0, "layout of kernels.abi_version");
 static_assert(offsetof(corepy_kernels, struct_bytes) == 4, "layout of kernels.struct_bytes");
 static_assert(offsetof(corepy_kernels, unary) == 8, "layout of kernels.unary");
@@ -246,7 +258,7 @@ static_assert(offsetof(corepy_kernels, ramp_integer) == 12152, "layout of kernel
 static_assert(offsetof(corepy_kernels, ramp_float) == 12160, "layout of kernels.ramp_float");
 static_assert(offsetof(corepy_kernels, reductions) == 12168, "layout of kernels.reductions");
 static_assert(offsetof(corepy_kernels, gemm) == 22968, "layout of kernels.gemm");
-static_assert(sizeof(corepy_kernels) == 23568, "layout of kernels");
+static_assert(sizeof(corepy_kernels) == 23928, "layout of kernels");
 #endif
 
 #endif

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import contact_sheet
+
 import corepy as cp
 
 HERE = Path(__file__).resolve().parent

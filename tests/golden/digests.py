@@ -20,12 +20,11 @@ for folder in (ROOT, ROOT / "tests"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+import corepy as cp  # noqa: E402
 from inputs import Array, bits, layouts, special  # noqa: E402
 from ops.dtypes import DTYPE_SETS, DTYPES  # noqa: E402
 from ops.table import BINARY, REDUCTIONS, UNARY  # noqa: E402
 from oracles import ELEMENTWISE  # noqa: E402
-
-import corepy as cp  # noqa: E402
 
 TABLE = Path(__file__).with_name("digests.json")
 # Beyond the size at which every operation goes parallel, with a tail in the vector and the block.
@@ -68,11 +67,11 @@ def cases(shape: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Callable[[], 
         function = getattr(cp, row.name)
         for t in DTYPE_SETS[row.dtypes]:
             b = views(t, ELEMENTWISE[row.name].right)
-            plain_b = b["contiguous"]
+            a, plain_b = views(t), b["contiguous"]
             calls: dict[str, Callable[[], cp.Tensor]] = {
                 k: lambda f=function, x=x, y=b[k]: f(x, y) for k, x in views(t).items()
             }
-            calls["mixed"] = lambda f=function, x=views(t)["strided"], y=plain_b: f(x, y)
+            calls["mixed"] = lambda f=function, x=a["strided"], y=plain_b: f(x, y)
             yield f"{row.name} {t}", calls
     for row in REDUCTIONS:
         function = getattr(cp, row.name)
@@ -100,9 +99,12 @@ def cases(shape: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Callable[[], 
                 {k: lambda x=x, to=to: x.astype(getattr(cp, to.name)) for k, x in views(d.name).items()},
             )
         index = cp.asarray(np.arange(shape[1])[::-2].copy())
-        yield f"take {d.name}", {k: lambda x=x: cp.take(x, index, axis=1) for k, x in views(d.name).items()}
+        yield (
+            f"take {d.name}",
+            {k: lambda x=x, i=index: cp.take(x, i, axis=1) for k, x in views(d.name).items()},
+        )
         mask = cp.asarray(np.arange(shape[0] * shape[1]).reshape(shape[:2]) % 3 == 0)
-        yield f"mask {d.name}", {k: lambda x=x: x[mask] for k, x in views(d.name).items()}
+        yield f"mask {d.name}", {k: lambda x=x, m=mask: x[m] for k, x in views(d.name).items()}
         yield f"concat {d.name}", {k: lambda x=x: cp.concat([x, x], axis=1) for k, x in views(d.name).items()}
         if d.compute:
             where = views("bool")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from golden import digests
 
 import corepy as cp
+from golden import digests
 
 STORED = json.loads(digests.TABLE.read_text())
 

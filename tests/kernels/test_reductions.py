@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import corepy as cp
 from inputs import Array, bits, layouts, plain, special
 from ops.dtypes import DTYPE_SETS
 from ops.table import REDUCTIONS
-
-import corepy as cp
 
 SIZES = (1, 2, 15, 16, 17, 31, 33, 1023, 1024, 1025, 2047, 2049, 5000, 70_001)
 FLOATS = ("float32", "float64")

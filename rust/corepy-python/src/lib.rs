@@ -2,15 +2,23 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+mod buffer;
+mod decimal;
+mod dlpack;
 mod dtype;
+mod element;
 mod elementwise;
 mod enter;
+mod export;
+mod format;
 mod functions;
 #[rustfmt::skip]
 #[allow(clippy::all)]
 mod generated;
+mod index;
 mod operand;
 mod reduction;
+mod sequence;
 mod tensor;
 
 use pyo3::prelude::*;
@@ -21,6 +29,11 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     corepy_runtime::kernels::level::choose_from_environment().map_err(|e| enter::error(py, e))?;
     m.add_class::<tensor::PyTensor>()?;
     m.add_class::<dtype::PyDType>()?;
+    m.add_class::<functions::information::FloatInfo>()?;
+    m.add_class::<functions::information::IntegerInfo>()?;
+    m.add_class::<functions::information::Threads>()?;
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
+    m.add_function(wrap_pyfunction!(export::_rebuild, m)?)?;
     generated::functions::register(m)
 }

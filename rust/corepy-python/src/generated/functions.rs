@@ -1298,8 +1298,8 @@ Examples
 [1, 2]"#]
 #[pyfunction]
 #[pyo3(signature = (condition, x1, x2, /), text_signature = "(condition, x1, x2, /)")]
-fn where<'py>(py: Python<'py>, condition: &Bound<'py, PyAny>, x1: &Bound<'py, PyAny>, x2: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
-    functions::indexing::where(py, condition, x1, x2)
+fn r#where<'py>(py: Python<'py>, condition: &Bound<'py, PyAny>, x1: &Bound<'py, PyAny>, x2: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
+    functions::indexing::r#where(py, condition, x1, x2)
 }
 
 #[doc = r#"The elements in row-major order in another shape: a view when possible.
@@ -1429,7 +1429,7 @@ Examples
 >>> cp.concat([cp.asarray([1]), cp.asarray([2, 3])]).tolist()
 [1, 2, 3]"#]
 #[pyfunction]
-#[pyo3(signature = (arrays, /, *, axis=None), text_signature = "(arrays, /, *, axis=0)")]
+#[pyo3(signature = (arrays, /, *, axis=Some(0)), text_signature = "(arrays, /, *, axis=0)")]
 fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> PyResult<Bound<'py, PyTensor>> {
     functions::manipulation::concat(py, arrays, axis)
 }
@@ -1627,94 +1627,94 @@ fn set_num_threads<'py>(py: Python<'py>, n: i64) -> PyResult<()> {
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(positive, m)?)?;
-    m.add_function(wrap_pyfunction!(negative, m)?)?;
-    m.add_function(wrap_pyfunction!(abs, m)?)?;
-    m.add_function(wrap_pyfunction!(sqrt, m)?)?;
-    m.add_function(wrap_pyfunction!(square, m)?)?;
-    m.add_function(wrap_pyfunction!(sign, m)?)?;
-    m.add_function(wrap_pyfunction!(floor, m)?)?;
-    m.add_function(wrap_pyfunction!(ceil, m)?)?;
-    m.add_function(wrap_pyfunction!(trunc, m)?)?;
-    m.add_function(wrap_pyfunction!(round, m)?)?;
-    m.add_function(wrap_pyfunction!(isnan, m)?)?;
-    m.add_function(wrap_pyfunction!(isinf, m)?)?;
-    m.add_function(wrap_pyfunction!(isfinite, m)?)?;
-    m.add_function(wrap_pyfunction!(logical_not, m)?)?;
-    m.add_function(wrap_pyfunction!(bitwise_invert, m)?)?;
-    m.add_function(wrap_pyfunction!(add, m)?)?;
-    m.add_function(wrap_pyfunction!(subtract, m)?)?;
-    m.add_function(wrap_pyfunction!(multiply, m)?)?;
-    m.add_function(wrap_pyfunction!(divide, m)?)?;
-    m.add_function(wrap_pyfunction!(floor_divide, m)?)?;
-    m.add_function(wrap_pyfunction!(remainder, m)?)?;
-    m.add_function(wrap_pyfunction!(pow, m)?)?;
-    m.add_function(wrap_pyfunction!(minimum, m)?)?;
-    m.add_function(wrap_pyfunction!(maximum, m)?)?;
-    m.add_function(wrap_pyfunction!(equal, m)?)?;
-    m.add_function(wrap_pyfunction!(not_equal, m)?)?;
-    m.add_function(wrap_pyfunction!(less, m)?)?;
-    m.add_function(wrap_pyfunction!(less_equal, m)?)?;
-    m.add_function(wrap_pyfunction!(greater, m)?)?;
-    m.add_function(wrap_pyfunction!(greater_equal, m)?)?;
-    m.add_function(wrap_pyfunction!(logical_and, m)?)?;
-    m.add_function(wrap_pyfunction!(logical_or, m)?)?;
-    m.add_function(wrap_pyfunction!(logical_xor, m)?)?;
-    m.add_function(wrap_pyfunction!(bitwise_and, m)?)?;
-    m.add_function(wrap_pyfunction!(bitwise_or, m)?)?;
-    m.add_function(wrap_pyfunction!(bitwise_xor, m)?)?;
-    m.add_function(wrap_pyfunction!(bitwise_left_shift, m)?)?;
-    m.add_function(wrap_pyfunction!(bitwise_right_shift, m)?)?;
-    m.add_function(wrap_pyfunction!(sum, m)?)?;
-    m.add_function(wrap_pyfunction!(prod, m)?)?;
-    m.add_function(wrap_pyfunction!(mean, m)?)?;
-    m.add_function(wrap_pyfunction!(var, m)?)?;
-    m.add_function(wrap_pyfunction!(std, m)?)?;
-    m.add_function(wrap_pyfunction!(min, m)?)?;
-    m.add_function(wrap_pyfunction!(max, m)?)?;
-    m.add_function(wrap_pyfunction!(any, m)?)?;
-    m.add_function(wrap_pyfunction!(all, m)?)?;
-    m.add_function(wrap_pyfunction!(argmin, m)?)?;
-    m.add_function(wrap_pyfunction!(argmax, m)?)?;
-    m.add_function(wrap_pyfunction!(count_nonzero, m)?)?;
-    m.add_function(wrap_pyfunction!(asarray, m)?)?;
-    m.add_function(wrap_pyfunction!(from_dlpack, m)?)?;
-    m.add_function(wrap_pyfunction!(empty, m)?)?;
-    m.add_function(wrap_pyfunction!(zeros, m)?)?;
-    m.add_function(wrap_pyfunction!(ones, m)?)?;
-    m.add_function(wrap_pyfunction!(full, m)?)?;
-    m.add_function(wrap_pyfunction!(eye, m)?)?;
-    m.add_function(wrap_pyfunction!(arange, m)?)?;
-    m.add_function(wrap_pyfunction!(linspace, m)?)?;
-    m.add_function(wrap_pyfunction!(empty_like, m)?)?;
-    m.add_function(wrap_pyfunction!(zeros_like, m)?)?;
-    m.add_function(wrap_pyfunction!(ones_like, m)?)?;
-    m.add_function(wrap_pyfunction!(full_like, m)?)?;
-    m.add_function(wrap_pyfunction!(astype, m)?)?;
-    m.add_function(wrap_pyfunction!(where, m)?)?;
-    m.add_function(wrap_pyfunction!(reshape, m)?)?;
-    m.add_function(wrap_pyfunction!(permute_dims, m)?)?;
-    m.add_function(wrap_pyfunction!(matrix_transpose, m)?)?;
-    m.add_function(wrap_pyfunction!(broadcast_to, m)?)?;
-    m.add_function(wrap_pyfunction!(broadcast_arrays, m)?)?;
-    m.add_function(wrap_pyfunction!(squeeze, m)?)?;
-    m.add_function(wrap_pyfunction!(expand_dims, m)?)?;
-    m.add_function(wrap_pyfunction!(flip, m)?)?;
-    m.add_function(wrap_pyfunction!(moveaxis, m)?)?;
-    m.add_function(wrap_pyfunction!(concat, m)?)?;
-    m.add_function(wrap_pyfunction!(stack, m)?)?;
-    m.add_function(wrap_pyfunction!(take, m)?)?;
-    m.add_function(wrap_pyfunction!(matmul, m)?)?;
-    m.add_function(wrap_pyfunction!(dot, m)?)?;
-    m.add_function(wrap_pyfunction!(vecdot, m)?)?;
-    m.add_function(wrap_pyfunction!(result_type, m)?)?;
-    m.add_function(wrap_pyfunction!(can_cast, m)?)?;
-    m.add_function(wrap_pyfunction!(isdtype, m)?)?;
-    m.add_function(wrap_pyfunction!(finfo, m)?)?;
-    m.add_function(wrap_pyfunction!(iinfo, m)?)?;
-    m.add_function(wrap_pyfunction!(simd_levels, m)?)?;
-    m.add_function(wrap_pyfunction!(simd_level, m)?)?;
-    m.add_function(wrap_pyfunction!(get_num_threads, m)?)?;
-    m.add_function(wrap_pyfunction!(set_num_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(self::positive, m)?)?;
+    m.add_function(wrap_pyfunction!(self::negative, m)?)?;
+    m.add_function(wrap_pyfunction!(self::abs, m)?)?;
+    m.add_function(wrap_pyfunction!(self::sqrt, m)?)?;
+    m.add_function(wrap_pyfunction!(self::square, m)?)?;
+    m.add_function(wrap_pyfunction!(self::sign, m)?)?;
+    m.add_function(wrap_pyfunction!(self::floor, m)?)?;
+    m.add_function(wrap_pyfunction!(self::ceil, m)?)?;
+    m.add_function(wrap_pyfunction!(self::trunc, m)?)?;
+    m.add_function(wrap_pyfunction!(self::round, m)?)?;
+    m.add_function(wrap_pyfunction!(self::isnan, m)?)?;
+    m.add_function(wrap_pyfunction!(self::isinf, m)?)?;
+    m.add_function(wrap_pyfunction!(self::isfinite, m)?)?;
+    m.add_function(wrap_pyfunction!(self::logical_not, m)?)?;
+    m.add_function(wrap_pyfunction!(self::bitwise_invert, m)?)?;
+    m.add_function(wrap_pyfunction!(self::add, m)?)?;
+    m.add_function(wrap_pyfunction!(self::subtract, m)?)?;
+    m.add_function(wrap_pyfunction!(self::multiply, m)?)?;
+    m.add_function(wrap_pyfunction!(self::divide, m)?)?;
+    m.add_function(wrap_pyfunction!(self::floor_divide, m)?)?;
+    m.add_function(wrap_pyfunction!(self::remainder, m)?)?;
+    m.add_function(wrap_pyfunction!(self::pow, m)?)?;
+    m.add_function(wrap_pyfunction!(self::minimum, m)?)?;
+    m.add_function(wrap_pyfunction!(self::maximum, m)?)?;
+    m.add_function(wrap_pyfunction!(self::equal, m)?)?;
+    m.add_function(wrap_pyfunction!(self::not_equal, m)?)?;
+    m.add_function(wrap_pyfunction!(self::less, m)?)?;
+    m.add_function(wrap_pyfunction!(self::less_equal, m)?)?;
+    m.add_function(wrap_pyfunction!(self::greater, m)?)?;
+    m.add_function(wrap_pyfunction!(self::greater_equal, m)?)?;
+    m.add_function(wrap_pyfunction!(self::logical_and, m)?)?;
+    m.add_function(wrap_pyfunction!(self::logical_or, m)?)?;
+    m.add_function(wrap_pyfunction!(self::logical_xor, m)?)?;
+    m.add_function(wrap_pyfunction!(self::bitwise_and, m)?)?;
+    m.add_function(wrap_pyfunction!(self::bitwise_or, m)?)?;
+    m.add_function(wrap_pyfunction!(self::bitwise_xor, m)?)?;
+    m.add_function(wrap_pyfunction!(self::bitwise_left_shift, m)?)?;
+    m.add_function(wrap_pyfunction!(self::bitwise_right_shift, m)?)?;
+    m.add_function(wrap_pyfunction!(self::sum, m)?)?;
+    m.add_function(wrap_pyfunction!(self::prod, m)?)?;
+    m.add_function(wrap_pyfunction!(self::mean, m)?)?;
+    m.add_function(wrap_pyfunction!(self::var, m)?)?;
+    m.add_function(wrap_pyfunction!(self::std, m)?)?;
+    m.add_function(wrap_pyfunction!(self::min, m)?)?;
+    m.add_function(wrap_pyfunction!(self::max, m)?)?;
+    m.add_function(wrap_pyfunction!(self::any, m)?)?;
+    m.add_function(wrap_pyfunction!(self::all, m)?)?;
+    m.add_function(wrap_pyfunction!(self::argmin, m)?)?;
+    m.add_function(wrap_pyfunction!(self::argmax, m)?)?;
+    m.add_function(wrap_pyfunction!(self::count_nonzero, m)?)?;
+    m.add_function(wrap_pyfunction!(self::asarray, m)?)?;
+    m.add_function(wrap_pyfunction!(self::from_dlpack, m)?)?;
+    m.add_function(wrap_pyfunction!(self::empty, m)?)?;
+    m.add_function(wrap_pyfunction!(self::zeros, m)?)?;
+    m.add_function(wrap_pyfunction!(self::ones, m)?)?;
+    m.add_function(wrap_pyfunction!(self::full, m)?)?;
+    m.add_function(wrap_pyfunction!(self::eye, m)?)?;
+    m.add_function(wrap_pyfunction!(self::arange, m)?)?;
+    m.add_function(wrap_pyfunction!(self::linspace, m)?)?;
+    m.add_function(wrap_pyfunction!(self::empty_like, m)?)?;
+    m.add_function(wrap_pyfunction!(self::zeros_like, m)?)?;
+    m.add_function(wrap_pyfunction!(self::ones_like, m)?)?;
+    m.add_function(wrap_pyfunction!(self::full_like, m)?)?;
+    m.add_function(wrap_pyfunction!(self::astype, m)?)?;
+    m.add_function(wrap_pyfunction!(self::r#where, m)?)?;
+    m.add_function(wrap_pyfunction!(self::reshape, m)?)?;
+    m.add_function(wrap_pyfunction!(self::permute_dims, m)?)?;
+    m.add_function(wrap_pyfunction!(self::matrix_transpose, m)?)?;
+    m.add_function(wrap_pyfunction!(self::broadcast_to, m)?)?;
+    m.add_function(wrap_pyfunction!(self::broadcast_arrays, m)?)?;
+    m.add_function(wrap_pyfunction!(self::squeeze, m)?)?;
+    m.add_function(wrap_pyfunction!(self::expand_dims, m)?)?;
+    m.add_function(wrap_pyfunction!(self::flip, m)?)?;
+    m.add_function(wrap_pyfunction!(self::moveaxis, m)?)?;
+    m.add_function(wrap_pyfunction!(self::concat, m)?)?;
+    m.add_function(wrap_pyfunction!(self::stack, m)?)?;
+    m.add_function(wrap_pyfunction!(self::take, m)?)?;
+    m.add_function(wrap_pyfunction!(self::matmul, m)?)?;
+    m.add_function(wrap_pyfunction!(self::dot, m)?)?;
+    m.add_function(wrap_pyfunction!(self::vecdot, m)?)?;
+    m.add_function(wrap_pyfunction!(self::result_type, m)?)?;
+    m.add_function(wrap_pyfunction!(self::can_cast, m)?)?;
+    m.add_function(wrap_pyfunction!(self::isdtype, m)?)?;
+    m.add_function(wrap_pyfunction!(self::finfo, m)?)?;
+    m.add_function(wrap_pyfunction!(self::iinfo, m)?)?;
+    m.add_function(wrap_pyfunction!(self::simd_levels, m)?)?;
+    m.add_function(wrap_pyfunction!(self::simd_level, m)?)?;
+    m.add_function(wrap_pyfunction!(self::get_num_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(self::set_num_threads, m)?)?;
     Ok(())
 }

@@ -72,11 +72,17 @@ pub type reduce_finish = unsafe extern "C" fn(out: *mut u8, state: *mut u8, cols
 /// outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart; out is contiguous. The same bits as blocks and finish. Returns 0.
 pub type reduce_each = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, outer: usize, a_stride: isize, b_stride: isize, n: usize, divisor: f64) -> u64;
 
-/// Packs a lanes x depth panel of a matrix for `block`, padding lanes with zeros to the register block.
+/// Packs a lanes x depth panel of a matrix for `block`: groups of mr (nr) lanes, each depth by depth, the last group padded with zeros. Strides are in bytes, any sign, any alignment.
 pub type pack = unsafe extern "C" fn(packed: *mut u8, in_: *const u8, lane_stride: isize, depth_stride: isize, lanes: usize, depth: usize);
 
-/// c (rows x cols, contiguous columns) = packed a times packed b, one fma chain over depth from +0; with accumulate, that panel total is added to c.
+/// c (rows x cols, contiguous columns) = packed a times packed b, one fma chain over depth from +0; with accumulate, that panel total is added to c. depth is at most one panel.
 pub type gemm_block = unsafe extern "C" fn(c: *mut u8, row_stride: isize, a: *const u8, b: *const u8, rows: usize, cols: usize, depth: usize, accumulate: u32);
+
+/// c[lane] = the chain over depth of x[d] * m[lane, d], nothing packed before; c and x are contiguous. matrix_first: the matrix is the left factor (the order of a complex product's two fma). The same bits as `block`. depth is at most one panel.
+pub type gemm_vector = unsafe extern "C" fn(c: *mut u8, x: *const u8, m: *const u8, lane_stride: isize, depth_stride: isize, lanes: usize, depth: usize, accumulate: u32, matrix_first: u32);
+
+/// The whole product of two small matrices, element by element; c is contiguous, strides are in bytes. The same bits as `block` over all panels.
+pub type gemm_small = unsafe extern "C" fn(c: *mut u8, a: *const u8, a_row: isize, a_column: isize, b: *const u8, b_row: isize, b_column: isize, rows: usize, cols: usize, depth: usize);
 
 /// One reduction of one dtype. The functions are null where the op takes no such dtype.
 #[repr(C)]
@@ -97,8 +103,11 @@ pub struct gemm {
     pub pack_a: Option<pack>,
     pub pack_b: Option<pack>,
     pub block: Option<gemm_block>,
+    pub vector: Option<gemm_vector>,
+    pub small: Option<gemm_small>,
     pub mr: usize,
     pub nr: usize,
+    pub packed_bytes: usize,
 }
 
 /// All kernels of one SIMD level.
@@ -135,9 +144,12 @@ const _: () = assert!(size_of::<reduction>() == 48);
 const _: () = assert!(std::mem::offset_of!(gemm, pack_a) == 0);
 const _: () = assert!(std::mem::offset_of!(gemm, pack_b) == 8);
 const _: () = assert!(std::mem::offset_of!(gemm, block) == 16);
-const _: () = assert!(std::mem::offset_of!(gemm, mr) == 24);
-const _: () = assert!(std::mem::offset_of!(gemm, nr) == 32);
-const _: () = assert!(size_of::<gemm>() == 40);
+const _: () = assert!(std::mem::offset_of!(gemm, vector) == 24);
+const _: () = assert!(std::mem::offset_of!(gemm, small) == 32);
+const _: () = assert!(std::mem::offset_of!(gemm, mr) == 40);
+const _: () = assert!(std::mem::offset_of!(gemm, nr) == 48);
+const _: () = assert!(std::mem::offset_of!(gemm, packed_bytes) == 56);
+const _: () = assert!(size_of::<gemm>() == 64);
 const _: () = assert!(std::mem::offset_of!(kernels, abi_version) == 0);
 const _: () = assert!(std::mem::offset_of!(kernels, struct_bytes) == 4);
 const _: () = assert!(std::mem::offset_of!(kernels, unary) == 8);
@@ -156,4 +168,4 @@ const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 12152);
 const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 12160);
 const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 12168);
 const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 22968);
-const _: () = assert!(size_of::<kernels>() == 23568);
+const _: () = assert!(size_of::<kernels>() == 23928);

@@ -81,6 +81,8 @@ pub enum Error {
     Index { op: &'static str, what: String },
     #[error("[{op}] {what}")]
     Unsupported { op: &'static str, what: String },
+    #[error("interrupted")]
+    Interrupted {  },
     #[error("[{op}] {what}")]
     Internal { op: &'static str, what: String },
 }
@@ -127,6 +129,7 @@ impl Error {
             Error::Overflow { .. } => "OverflowError",
             Error::Index { .. } => "IndexError",
             Error::Unsupported { .. } => "NotImplementedError",
+            Error::Interrupted { .. } => "KeyboardInterrupt",
             Error::Internal { .. } => "InternalError",
         }
     }

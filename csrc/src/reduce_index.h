@@ -1,0 +1,270 @@
+// argmin and argmax: the lowest index of the best key, or of the first NaN.
+//
+// A state is a plane of indices and a plane of keys; the lexicographic order of (key, index) makes
+// the result independent of how the elements are divided.
+#pragma once
+
+#include "reduce_free.h"
+
+namespace COREPY_NAMESPACE {
+namespace {
+
+template <class E, bool MAX>
+struct ArgExtreme {
+  using In = typename E::In;
+  using K = Keys<E, MAX>;
+  using Key = typename K::Key;
+  using Row = typename K::Unsigned;
+  static constexpr int64_t ABSENT = INT64_MAX;
+  static constexpr size_t NATIVE = VECTOR / sizeof(Key);
+  static constexpr size_t WIDE = 4;
+  // A chunk is searched again when it holds a new best, so it must stay in the L1 cache.
+  static constexpr size_t CHUNK = 8192 / sizeof(In);
+
+  // argmin and argmax treat -0.0 and +0.0 as equal, which min and max do not.
+  template <size_t N>
+  static vec<Key, N> key(const char *a) {
+    vec<In, N> x = load<vec<In, N>>(a);
+    if constexpr (K::floating) {
+      x = x + static_cast<In>(0);
+    }
+    return K::template encode<N>(x);
+  }
+  static bool beats(Key a, Key b) { return MAX ? a > b : a < b; }
+
+  // The best key of n >= 1 elements.
+  COREPY_OUT_OF_LINE static Key best(const char *a, size_t n) {
+    Key total = key<1>(a);
+    size_t i = 0;
+    if (n >= WIDE * NATIVE) {
+      vec<Key, NATIVE> keys[WIDE];
+#pragma GCC unroll 8
+      for (size_t j = 0; j < WIDE; ++j) {
+        keys[j] = key<NATIVE>(a + j * NATIVE * sizeof(In));
+      }
+      for (i = WIDE * NATIVE; i + WIDE * NATIVE <= n; i += WIDE * NATIVE) {
+#pragma GCC unroll 8
+        for (size_t j = 0; j < WIDE; ++j) {
+          keys[j] =
+              K::template better<NATIVE>(keys[j], key<NATIVE>(a + (i + j * NATIVE) * sizeof(In)));
+        }
+      }
+      for (size_t j = 1; j < WIDE; ++j) {
+        keys[0] = K::template better<NATIVE>(keys[0], keys[j]);
+      }
+      Key lanes[NATIVE];
+      store(lanes, keys[0]);
+      for (size_t j = 0; j < NATIVE; ++j) {
+        total = K::template better<1>(total, lanes[j]);
+      }
+    }
+    for (; i < n; ++i) {
+      total = K::template better<1>(total, key<1>(a + i * sizeof(In)));
+    }
+    return total;
+  }
+
+  // The first place of a key that occurs.
+  COREPY_OUT_OF_LINE static size_t place(const char *a, size_t n, Key wanted) {
+    size_t i = 0;
+    const vec<Key, NATIVE> all = splat<Key, NATIVE>(wanted);
+    for (; i + NATIVE <= n; i += NATIVE) {
+      const auto same = key<NATIVE>(a + i * sizeof(In)) == all;
+      uint64_t words[VECTOR / 8];
+      __builtin_memcpy(words, &same, sizeof words);
+      uint64_t some = 0;
+      for (uint64_t word : words) {
+        some |= word;
+      }
+      if (some != 0) {
+        break;
+      }
+    }
+    while (i + 1 < n && key<1>(a + i * sizeof(In)) != wanted) {
+      ++i;
+    }
+    return i;
+  }
+
+  COREPY_OUT_OF_LINE static void run(const char *a, size_t n, size_t first, int64_t &index,
+                                     Key &found) {
+    index = ABSENT;
+    found = K::identity;
+    for (size_t i = 0; i < n; i += CHUNK) {
+      const size_t count = n - i < CHUNK ? n - i : CHUNK;
+      const char *const chunk = a + i * sizeof(In);
+      const Key candidate = best(chunk, count);
+      if (index == ABSENT || beats(candidate, found)) {
+        found = candidate;
+        index = static_cast<int64_t>(first + i + place(chunk, count, candidate));
+      }
+    }
+  }
+
+  static int64_t *indices(void *state) { return static_cast<int64_t *>(state); }
+  static Key *keys(void *state, size_t lanes) {
+    return reinterpret_cast<Key *>(static_cast<int64_t *>(state) + lanes);
+  }
+
+  static void clear(void *state, size_t lanes) {
+    for (size_t i = 0; i < lanes; ++i) {
+      indices(state)[i] = ABSENT;
+      keys(state, lanes)[i] = K::identity;
+    }
+  }
+
+  static uint64_t blocks(void *state, const void *a, const void *, size_t n, size_t first) {
+    clear(state, STRIPES);
+    run(static_cast<const char *>(a), n, first, indices(state)[0], keys(state, STRIPES)[0]);
+    return 0;
+  }
+
+  // The best of a few rows; row number r of this call has index base + r * scale.
+  template <size_t N, size_t COUNT>
+  static void strip(int64_t *index, Key *found, const char *a, ptrdiff_t stride, size_t rows,
+                    int64_t base, int64_t scale) {
+    vec<Key, N> key_of[COUNT];
+    vec<Row, N> row_of[COUNT];
+#pragma GCC unroll 8
+    for (size_t j = 0; j < COUNT; ++j) {
+      key_of[j] = key<N>(a + j * N * sizeof(In));
+      row_of[j] = vec<Row, N>{};
+    }
+    for (size_t row = 1; row < rows; ++row) {
+      a += stride;
+#pragma GCC unroll 8
+      for (size_t j = 0; j < COUNT; ++j) {
+        const vec<Key, N> next = key<N>(a + j * N * sizeof(In));
+        const auto better = MAX ? next > key_of[j] : next < key_of[j];
+        key_of[j] = better ? next : key_of[j];
+        row_of[j] = better ? splat<Row, N>(static_cast<Row>(row)) : row_of[j];
+      }
+    }
+    Key new_keys[COUNT * N];
+    Row new_rows[COUNT * N];
+#pragma GCC unroll 8
+    for (size_t j = 0; j < COUNT; ++j) {
+      store(new_keys + j * N, key_of[j]);
+      store(new_rows + j * N, row_of[j]);
+    }
+    for (size_t i = 0; i < COUNT * N; ++i) {
+      const bool better = index[i] == ABSENT || beats(new_keys[i], found[i]);
+      found[i] = better ? new_keys[i] : found[i];
+      index[i] = better ? base + static_cast<int64_t>(new_rows[i]) * scale : index[i];
+    }
+  }
+
+  // Fewer than 2 * N lanes.
+  template <size_t N>
+  static void strips_below(int64_t *index, Key *found, size_t lanes, const char *a,
+                           ptrdiff_t stride, size_t rows, int64_t base, int64_t scale) {
+    if (lanes >= N) {
+      strip<N, 1>(index, found, a, stride, rows, base, scale);
+      index += N;
+      found += N;
+      a += N * sizeof(In);
+      lanes -= N;
+    }
+    if constexpr (N > 1) {
+      if (lanes != 0) {
+        strips_below<N / 2>(index, found, lanes, a, stride, rows, base, scale);
+      }
+    }
+  }
+
+  COREPY_OUT_OF_LINE static void passes(int64_t *index, Key *found, size_t lanes, const char *a,
+                                        ptrdiff_t stride, size_t rows, int64_t base,
+                                        int64_t scale) {
+    if (rows == 0) {
+      return;
+    }
+    size_t i = 0;
+    for (; i + WIDE * NATIVE <= lanes; i += WIDE * NATIVE) {
+      strip<NATIVE, WIDE>(index + i, found + i, a + i * sizeof(In), stride, rows, base, scale);
+    }
+    for (; i + NATIVE <= lanes; i += NATIVE) {
+      strip<NATIVE, 1>(index + i, found + i, a + i * sizeof(In), stride, rows, base, scale);
+    }
+    strips_below<NATIVE / 2>(index + i, found + i, lanes - i, a + i * sizeof(In), stride, rows,
+                             base, scale);
+  }
+
+  static uint64_t rows(void *state, const void *first_a, const void *, size_t rows,
+                       ptrdiff_t stride, size_t cols, size_t first) {
+    const char *a = static_cast<const char *>(first_a);
+    const size_t lanes = STRIPES * cols;
+    clear(state, lanes);
+    int64_t *const index = indices(state);
+    Key *const found = keys(state, lanes);
+    const int64_t base = static_cast<int64_t>(first);
+    // Sixteen narrow rows without gaps are one row of all the state's lanes.
+    constexpr size_t NARROW = 4 * VECTOR;
+    if (cols * sizeof(In) < NARROW && stride == static_cast<ptrdiff_t>(cols * sizeof(In))) {
+      const size_t groups = rows / STRIPES; // at most 64: its number fits a byte
+      const int64_t used = static_cast<int64_t>(groups * STRIPES);
+      passes(index, found, lanes, a, static_cast<ptrdiff_t>(STRIPES) * stride, groups, base,
+             STRIPES);
+      passes(index, found, rows % STRIPES * cols, a + used * stride, stride, rows % STRIPES != 0,
+             base + used, 1);
+      for (size_t stripe = 0; stripe < STRIPES && stripe < rows; ++stripe) {
+        for (size_t i = 0; i < cols; ++i) {
+          index[stripe * cols + i] += static_cast<int64_t>(stripe);
+        }
+      }
+      return 0;
+    }
+    constexpr size_t AT_ONCE = 8;
+    for (size_t top = 0; top < rows; top += AT_ONCE) {
+      passes(index, found, cols, a + static_cast<ptrdiff_t>(top) * stride, stride,
+             rows - top < AT_ONCE ? rows - top : AT_ONCE, base + static_cast<int64_t>(top), 1);
+    }
+    return 0;
+  }
+
+  COREPY_OUT_OF_LINE static void merge_lanes(int64_t *index, Key *found, const int64_t *right_index,
+                                             const Key *right_found, size_t lanes) {
+    for (size_t i = 0; i < lanes; ++i) {
+      const bool better = beats(right_found[i], found[i]) ||
+                          (right_found[i] == found[i] && right_index[i] < index[i]);
+      found[i] = better ? right_found[i] : found[i];
+      index[i] = better ? right_index[i] : index[i];
+    }
+  }
+
+  static void merge(void *state, const void *right, size_t lanes) {
+    const int64_t *const right_index = static_cast<const int64_t *>(right);
+    merge_lanes(indices(state), keys(state, lanes), right_index,
+                reinterpret_cast<const Key *>(right_index + lanes), lanes);
+  }
+
+  static void finish(void *out, void *state, size_t cols, double) {
+    int64_t *const index = indices(state);
+    Key *const found = keys(state, STRIPES * cols);
+    for (size_t stripes = STRIPES / 2; stripes != 0; stripes /= 2) {
+      merge_lanes(index, found, index + stripes * cols, found + stripes * cols, stripes * cols);
+    }
+    __builtin_memcpy(out, index, cols * sizeof(int64_t));
+  }
+
+  static uint64_t each(void *first_out, const void *first_a, const void *, size_t outer,
+                       ptrdiff_t a_stride, ptrdiff_t, size_t n, double) {
+    char *out = static_cast<char *>(first_out);
+    const char *a = static_cast<const char *>(first_a);
+    for (size_t i = 0; i < outer; ++i) {
+      int64_t index;
+      Key found;
+      run(a, n, 0, index, found);
+      store(out, index);
+      out += sizeof(int64_t);
+      a += a_stride;
+    }
+    return 0;
+  }
+
+  static void register_in(corepy_reduction *slot) {
+    *slot = {blocks, rows, merge, finish, each, sizeof(int64_t) + sizeof(Key)};
+  }
+};
+
+} // namespace
+} // namespace COREPY_NAMESPACE

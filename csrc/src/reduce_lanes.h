@@ -1,0 +1,165 @@
+// The lane type of the reduction kernels: vectors of N elements, where N = 1 is the plain scalar.
+#pragma once
+
+#include "level.h"
+
+namespace COREPY_NAMESPACE {
+namespace {
+
+// Bytes of the level's vector registers.
+#if defined(__AVX512F__)
+constexpr size_t VECTOR = 64;
+#elif defined(__AVX2__)
+constexpr size_t VECTOR = 32;
+#else
+constexpr size_t VECTOR = 16;
+#endif
+
+constexpr size_t STRIPES = COREPY_STRIPES;
+constexpr size_t BLOCK = COREPY_BLOCK;
+
+// Keeps one copy of a loop that several callers share: the kernels of one level stay small.
+#define COREPY_OUT_OF_LINE __attribute__((noinline))
+
+template <class T, size_t N>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(N * sizeof(T))));
+};
+template <class T>
+struct VectorOf<T, 1> {
+  using type = T;
+};
+template <class T, size_t N>
+using vec = typename VectorOf<T, N>::type;
+
+template <class V>
+inline V load(const void *from) {
+  V value;
+  __builtin_memcpy(&value, from, sizeof value);
+  return value;
+}
+
+template <class V>
+inline void store(void *to, V value) {
+  __builtin_memcpy(to, &value, sizeof value);
+}
+
+template <class T, size_t N>
+inline vec<T, N> splat(T value) {
+  if constexpr (N == 1) {
+    return value;
+  } else {
+    return vec<T, N>{} + value;
+  }
+}
+
+// -0.0 + value is value for every value, so that splat keeps the sign of a zero.
+template <size_t N>
+inline vec<double, N> splat_double(double value) {
+  if constexpr (N == 1) {
+    return value;
+  } else {
+    return value - vec<double, N>{};
+  }
+}
+
+template <class To, size_t N, class X>
+inline vec<To, N> convert(X value) {
+  if constexpr (N == 1) {
+    return static_cast<To>(value);
+  } else {
+    return __builtin_convertvector(value, vec<To, N>);
+  }
+}
+
+template <class To, class From>
+inline To bits(From value) {
+  static_assert(sizeof(To) == sizeof(From));
+  To result;
+  __builtin_memcpy(&result, &value, sizeof result);
+  return result;
+}
+
+// a * b + c, rounded once. The vector builtins are the only instructions that GCC does not reach
+// from plain vector arithmetic, because contraction is off.
+template <size_t N>
+inline vec<double, N> fused(vec<double, N> a, vec<double, N> b, vec<double, N> c) {
+  if constexpr (N == 1) {
+    return __builtin_fma(a, b, c);
+#if defined(__clang__)
+  } else {
+    return __builtin_elementwise_fma(a, b, c);
+#else
+#if defined(__AVX512F__)
+  } else if constexpr (N == 8) {
+    return __builtin_ia32_vfmaddpd512_mask(a, b, c, -1, 4); // 4: the rounding mode in force
+#endif
+#if defined(__FMA__)
+  } else if constexpr (N == 4) {
+    return __builtin_ia32_vfmaddpd256(a, b, c);
+  } else if constexpr (N == 2) {
+    return __builtin_ia32_vfmaddpd(a, b, c);
+#endif
+  } else {
+    vec<double, N> result;
+    for (size_t i = 0; i < N; ++i) {
+      result[i] = __builtin_fma(a[i], b[i], c[i]);
+    }
+    return result;
+#endif
+  }
+}
+
+// s becomes the rounded sum of s and x; returns the exact error (Knuth's TwoSum).
+template <class D>
+inline D two_sum(D &s, D x) {
+  const D sum = s + x;
+  const D part = sum - s;
+  const D error = (s - (sum - part)) + (x - part);
+  s = sum;
+  return error;
+}
+
+// Shuffles of lanes that hold (real, imaginary) pairs.
+template <size_t N>
+struct Pairs {
+  using D = vec<double, N>;
+  using I = vec<int64_t, N>;
+  static_assert(N % 2 == 0);
+
+  static I index(int even, int odd) {
+    I result{};
+    for (size_t i = 0; i < N; i += 2) {
+      result[i] = static_cast<int64_t>(i) + even;
+      result[i + 1] = static_cast<int64_t>(i) + odd;
+    }
+    return result;
+  }
+  static D shuffle(D value, int even, int odd) {
+#if defined(__clang__)
+    D result;
+    for (size_t i = 0; i < N; i += 2) {
+      result[i] = value[i + even];
+      result[i + 1] = value[i + odd];
+    }
+    return result;
+#else
+    return __builtin_shuffle(value, index(even, odd));
+#endif
+  }
+  static D reals(D value) { return shuffle(value, 0, 0); }
+  static D imaginaries(D value) { return shuffle(value, 1, 1); }
+  static D swapped(D value) { return shuffle(value, 1, 0); }
+  // Turns the sign of the real (even) or imaginary (odd) lanes.
+  static D negated(D value, bool even, bool odd) {
+    I sign{};
+    for (size_t i = 0; i < N; i += 2) {
+      sign[i] = even ? INT64_MIN : 0;
+      sign[i + 1] = odd ? INT64_MIN : 0;
+    }
+    return bits<D>(bits<I>(value) ^ sign);
+  }
+};
+
+} // namespace
+} // namespace COREPY_NAMESPACE

@@ -1,0 +1,136 @@
+//! Manipulation functions: other shapes and orders of one tensor, and several joined.
+
+use super::read_integers;
+use crate::enter::{enter, type_error};
+use crate::operand;
+use crate::tensor::PyTensor;
+use corepy_runtime::ops::{join, views};
+use corepy_runtime::{Result, Tensor};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+type Out<'py> = PyResult<Bound<'py, PyTensor>>;
+
+/// A view of an argument that stands for a tensor.
+#[inline]
+fn view<'py>(
+    py: Python<'py>,
+    op: &'static str,
+    x: &Bound<'py, PyAny>,
+    f: impl FnOnce(&Tensor) -> Result<Tensor> + Send,
+) -> Out<'py> {
+    let x = operand::tensor(op, x)?;
+    let out = enter(py, 0, || f(&x))?;
+    PyTensor::object(py, out)
+}
+
+pub fn reshape<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    shape: &Bound<'py, PyAny>,
+    copy: Option<bool>,
+) -> Out<'py> {
+    const OP: &str = "reshape";
+    let shape = read_integers(OP, "shape", shape)?;
+    let x = operand::tensor(OP, x)?;
+    // Only a copy touches elements.
+    let bytes = if copy == Some(true) || !x.is_contiguous() { 2 * x.size() * x.itemsize() } else { 0 };
+    let out = enter(py, bytes, || views::reshape(OP, &x, &shape, copy))?;
+    PyTensor::object(py, out)
+}
+
+pub fn permute_dims<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axes: &Bound<'py, PyAny>) -> Out<'py> {
+    const OP: &str = "permute_dims";
+    let axes = read_integers(OP, "axes", axes)?;
+    view(py, OP, x, |x| views::permute_dims(OP, x, &axes))
+}
+
+pub fn matrix_transpose<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> Out<'py> {
+    const OP: &str = "matrix_transpose";
+    view(py, OP, x, |x| views::matrix_transpose(OP, x))
+}
+
+/// `matrix_transpose` of a tensor, under the name that the caller goes by.
+pub fn matrix_transpose_of<'py>(py: Python<'py>, op: &'static str, x: &Tensor) -> Out<'py> {
+    let out = enter(py, 0, || views::matrix_transpose(op, x))?;
+    PyTensor::object(py, out)
+}
+
+pub fn broadcast_to<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, shape: &Bound<'py, PyAny>) -> Out<'py> {
+    const OP: &str = "broadcast_to";
+    let shape = read_integers(OP, "shape", shape)?;
+    view(py, OP, x, |x| x.broadcast_to(OP, &shape))
+}
+
+pub fn broadcast_arrays<'py>(py: Python<'py>, arrays: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    const OP: &str = "broadcast_arrays";
+    let arrays = arrays.iter().map(|a| operand::tensor(OP, &a)).collect::<PyResult<Vec<_>>>()?;
+    let stretched = enter(py, 0, || {
+        let common = views::common_shape(OP, arrays.iter().map(Tensor::shape))?;
+        arrays.iter().map(|a| a.broadcast_to(OP, &common)).collect::<Result<Vec<_>>>()
+    })?;
+    let list = PyList::empty(py);
+    for tensor in stretched {
+        list.append(PyTensor::object(py, tensor)?)?;
+    }
+    Ok(list.into_any())
+}
+
+pub fn squeeze<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: &Bound<'py, PyAny>) -> Out<'py> {
+    const OP: &str = "squeeze";
+    let axes = read_integers(OP, "axis", axis)?;
+    view(py, OP, x, |x| views::squeeze(OP, x, &axes))
+}
+
+pub fn expand_dims<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    axis: Option<&Bound<'py, PyAny>>,
+) -> Out<'py> {
+    const OP: &str = "expand_dims";
+    let axes = axis.map_or_else(|| Ok(vec![0]), |axis| read_integers(OP, "axis", axis))?;
+    view(py, OP, x, |x| views::expand_dims(OP, x, &axes))
+}
+
+pub fn flip<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Option<&Bound<'py, PyAny>>) -> Out<'py> {
+    const OP: &str = "flip";
+    let axes = axis.map(|axis| read_integers(OP, "axis", axis)).transpose()?;
+    view(py, OP, x, |x| views::flip(OP, x, axes.as_deref()))
+}
+
+pub fn moveaxis<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    source: &Bound<'py, PyAny>,
+    destination: &Bound<'py, PyAny>,
+) -> Out<'py> {
+    const OP: &str = "moveaxis";
+    let source = read_integers(OP, "source", source)?;
+    let destination = read_integers(OP, "destination", destination)?;
+    view(py, OP, x, |x| views::moveaxis(OP, x, &source, &destination))
+}
+
+/// The tensors of a sequence.
+fn read_arrays(py: Python<'_>, op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
+    let Ok(items) = arrays.try_iter() else {
+        let class = arrays.get_type().name().map_or_else(|_| "that".to_owned(), |n| n.to_string());
+        return Err(type_error(py, op, format!("takes a sequence of tensors, not {class}")));
+    };
+    items.map(|item| operand::tensor(op, &item?)).collect()
+}
+
+fn bytes(arrays: &[Tensor]) -> usize {
+    arrays.iter().map(|a| 2 * a.size() * a.itemsize()).sum()
+}
+
+pub fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> Out<'py> {
+    let arrays = read_arrays(py, "concat", arrays)?;
+    let out = enter(py, bytes(&arrays), || join::concat(&arrays.iter().collect::<Vec<_>>(), axis))?;
+    PyTensor::object(py, out)
+}
+
+pub fn stack<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: i64) -> Out<'py> {
+    let arrays = read_arrays(py, "stack", arrays)?;
+    let out = enter(py, bytes(&arrays), || join::stack(&arrays.iter().collect::<Vec<_>>(), axis))?;
+    PyTensor::object(py, out)
+}

@@ -1,0 +1,224 @@
+//! Copies, conversions and fills.
+
+use crate::dtype::{DType, Kind};
+use crate::error::{Error, Result};
+use crate::kernels;
+use crate::layout;
+use crate::ops::iterate::{Layout, Plan, TILE, Walk};
+use crate::ops::stage::{self, Access, Operand, accesses, execute};
+use crate::ops::{Arg, check_storable, empty_as};
+use crate::scalar::Scalar;
+use crate::tensor::Tensor;
+
+/// Estimated ns to move one byte on one thread, read and written.
+const BYTE_NS: f64 = 0.08;
+/// Estimated ns for the arithmetic of converting one element.
+const CAST_NS: f64 = 0.3;
+/// Elements up to which contiguous operands are copied without a plan.
+const STRAIGHT: usize = 4096;
+/// Bytes of a tile of contiguous copying: large enough that the C library's copy of a piece runs at
+/// the speed of memory, small enough to share among threads.
+const TILE_BYTES: usize = 256 << 10;
+
+/// Fails where elements of a dtype do not convert to another: complex to anything real.
+fn check_convertible(op: &'static str, from: DType, to: DType) -> Result<()> {
+    if from.kind() != Kind::Complex || matches!(to.kind(), Kind::Complex | Kind::Bool) {
+        return Ok(());
+    }
+    Err(Error::ComplexToReal { op, from: from.name(), to: to.name() })
+}
+
+/// The elements converted to a dtype, in new memory with the operand's order of axes.
+pub fn astype(x: &Tensor, dtype: DType, op: &'static str) -> Result<Tensor> {
+    check_convertible(op, x.dtype(), dtype)?;
+    let out = empty_as(op, x.shape(), dtype, &[Some(x)])?;
+    transfer(&out, x)?;
+    Ok(out)
+}
+
+/// The elements in new memory with the operand's order of axes.
+pub fn copy(x: &Tensor) -> Result<Tensor> {
+    astype(x, x.dtype(), "copy")
+}
+
+/// The elements in C order and aligned: the tensor itself where it is so, else a copy.
+pub fn contiguous(x: &Tensor) -> Result<Tensor> {
+    if x.is_plain() {
+        return Ok(x.clone());
+    }
+    let out = Tensor::empty("copy", x.shape(), x.dtype())?;
+    transfer(&out, x)?;
+    Ok(out)
+}
+
+/// The elements in C order, aligned and of a dtype: the tensor itself where it is so, else a copy.
+pub fn contiguous_as(x: &Tensor, dtype: DType, op: &'static str) -> Result<Tensor> {
+    if x.dtype() == dtype {
+        return contiguous(x);
+    }
+    check_convertible(op, x.dtype(), dtype)?;
+    let out = Tensor::empty(op, x.shape(), dtype)?;
+    transfer(&out, x)?;
+    Ok(out)
+}
+
+/// Sets every element of `dst` from `src`, broadcast to its shape, as if `src` were copied first.
+/// A tensor's elements convert to the same kind of number or a more general one; a scalar's always.
+pub fn copy_into(op: &'static str, dst: &Tensor, src: Arg) -> Result<()> {
+    let src = match src {
+        Arg::Scalar(scalar) => return fill_as(op, dst, &scalar),
+        Arg::Tensor(src) => src,
+    };
+    dst.check_writable(op)?;
+    check_storable(op, src.dtype(), dst.dtype())?;
+    // Leading axes of extent 1 that dst lacks do not matter.
+    let extra = src.ndim().saturating_sub(dst.ndim());
+    let trimmed;
+    let src = if extra > 0 && src.shape()[..extra].iter().all(|&e| e == 1) {
+        trimmed = src.view(0, &src.shape()[extra..], &src.strides()[extra..]);
+        &trimmed
+    } else {
+        src
+    };
+    if layout::broadcast_strides(src.shape(), src.strides(), dst.shape()).is_none() {
+        let (a, b) = (layout::show(src.shape()), layout::show(dst.shape()));
+        return Err(Error::BroadcastTo { op, a, b });
+    }
+    if src.may_overlap(dst) {
+        return if src.is_same_view(dst) { Ok(()) } else { transfer(dst, &copy(src)?) };
+    }
+    transfer(dst, src)
+}
+
+/// Sets every element to a value, converted to the tensor's dtype.
+pub fn fill(dst: &Tensor, value: &Scalar) -> Result<()> {
+    fill_as("fill", dst, value)
+}
+
+fn fill_as(op: &'static str, dst: &Tensor, value: &Scalar) -> Result<()> {
+    dst.check_writable(op)?;
+    let dtype = dst.dtype();
+    let value = value.cast(dtype);
+    let kernel = kernels::fill(dtype);
+    if dst.size() <= STRAIGHT && dst.is_plain() {
+        // SAFETY: contiguous and aligned memory of this many elements.
+        unsafe { kernel(dst.data(), value.as_ptr(), dst.size()) };
+        return Ok(());
+    }
+    let mut plan = Plan::new(dst.shape(), [Layout::of(dst)]);
+    plan.set_tile(TILE_BYTES / dtype.itemsize());
+    let operands = [Operand::new(dst, dtype)];
+    let access = accesses(&plan, &operands, [false]);
+    execute(&plan, &operands, &access, 0.5 * BYTE_NS * dtype.itemsize() as f64, &|[out], n| {
+        // SAFETY: execute gives n elements of this dtype, aligned.
+        unsafe { kernel(out, value.as_ptr(), n) };
+        n
+    })?;
+    Ok(())
+}
+
+/// Sets every element of `dst` from `src`, which broadcasts to its shape and does not overlap it.
+pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
+    let (from, to) = (src.dtype(), dst.dtype());
+    if dst.size() <= STRAIGHT && dst.is_plain() && src.is_plain() && dst.shape() == src.shape() {
+        // SAFETY: both are contiguous, aligned and of one size, and do not overlap.
+        unsafe {
+            if from == to {
+                dst.data().copy_from_nonoverlapping(src.data(), dst.size() * dst.itemsize());
+            } else {
+                kernels::cast(from, to)(dst.data(), src.data(), dst.size());
+            }
+        }
+        return Ok(());
+    }
+    let mut plan = Plan::new(dst.shape(), [Layout::of(dst), Layout::of(src)]);
+    let operands = [Operand::new(dst, to), Operand::new(src, from)];
+    if from == to {
+        return move_elements(&mut plan, &operands);
+    }
+    let access = accesses(&plan, &operands, [false; 2]);
+    let cast = kernels::cast(from, to);
+    let ns = 0.5 * BYTE_NS * (from.itemsize() + to.itemsize()) as f64 + CAST_NS;
+    execute(&plan, &operands, &access, ns, &|[out, x], n| {
+        // SAFETY: execute gives n elements of each dtype, aligned.
+        unsafe { cast(out, x, n) };
+        n
+    })?;
+    Ok(())
+}
+
+/// Runs a kernel of moves, which cannot fault.
+fn finish(
+    plan: &Plan<2>,
+    operands: &[Operand; 2],
+    access: &[Access; 2],
+    ns: f64,
+    kernel: &(impl Fn([*mut u8; 2], usize) -> usize + Sync),
+) -> Result<()> {
+    execute(plan, operands, access, ns, kernel).map(|_| ())
+}
+
+/// Moves elements of one dtype: the kernels of moves take, outside blocks, a stride of any alignment
+/// on one side, so that only a stride on both sides goes through the arena.
+fn move_elements(plan: &mut Plan<2>, operands: &[Operand; 2]) -> Result<()> {
+    let dtype = operands[0].stored;
+    let itemsize = dtype.itemsize();
+    let ns = BYTE_NS * itemsize as f64;
+    let mut operands = *operands;
+    let [to, from] = plan.inner_strides();
+    let dense = itemsize as i64;
+    if matches!(plan.walk(), Walk::Blocks { .. }) {
+        let mut access = accesses(plan, &operands, [false; 2]);
+        // Bytes need no alignment.
+        for k in 0..2 {
+            operands[k].aligned = true;
+            if stage::access(plan, &operands[k], k, false) == Access::Direct {
+                access[k] = Access::Direct;
+            }
+        }
+        return finish(plan, &operands, &access, ns, &|[out, x], n| {
+            // SAFETY: execute gives n elements of this size, and staged tiles do not overlap them.
+            unsafe { out.copy_from_nonoverlapping(x, n * itemsize) };
+            n
+        });
+    }
+    let direct = [Access::Direct; 2];
+    if to == dense && from == dense {
+        plan.set_tile(TILE_BYTES.max(TILE * itemsize) / itemsize);
+        return finish(plan, &operands, &direct, ns, &|[out, x], n| {
+            // SAFETY: n contiguous elements on both sides, which do not overlap.
+            unsafe { out.copy_from_nonoverlapping(x, n * itemsize) };
+            n
+        });
+    }
+    if to == dense && from == 0 && operands[0].aligned {
+        let kernel = kernels::fill(dtype);
+        return finish(plan, &operands, &direct, ns, &|[out, x], n| {
+            // The value is copied first, because the kernel reads it as an aligned element.
+            let mut value = 0u128;
+            let value = (&raw mut value).cast::<u8>();
+            // SAFETY: one element to read, n contiguous and aligned ones to set.
+            unsafe {
+                value.copy_from_nonoverlapping(x, itemsize);
+                kernel(out, value, n);
+            }
+            n
+        });
+    }
+    if from == dense && operands[1].aligned && to != dense {
+        let scatter = kernels::scatter(dtype);
+        return finish(plan, &operands, &direct, ns, &|[out, x], n| {
+            // SAFETY: n contiguous elements to read, n at the stride to set.
+            unsafe { scatter(out, x, n, to as isize) };
+            n
+        });
+    }
+    let gather = kernels::gather(dtype);
+    let in_place = to == dense && operands[0].aligned;
+    let access = [if in_place { Access::Direct } else { Access::Strided }, Access::Direct];
+    finish(plan, &operands, &access, ns, &|[out, x], n| {
+        // SAFETY: n elements at the stride to read, n contiguous ones to set.
+        unsafe { gather(out, x, n, from as isize) };
+        n
+    })
+}

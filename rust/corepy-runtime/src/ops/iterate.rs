@@ -1,0 +1,487 @@
+//! The loop plan that every operation over elements shares: which axes are walked in which order,
+//! in runs or blocks, split into tiles for the scheduler.
+
+use crate::kernels::BLOCK;
+use crate::layout::Dims;
+
+/// Elements of a tile of cheap work: some 4 us of it, a thousand times what claiming a tile costs.
+pub const TILE: usize = 16 * BLOCK;
+
+const INLINE: usize = 4;
+
+/// Rows and run length of a block of a transposing walk: as many rows as a cache line of 64 bytes
+/// holds small elements, so that each line of the transposed operand is fetched once, and runs that
+/// keep those lines within the 8 ways that a stride of a power of two leaves of a level-2 cache.
+const CROSS_ROWS: usize = 32;
+const CROSS_RUN: usize = 64;
+
+/// Runs shorter than this are gathered into blocks: below it the call of a kernel costs more than
+/// its work.
+const SHORT_RUN: usize = 64;
+/// The same where operands have to be gathered anyway.
+const SHORT_STRIDED_RUN: usize = 256;
+
+/// One loop: how often, and the bytes from one step to the next in each operand.
+#[derive(Clone, Copy, Debug)]
+pub struct Axis<const N: usize> {
+    pub extent: i64,
+    pub strides: [i64; N],
+}
+
+/// Axes, outermost first: inline up to 4, on the heap above.
+#[derive(Debug)]
+struct Axes<const N: usize> {
+    len: usize,
+    inline: [Axis<N>; INLINE],
+    spilled: Vec<Axis<N>>,
+}
+
+impl<const N: usize> Axes<N> {
+    fn new(most: usize) -> Axes<N> {
+        let none = Axis { extent: 1, strides: [0; N] };
+        let spilled = if most > INLINE { vec![none; most] } else { Vec::new() };
+        Axes { len: 0, inline: [none; INLINE], spilled }
+    }
+
+    #[inline]
+    fn all(&self) -> &[Axis<N>] {
+        if self.spilled.is_empty() { &self.inline[..self.len] } else { &self.spilled[..self.len] }
+    }
+
+    #[inline]
+    fn room(&mut self) -> &mut [Axis<N>] {
+        if self.spilled.is_empty() { &mut self.inline } else { &mut self.spilled }
+    }
+}
+
+/// Shape and byte strides of an operand; it is stretched to the plan's shape.
+#[derive(Clone, Copy)]
+pub struct Layout<'a> {
+    pub shape: &'a [i64],
+    pub strides: &'a [i64],
+    pub itemsize: usize,
+}
+
+impl<'a> Layout<'a> {
+    #[inline]
+    pub fn of(tensor: &'a crate::Tensor) -> Layout<'a> {
+        Layout { shape: tensor.shape(), strides: tensor.strides(), itemsize: tensor.itemsize() }
+    }
+
+    /// One element for every place.
+    #[inline]
+    pub fn single(itemsize: usize) -> Layout<'static> {
+        Layout { shape: &[], strides: &[], itemsize }
+    }
+}
+
+/// What a plan hands out at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Walk {
+    /// Pieces of the innermost axis.
+    Runs,
+    /// At most 1,024 elements over the axes from `first` on: whole multiples of `elements`, the
+    /// product of the axes behind `first`, except that a plan of fewer has `first` at its first axis.
+    Blocks { first: usize, elements: usize, rows: usize },
+    /// Pieces of the innermost axis in blocks with the axis before it, for operands whose memory runs
+    /// along that one.
+    Crossed,
+}
+
+/// Loops over N operands of one shape. Operand 0 is the output.
+#[derive(Debug)]
+pub struct Plan<const N: usize> {
+    axes: Axes<N>,
+    /// Bytes from each operand's first element to where its walk starts: reversed axes are turned.
+    start: [i64; N],
+    size: usize,
+    walk: Walk,
+    tile: usize,
+}
+
+/// Whether an axis with the first strides lies outside one with the second.
+#[inline]
+fn is_outside<const N: usize>(a: &[i64; N], b: &[i64; N]) -> bool {
+    for (x, y) in a.iter().zip(b) {
+        let (x, y) = (x.unsigned_abs(), y.unsigned_abs());
+        if x != y {
+            return x > y;
+        }
+    }
+    false
+}
+
+impl<const N: usize> Plan<N> {
+    /// The plan that walks the output's memory in order. Every operand broadcasts to `shape`.
+    pub fn new(shape: &[i64], operands: [Layout; N]) -> Plan<N> {
+        Plan::build(shape, operands, true)
+    }
+
+    /// The plan that walks elements in logical row-major order: positions are flat indices.
+    pub fn logical(shape: &[i64], operands: [Layout; N]) -> Plan<N> {
+        Plan::build(shape, operands, false)
+    }
+
+    fn build(shape: &[i64], operands: [Layout; N], reorder: bool) -> Plan<N> {
+        let ndim = shape.len();
+        let mut axes = Axes::new(ndim);
+        let mut start = [0; N];
+        let mut size = 1usize;
+        let mut len = 0;
+        for (axis, &extent) in shape.iter().enumerate() {
+            size *= extent as usize;
+            if extent == 1 {
+                continue;
+            }
+            let mut strides = [0i64; N];
+            for (stride, operand) in strides.iter_mut().zip(&operands) {
+                let back = ndim - axis;
+                let own = operand.shape.len();
+                if back <= own && operand.shape[own - back] != 1 {
+                    *stride = operand.strides[own - back];
+                }
+            }
+            let mut place = len;
+            if reorder {
+                if strides[0] < 0 {
+                    for (offset, stride) in start.iter_mut().zip(&mut strides) {
+                        *offset += *stride * (extent - 1);
+                        *stride = -*stride;
+                    }
+                }
+                let sorted = axes.room();
+                while place > 0 && is_outside(&strides, &sorted[place - 1].strides) {
+                    sorted[place] = sorted[place - 1];
+                    place -= 1;
+                }
+            }
+            axes.room()[place] = Axis { extent, strides };
+            len += 1;
+        }
+        if size == 0 {
+            axes.len = 0;
+            return Plan { axes, start: [0; N], size: 0, walk: Walk::Runs, tile: TILE };
+        }
+        let room = axes.room();
+        if len == 0 {
+            // One element: contiguous by definition, so that kernels read it as it lies.
+            let mut strides = [0; N];
+            for (stride, operand) in strides.iter_mut().zip(&operands) {
+                *stride = operand.itemsize as i64;
+            }
+            room[0] = Axis { extent: 1, strides };
+            len = 1;
+        }
+        let mut last = 0;
+        for axis in 1..len {
+            let inner = room[axis];
+            let outer = room[last];
+            let joins = (0..N).all(|k| inner.strides[k].checked_mul(inner.extent) == Some(outer.strides[k]));
+            if joins {
+                room[last] = Axis { extent: outer.extent * inner.extent, strides: inner.strides };
+            } else {
+                last += 1;
+                room[last] = inner;
+            }
+        }
+        axes.len = last + 1;
+        let mut plan = Plan { axes, start, size, walk: Walk::Runs, tile: TILE };
+        plan.choose_walk(&operands, reorder);
+        plan
+    }
+
+    fn choose_walk(&mut self, operands: &[Layout; N], reorder: bool) {
+        let len = self.axes.len;
+        if len == 1 {
+            return;
+        }
+        let inner = self.axes.all()[len - 1];
+        let run = inner.extent as usize;
+        if reorder
+            && run > CROSS_RUN
+            && self.size > TILE
+            && let Some(axis) = self.crossing_axis()
+        {
+            self.axes.room()[axis..len - 1].rotate_left(1);
+            self.walk = Walk::Crossed;
+            return;
+        }
+        let in_place = inner.strides.iter().zip(operands).all(|(&s, o)| s == 0 || s == o.itemsize as i64);
+        if run >= if in_place { SHORT_RUN } else { SHORT_STRIDED_RUN } {
+            return;
+        }
+        let axes = self.axes.all();
+        let mut first = len - 1;
+        let mut elements = 1;
+        while first > 0 && elements * axes[first].extent as usize <= BLOCK {
+            elements *= axes[first].extent as usize;
+            first -= 1;
+        }
+        let rows = (BLOCK / elements).min(axes[first].extent as usize);
+        self.walk = Walk::Blocks { first, elements, rows };
+    }
+
+    /// The outer axis along which an operand's memory runs whose innermost steps leave a cache line
+    /// each time, if there is one.
+    fn crossing_axis(&self) -> Option<usize> {
+        const LINE: u64 = 64;
+        let axes = self.axes.all();
+        let (inner, outer) = axes.split_last()?;
+        for k in 0..N {
+            if inner.strides[k].unsigned_abs() < LINE {
+                continue;
+            }
+            let near = (0..outer.len()).filter(|&a| outer[a].strides[k] != 0 && outer[a].extent >= 8);
+            let nearest = near.min_by_key(|&a| outer[a].strides[k].unsigned_abs());
+            if let Some(axis) = nearest.filter(|&a| outer[a].strides[k].unsigned_abs() < LINE) {
+                return Some(axis);
+            }
+        }
+        None
+    }
+
+    /// Number of elements.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    #[inline]
+    pub fn walk(&self) -> Walk {
+        self.walk
+    }
+
+    #[inline]
+    pub fn axes(&self) -> &[Axis<N>] {
+        self.axes.all()
+    }
+
+    /// Bytes from each operand's first element to where its walk starts.
+    #[inline]
+    pub fn start(&self) -> &[i64; N] {
+        &self.start
+    }
+
+    /// Strides along the innermost axis.
+    #[inline]
+    pub fn inner_strides(&self) -> [i64; N] {
+        self.axes.all().last().map_or([0; N], |a| a.strides)
+    }
+
+    /// Makes tiles of about this many elements, in whole blocks.
+    pub fn set_tile(&mut self, elements: usize) {
+        self.tile = (elements / BLOCK).max(1) * BLOCK;
+    }
+
+    /// Elements of a full block, and how many blocks a tile and the plan have.
+    fn blocks(&self) -> (usize, usize, usize) {
+        let axes = self.axes.all();
+        match self.walk {
+            Walk::Runs => (BLOCK, self.tile / BLOCK, self.size.div_ceil(BLOCK)),
+            Walk::Blocks { first, elements, rows } => {
+                let outer: i64 = axes[..first].iter().map(|a| a.extent).product();
+                let chunks = (axes[first].extent as usize).div_ceil(rows);
+                (elements * rows, (self.tile / (elements * rows)).max(1), outer as usize * chunks)
+            }
+            Walk::Crossed => {
+                let (outer, last) = axes.split_at(axes.len() - 2);
+                let count: i64 = outer.iter().map(|a| a.extent).product();
+                let rows = (last[0].extent as usize).div_ceil(CROSS_ROWS);
+                let runs = (last[1].extent as usize).div_ceil(CROSS_RUN);
+                let block = CROSS_ROWS * CROSS_RUN;
+                (block, (self.tile / block).max(1), count as usize * rows * runs)
+            }
+        }
+    }
+
+    /// How many tiles the work has.
+    #[inline]
+    pub fn tiles(&self) -> usize {
+        if self.size <= self.tile && self.walk == Walk::Runs {
+            return (self.size > 0) as usize;
+        }
+        if self.size == 0 {
+            return 0;
+        }
+        let (_, each, count) = self.blocks();
+        count.div_ceil(each)
+    }
+
+    /// Hands the pieces of a tile to `f`: the position in walking order of the first element, each
+    /// operand's pointer to it, and the number of elements. Stops when `f` says false.
+    #[inline]
+    pub fn for_each(
+        &self,
+        tile: usize,
+        data: &[*mut u8; N],
+        mut f: impl FnMut(usize, [*mut u8; N], usize) -> bool,
+    ) -> bool {
+        let mut base = *data;
+        for (pointer, &offset) in base.iter_mut().zip(&self.start) {
+            *pointer = pointer.wrapping_offset(offset as isize);
+        }
+        match self.walk {
+            Walk::Runs => self.runs(tile, base, &mut f),
+            Walk::Blocks { first, elements, rows } => {
+                self.row_blocks(tile, base, first, elements, rows, &mut f)
+            }
+            Walk::Crossed => self.crossed_blocks(tile, base, &mut f),
+        }
+    }
+
+    #[inline]
+    fn runs(
+        &self,
+        tile: usize,
+        base: [*mut u8; N],
+        f: &mut impl FnMut(usize, [*mut u8; N], usize) -> bool,
+    ) -> bool {
+        let Some((inner, outer)) = self.axes.all().split_last() else { return true };
+        let mut position = tile * self.tile;
+        let end = self.size.min(position + self.tile);
+        let extent = inner.extent as usize;
+        if outer.is_empty() {
+            return f(position, step(base, &inner.strides, position as i64), end - position);
+        }
+        let mut column = position % extent;
+        let mut cursor = Cursor::new(outer, position / extent);
+        while position < end {
+            let n = (extent - column).min(end - position);
+            let row = advance(base, &cursor.offsets);
+            if !f(position, step(row, &inner.strides, column as i64), n) {
+                return false;
+            }
+            position += n;
+            column = 0;
+            cursor.forward();
+        }
+        true
+    }
+
+    fn row_blocks(
+        &self,
+        tile: usize,
+        base: [*mut u8; N],
+        first: usize,
+        elements: usize,
+        rows: usize,
+        f: &mut impl FnMut(usize, [*mut u8; N], usize) -> bool,
+    ) -> bool {
+        let axes = self.axes.all();
+        let row = axes[first];
+        let extent = row.extent as usize;
+        let chunks = extent.div_ceil(rows);
+        let (_, each, count) = self.blocks();
+        let begin = tile * each;
+        let mut cursor = Cursor::new(&axes[..first], begin / chunks);
+        let mut chunk = begin % chunks;
+        for block in begin..count.min(begin + each) {
+            let at = chunk * rows;
+            let position = (block / chunks * extent + at) * elements;
+            let pointers = step(advance(base, &cursor.offsets), &row.strides, at as i64);
+            if !f(position, pointers, (extent - at).min(rows) * elements) {
+                return false;
+            }
+            chunk += 1;
+            if chunk == chunks {
+                chunk = 0;
+                cursor.forward();
+            }
+        }
+        true
+    }
+
+    fn crossed_blocks(
+        &self,
+        tile: usize,
+        base: [*mut u8; N],
+        f: &mut impl FnMut(usize, [*mut u8; N], usize) -> bool,
+    ) -> bool {
+        let axes = self.axes.all();
+        let (outer, last) = axes.split_at(axes.len() - 2);
+        let (row, run) = (last[0], last[1]);
+        let (height, width) = (row.extent as usize, run.extent as usize);
+        let (down, across) = (height.div_ceil(CROSS_ROWS), width.div_ceil(CROSS_RUN));
+        let (_, each, count) = self.blocks();
+        let begin = tile * each;
+        let mut matrix = begin / (down * across);
+        let mut cursor = Cursor::new(outer, matrix);
+        for block in begin..count.min(begin + each) {
+            if block / (down * across) != matrix {
+                matrix += 1;
+                cursor.forward();
+            }
+            let (top, left) = (block / across % down * CROSS_ROWS, block % across * CROSS_RUN);
+            let n = (width - left).min(CROSS_RUN);
+            let corner = step(advance(base, &cursor.offsets), &run.strides, left as i64);
+            for y in top..height.min(top + CROSS_ROWS) {
+                let position = (matrix * height + y) * width + left;
+                if !f(position, step(corner, &row.strides, y as i64), n) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+#[inline]
+fn advance<const N: usize>(mut pointers: [*mut u8; N], offsets: &[i64; N]) -> [*mut u8; N] {
+    for (pointer, &offset) in pointers.iter_mut().zip(offsets) {
+        *pointer = pointer.wrapping_offset(offset as isize);
+    }
+    pointers
+}
+
+#[inline]
+fn step<const N: usize>(mut pointers: [*mut u8; N], strides: &[i64; N], count: i64) -> [*mut u8; N] {
+    for (pointer, &stride) in pointers.iter_mut().zip(strides) {
+        *pointer = pointer.wrapping_offset((stride * count) as isize);
+    }
+    pointers
+}
+
+/// A place in nested loops, with each operand's byte offset there.
+pub struct Cursor<'a, const N: usize> {
+    axes: &'a [Axis<N>],
+    index: Dims,
+    pub offsets: [i64; N],
+}
+
+impl<'a, const N: usize> Cursor<'a, N> {
+    /// The place that is `flat` steps from the start.
+    pub fn new(axes: &'a [Axis<N>], flat: usize) -> Cursor<'a, N> {
+        let mut index = Dims::zeros(axes.len());
+        let mut offsets = [0; N];
+        let mut rest = flat as i64;
+        for (axis, place) in axes.iter().zip(index.iter_mut()).rev() {
+            if rest == 0 {
+                break;
+            }
+            *place = rest % axis.extent;
+            rest /= axis.extent;
+            for (offset, stride) in offsets.iter_mut().zip(&axis.strides) {
+                *offset += stride * *place;
+            }
+        }
+        Cursor { axes, index, offsets }
+    }
+
+    /// Goes one step on; from the last place to the first.
+    #[inline]
+    pub fn forward(&mut self) {
+        for (axis, place) in self.axes.iter().zip(self.index.iter_mut()).rev() {
+            *place += 1;
+            let around = *place == axis.extent;
+            if around {
+                *place = 0;
+            }
+            for (offset, stride) in self.offsets.iter_mut().zip(&axis.strides) {
+                *offset += if around { stride * (1 - axis.extent) } else { *stride };
+            }
+            if !around {
+                return;
+            }
+        }
+    }
+}

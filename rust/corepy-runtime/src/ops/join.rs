@@ -1,0 +1,79 @@
+//! Several tensors joined into one.
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::layout::{self, Dims};
+use crate::ops::{common_dtype, copy};
+use crate::tensor::Tensor;
+
+/// The dtype that all tensors promote to.
+fn joined_dtype(op: &'static str, tensors: &[&Tensor]) -> Result<DType> {
+    let (first, rest) = tensors.split_first().ok_or(Error::NothingToJoin { op })?;
+    rest.iter().try_fold(first.dtype(), |dtype, tensor| common_dtype(op, dtype, tensor.dtype()))
+}
+
+/// Tensors joined along an existing axis, or flattened where there is none.
+pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
+    const OP: &str = "concat";
+    let dtype = joined_dtype(OP, tensors)?;
+    let too_large = || Error::TooLarge { op: OP, shape: "(too many,)".to_owned(), dtype: dtype.name() };
+    let Some(axis) = axis else {
+        let sizes = tensors.iter().map(|t| t.size() as i64);
+        let total = sizes.clone().try_fold(0i64, i64::checked_add).ok_or_else(too_large)?;
+        let out = Tensor::empty(OP, &[total], dtype)?;
+        let mut done = 0;
+        for tensor in tensors {
+            let strides = layout::contiguous_strides(tensor.shape(), dtype.itemsize());
+            let part = out.view(done * dtype.itemsize() as i64, tensor.shape(), &strides);
+            copy::transfer(&part, tensor)?;
+            done += tensor.size() as i64;
+        }
+        return Ok(out);
+    };
+    let first = tensors[0];
+    if first.ndim() == 0 {
+        return Err(Error::NeedsAxes { op: OP, needed: 1, ndim: 0 });
+    }
+    let axis = layout::normalize_axis(OP, axis, first.ndim())?;
+    let mut total = 0i64;
+    for tensor in tensors {
+        let fits = tensor.ndim() == first.ndim()
+            && (0..first.ndim()).all(|a| a == axis || tensor.shape()[a] == first.shape()[a]);
+        if !fits {
+            let (a, b) = (layout::show(first.shape()), layout::show(tensor.shape()));
+            return Err(Error::ShapeMismatch { op: OP, a, b, axis });
+        }
+        total = total.checked_add(tensor.shape()[axis]).ok_or_else(too_large)?;
+    }
+    let mut shape = Dims::new(first.shape());
+    shape[axis] = total;
+    let out = Tensor::empty(OP, &shape, dtype)?;
+    let mut done = 0;
+    for tensor in tensors {
+        let part = out.view(done * out.strides()[axis], tensor.shape(), out.strides());
+        copy::transfer(&part, tensor)?;
+        done += tensor.shape()[axis];
+    }
+    Ok(out)
+}
+
+/// Tensors of one shape joined along a new axis.
+pub fn stack(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
+    const OP: &str = "stack";
+    let dtype = joined_dtype(OP, tensors)?;
+    let first = tensors[0];
+    let axis = layout::normalize_axis(OP, axis, first.ndim() + 1)?;
+    if let Some(other) = tensors.iter().find(|t| t.shape() != first.shape()) {
+        let (a, b) = (layout::show(first.shape()), layout::show(other.shape()));
+        return Err(Error::ShapeMismatch { op: OP, a, b, axis });
+    }
+    let mut shape = first.shape().to_vec();
+    shape.insert(axis, tensors.len() as i64);
+    let out = Tensor::empty(OP, &shape, dtype)?;
+    let mut strides = out.strides().to_vec();
+    let step = strides.remove(axis);
+    for (i, tensor) in tensors.iter().enumerate() {
+        copy::transfer(&out.view(i as i64 * step, tensor.shape(), &strides), tensor)?;
+    }
+    Ok(out)
+}

@@ -1,0 +1,217 @@
+//! What the machine and the container give this process: processors and memory.
+
+use std::path::{Path, PathBuf};
+
+use super::affinity;
+
+/// Processors that this process may run on at once: its affinity, and the container's quota rounded up.
+pub fn processors() -> usize {
+    let quota = Hierarchy::of_this_process().cpu_quota();
+    affinity::processors().min(quota.unwrap_or(usize::MAX)).max(1)
+}
+
+/// Bytes of memory that this process may use: the container's limit or the machine's memory.
+pub fn memory_limit() -> u64 {
+    let limit = Hierarchy::of_this_process().memory_limit();
+    physical_memory().min(limit.unwrap_or(u64::MAX))
+}
+
+fn physical_memory() -> u64 {
+    // SAFETY: sysconf reads a constant of the system.
+    let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+    u64::try_from(pages).unwrap_or(0).saturating_mul(crate::memory::page_size() as u64)
+}
+
+/// Where this process's control groups can be read.
+struct Hierarchy {
+    v2: Option<Group>,
+    v1_cpu: Option<Group>,
+    v1_memory: Option<Group>,
+}
+
+/// A folder of the hierarchy and the mount that it lies in; limits of every folder between hold.
+#[derive(Debug, PartialEq)]
+struct Group {
+    mount: PathBuf,
+    folder: PathBuf,
+}
+
+impl Hierarchy {
+    fn of_this_process() -> Hierarchy {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        Hierarchy::parse(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"), Path::new("/"))
+    }
+
+    /// `root` stands before every mount point, so that tests can bring their own tree.
+    fn parse(membership: &str, mountinfo: &str, root: &Path) -> Hierarchy {
+        let find = |controller: &str| -> Option<Group> {
+            let path = membership.lines().find_map(|line| {
+                let mut fields = line.splitn(3, ':').skip(1);
+                let controllers = fields.next()?;
+                let path = fields.next()?;
+                controllers.split(',').any(|name| name == controller).then_some(path)
+            })?;
+            mountinfo.lines().find_map(|line| {
+                // id parent device root mount options [tags] - type source superoptions
+                let (left, right) = line.split_once(" - ")?;
+                let left: Vec<&str> = left.split(' ').collect();
+                let right: Vec<&str> = right.split(' ').collect();
+                let fits = match controller {
+                    "" => right.first() == Some(&"cgroup2"),
+                    _ => {
+                        right.first() == Some(&"cgroup")
+                            && right.get(2)?.split(',').any(|option| option == controller)
+                    }
+                };
+                if !fits {
+                    return None;
+                }
+                let mount = root.join(left.get(4)?.trim_start_matches('/'));
+                // Inside a container the mount may show only a part of the hierarchy.
+                let shown = left.get(3)?.trim_end_matches('/');
+                let inside = path.strip_prefix(shown).unwrap_or(path);
+                let folder = mount.join(inside.trim_start_matches('/'));
+                let folder = if folder.is_dir() { folder } else { mount.clone() };
+                Some(Group { mount, folder })
+            })
+        };
+        Hierarchy { v2: find(""), v1_cpu: find("cpu"), v1_memory: find("memory") }
+    }
+
+    fn cpu_quota(&self) -> Option<usize> {
+        let v2 =
+            self.v2.as_ref().and_then(|group| group.smallest(|folder| cpu_max(&read(folder, "cpu.max")?)));
+        let v1 = self.v1_cpu.as_ref().and_then(|group| {
+            group.smallest(|folder| {
+                let quota = read(folder, "cpu.cfs_quota_us")?;
+                cpu_max(&format!("{} {}", quota.trim(), read(folder, "cpu.cfs_period_us")?.trim()))
+            })
+        });
+        smaller(v2, v1)
+    }
+
+    fn memory_limit(&self) -> Option<u64> {
+        let number = |text: String| text.trim().parse::<u64>().ok();
+        let v2 =
+            self.v2.as_ref().and_then(|group| group.smallest(|folder| number(read(folder, "memory.max")?)));
+        let v1 = self
+            .v1_memory
+            .as_ref()
+            .and_then(|group| group.smallest(|folder| number(read(folder, "memory.limit_in_bytes")?)));
+        smaller(v2, v1)
+    }
+}
+
+fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    a.into_iter().chain(b).min()
+}
+
+fn read(folder: &Path, file: &str) -> Option<String> {
+    std::fs::read_to_string(folder.join(file)).ok()
+}
+
+/// `quota period` in microseconds as whole processors, rounded up; None for `max` and -1.
+fn cpu_max(text: &str) -> Option<usize> {
+    let mut fields = text.split_whitespace();
+    let quota: u64 = fields.next()?.parse().ok()?;
+    let period: u64 = fields.next()?.parse().ok().filter(|&period| period > 0)?;
+    usize::try_from(quota.div_ceil(period)).ok().map(|count| count.max(1))
+}
+
+impl Group {
+    fn smallest<T: Ord>(&self, value: impl Fn(&Path) -> Option<T>) -> Option<T> {
+        self.folder.ancestors().take_while(|folder| folder.starts_with(&self.mount)).filter_map(value).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Tree(PathBuf);
+
+    impl Tree {
+        fn new(name: &str, files: &[(&str, &str)]) -> Tree {
+            let root = std::env::temp_dir().join(format!("corepy-cgroup-{name}-{}", std::process::id()));
+            for (path, text) in files {
+                let path = root.join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+            Tree(root)
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const V2_MOUNT: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+
+    #[test]
+    fn version_2_takes_the_tightest_of_the_folders_above() {
+        let tree = Tree::new(
+            "v2",
+            &[
+                ("sys/fs/cgroup/a/cpu.max", "250000 100000\n"),
+                ("sys/fs/cgroup/a/memory.max", "1073741824\n"),
+                ("sys/fs/cgroup/a/b/cpu.max", "max 100000\n"),
+                ("sys/fs/cgroup/a/b/memory.max", "max\n"),
+                ("sys/fs/cgroup/other/cpu.max", "1000 100000\n"),
+            ],
+        );
+        let found = Hierarchy::parse("0::/a/b\n", V2_MOUNT, &tree.0);
+        assert_eq!(found.cpu_quota(), Some(3));
+        assert_eq!(found.memory_limit(), Some(1 << 30));
+    }
+
+    #[test]
+    fn version_2_in_a_container_sees_its_own_root() {
+        let tree = Tree::new(
+            "v2c",
+            &[("sys/fs/cgroup/cpu.max", "50000 100000"), ("sys/fs/cgroup/memory.max", "4096")],
+        );
+        // The path of the host does not exist below the container's mount.
+        let found = Hierarchy::parse("0::/docker/abc\n", V2_MOUNT, &tree.0);
+        assert_eq!(found.cpu_quota(), Some(1));
+        assert_eq!(found.memory_limit(), Some(4096));
+    }
+
+    #[test]
+    fn version_1_reads_quota_over_period() {
+        let mounts = "31 24 0:27 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro - cgroup cgroup rw,cpu,cpuacct\n\
+                      32 24 0:28 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+        let tree = Tree::new(
+            "v1",
+            &[
+                ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "400000\n"),
+                ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
+                ("sys/fs/cgroup/memory/memory.limit_in_bytes", "536870912\n"),
+            ],
+        );
+        let membership = "5:memory:/docker/abc\n4:cpuset:/\n3:cpu,cpuacct:/docker/abc\n";
+        let found = Hierarchy::parse(membership, mounts, &tree.0);
+        assert_eq!(found.cpu_quota(), Some(4));
+        assert_eq!(found.memory_limit(), Some(512 << 20));
+        assert!(found.v2.is_none());
+    }
+
+    #[test]
+    fn no_quota_is_none() {
+        for text in ["max 100000", "-1 100000", "", "100000", "100000 0", "x y"] {
+            assert_eq!(cpu_max(text), None, "{text}");
+        }
+        assert_eq!(cpu_max("1 100000"), Some(1));
+        assert_eq!(cpu_max("100001 100000"), Some(2));
+        let nothing = Hierarchy::parse("", "", Path::new("/nowhere"));
+        assert_eq!((nothing.cpu_quota(), nothing.memory_limit()), (None, None));
+    }
+
+    #[test]
+    fn this_machine_has_a_processor_and_memory() {
+        assert!((1..=affinity::processors()).contains(&processors()));
+        assert!(memory_limit() > 1 << 20);
+    }
+}
