@@ -185,6 +185,8 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
             if ops::FAMILY_DTYPES[family as usize].contains(dtype) {
                 let kernels = &table.reductions[family as usize][number];
                 let filled = kernels.blocks.is_some()
+                    && kernels.rows.is_some()
+                    && kernels.columns.is_some()
                     && kernels.merge.is_some()
                     && kernels.finish.is_some()
                     && kernels.each.is_some()
