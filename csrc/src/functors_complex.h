@@ -7,7 +7,8 @@ namespace COREPY_NAMESPACE {
 namespace {
 
 // The textbook formula in the element's own precision, each operation rounded, as NumPy has it.
-template <class Z> inline Z product(Z a, Z b) {
+template <class Z>
+inline Z product(Z a, Z b) {
   return {rounded_product(a.re, b.re) - rounded_product(a.im, b.im),
           rounded_product(a.re, b.im) + rounded_product(a.im, b.re)};
 }
@@ -92,7 +93,8 @@ inline float modulus(corepy_complex64 z) {
 
 // z / |z|. The standard leaves infinities open; as in NumPy, one infinite part gives its axis and
 // two give NaN.
-template <class Z> inline Z direction(Z z) {
+template <class Z>
+inline Z direction(Z z) {
   using T = typename Element<Z>::part;
   if (is_nan(z.re) || is_nan(z.im) || (is_infinite(z.re) && is_infinite(z.im)))
     return {quiet_nan<T>(), quiet_nan<T>()};
@@ -138,8 +140,19 @@ template <class Z> inline Z direction(Z z) {
   return {near, with_sign_of(far, y)};
 }
 
+// Parts of float32: float64 has the range and the bits to spare.
+inline corepy_complex64 root_of_finite(float re, float im) {
+  double x = magnitude(re), y = magnitude(im);
+  double near = __builtin_sqrt(0.5 * (x + __builtin_sqrt(x * x + y * y)));
+  double far = near == 0 ? 0 : y / (2 * near);
+  if (re < 0)
+    return {float(far), with_sign_of(float(near), im)};
+  return {float(near), with_sign_of(float(far), im)};
+}
+
 // Special values as in C Annex G and the Array API; sqrt(conj(z)) is conj(sqrt(z)).
-template <class Z> inline Z square_root_of_complex(Z z) {
+template <class Z>
+inline Z square_root_of_complex(Z z) {
   using T = typename Element<Z>::part;
   if (is_infinite(z.im))
     return {infinity<T>(), z.im};
@@ -151,8 +164,7 @@ template <class Z> inline Z square_root_of_complex(Z z) {
       return {z.re, is_nan(z.im) ? z.im : with_sign_of(T(0), z.im)};
     return {magnitude(other), with_sign_of(infinity<T>(), z.im)};
   }
-  corepy_complex128 root = root_of_finite(z.re, z.im);
-  return {T(root.re), T(root.im)};
+  return root_of_finite(z.re, z.im);
 }
 
 inline corepy_complex64 square_root(corepy_complex64 z) { return square_root_of_complex(z); }
@@ -160,7 +172,8 @@ inline corepy_complex128 square_root(corepy_complex128 z) { return square_root_o
 
 // Smith's method (Communications of the ACM 5, 1962) for divisors that are zero and operands that
 // are not finite: the standard leaves these open, and this is what NumPy gives.
-template <class Z> [[gnu::noinline]] Z special_quotient(Z a, Z b) {
+template <class Z>
+[[gnu::noinline]] Z special_quotient(Z a, Z b) {
   using T = typename Element<Z>::part;
   T c = magnitude(b.re), d = magnitude(b.im);
   if (c == 0 && d == 0)
@@ -177,7 +190,10 @@ template <class Z> [[gnu::noinline]] Z special_quotient(Z a, Z b) {
           (rounded_product(a.im, ratio) - a.re) * factor};
 }
 
-template <class Z> inline bool all_finite(Z z) { return is_finite(z.re) && is_finite(z.im); }
+template <class Z>
+inline bool all_finite(Z z) {
+  return is_finite(z.re) && is_finite(z.im);
+}
 
 // x * 2**exponent for exponents within 4,000, rounded once: in four factors, each of them normal.
 inline double scaled(double x, int exponent) {
@@ -232,8 +248,8 @@ inline ScaledPair sum_of_scaled_products(Scaled a, Scaled b, Scaled c, Scaled d)
 }
 
 // Each part within 4 units, whatever the exponents.
-[[gnu::noinline, maybe_unused]] corepy_complex128 quotient(corepy_complex128 a,
-                                                           corepy_complex128 b) {
+[[gnu::noinline, maybe_unused]] corepy_complex128 distant_quotient(corepy_complex128 a,
+                                                                   corepy_complex128 b) {
   if (!all_finite(a) || !all_finite(b) || (b.re == 0 && b.im == 0))
     return special_quotient(a, b);
   Scaled ar = normalised(a.re), ai = normalised(a.im);
@@ -246,15 +262,41 @@ inline ScaledPair sum_of_scaled_products(Scaled a, Scaled b, Scaled c, Scaled d)
           scaled(im.value.rounded() / divisor, im.exponent - norm.exponent)};
 }
 
+// The same without scaling, for parts that are zero or within 2**-240 ... 2**240.
+inline corepy_complex128 near_quotient(corepy_complex128 a, corepy_complex128 b) {
+  double divisor = sum_of_products(b.re, b.re, b.im, b.im).rounded();
+  double re = sum_of_products(a.re, b.re, a.im, b.im).rounded();
+  double im = sum_of_products(a.im, b.re, -a.re, b.im).rounded();
+  return {re / divisor, im / divisor};
+}
+inline bool is_near(double x) {
+  double size = magnitude(x);
+  return (size == 0) | ((size > 0x1p-240) & (size < 0x1p240));
+}
+inline bool has_near_quotient(corepy_complex128 a, corepy_complex128 b) {
+  bool zero = (b.re == 0) & (b.im == 0);
+  return is_near(a.re) & is_near(a.im) & is_near(b.re) & is_near(b.im) & !zero;
+}
+
 // Each part within 1 unit: float32 products are exact in float64, one sum and one division follow,
 // and no intermediate result leaves float64's range.
-inline corepy_complex64 quotient(corepy_complex64 a, corepy_complex64 b) {
-  if (!all_finite(a) || !all_finite(b) || (b.re == 0 && b.im == 0))
-    return special_quotient(a, b);
+inline corepy_complex64 near_quotient(corepy_complex64 a, corepy_complex64 b) {
   double ar = a.re, ai = a.im, br = b.re, bi = b.im;
-  double norm = br * br + bi * bi;
+  double norm = rounded_product(br, br) + rounded_product(bi, bi);
   return {float((rounded_product(ar, br) + rounded_product(ai, bi)) / norm),
           float((rounded_product(ai, br) - rounded_product(ar, bi)) / norm)};
+}
+inline bool has_near_quotient(corepy_complex64 a, corepy_complex64 b) {
+  bool zero = (b.re == 0) & (b.im == 0);
+  return is_finite(a.re) & is_finite(a.im) & is_finite(b.re) & is_finite(b.im) & !zero;
+}
+inline corepy_complex64 distant_quotient(corepy_complex64 a, corepy_complex64 b) {
+  return special_quotient(a, b);
+}
+
+template <class Z>
+inline Z quotient(Z a, Z b) {
+  return has_near_quotient(a, b) ? near_quotient(a, b) : distant_quotient(a, b);
 }
 
 } // namespace

@@ -10,25 +10,35 @@ namespace {
 // An element of a width as bits, at any alignment. Classes, because template arguments and `auto`
 // drop the attributes of a typedef.
 typedef uint64_t TwoWords __attribute__((vector_size(16)));
-template <size_t bytes> struct Word;
-template <> struct [[gnu::packed, gnu::may_alias]] Word<1> {
+template <size_t bytes>
+struct Word;
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<1> {
   uint8_t bits;
 };
-template <> struct [[gnu::packed, gnu::may_alias]] Word<2> {
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<2> {
   uint16_t bits;
 };
-template <> struct [[gnu::packed, gnu::may_alias]] Word<4> {
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<4> {
   uint32_t bits;
 };
-template <> struct [[gnu::packed, gnu::may_alias]] Word<8> {
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<8> {
   uint64_t bits;
 };
-template <> struct [[gnu::packed, gnu::may_alias]] Word<16> {
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<16> {
   TwoWords bits;
 };
 
-template <size_t bytes> inline Word<bytes> *words(void *p) { return static_cast<Word<bytes> *>(p); }
-template <size_t bytes> inline const Word<bytes> *words(const void *p) {
+template <size_t bytes>
+inline Word<bytes> *words(void *p) {
+  return static_cast<Word<bytes> *>(p);
+}
+template <size_t bytes>
+inline const Word<bytes> *words(const void *p) {
   return static_cast<const Word<bytes> *>(p);
 }
 
@@ -66,7 +76,8 @@ void select(void *out, const void *mask, const void *a, const void *b, size_t n,
     select_steps<bytes, 0, 0>(out, m, a, b, n);
 }
 
-template <size_t bytes> void fill(void *out, const void *value, size_t n) {
+template <size_t bytes>
+void fill(void *out, const void *value, size_t n) {
   if (n == 0)
     return;
   auto *results = words<bytes>(out);
@@ -86,7 +97,8 @@ inline void gather_step(void *out, const void *in, size_t n) {
     results[i].bits = x[ptrdiff_t(i) * step].bits;
 }
 
-template <size_t bytes> void gather(void *out, const void *in, size_t n, ptrdiff_t stride) {
+template <size_t bytes>
+void gather(void *out, const void *in, size_t n, ptrdiff_t stride) {
   constexpr ptrdiff_t width = bytes;
   if (n == 0)
     return;
@@ -108,7 +120,8 @@ template <size_t bytes> void gather(void *out, const void *in, size_t n, ptrdiff
   }
 }
 
-template <size_t bytes> void scatter(void *out, const void *in, size_t n, ptrdiff_t stride) {
+template <size_t bytes>
+void scatter(void *out, const void *in, size_t n, ptrdiff_t stride) {
   if (n == 0)
     return;
   if (stride == ptrdiff_t(bytes)) {
@@ -264,7 +277,8 @@ void ramp_float(double *out, double start, double step, int64_t first, size_t n)
   }
 }
 
-template <size_t bytes, size_t number> void fill_width(corepy_kernels *table) {
+template <size_t bytes, size_t number>
+void fill_width(corepy_kernels *table) {
   table->select[number] = select<bytes>;
   table->gather[number] = gather<bytes>;
   table->scatter[number] = scatter<bytes>;

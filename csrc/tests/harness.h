@@ -15,8 +15,8 @@
 // A level's functions are weak here: a test runs with whichever levels are linked into it.
 #define COREPY_TEST_LEVEL(LEVEL)                                                                   \
   namespace corepy_##LEVEL {                                                                       \
-    [[gnu::weak]] void fill_elementwise(corepy_kernels *table);                                    \
-    [[gnu::weak]] void fill_moves(corepy_kernels *table);                                          \
+    [[gnu::weak]] void fill_elementwise(corepy_kernels * table);                                   \
+    [[gnu::weak]] void fill_moves(corepy_kernels * table);                                         \
   }
 COREPY_TEST_LEVEL(portable)
 COREPY_TEST_LEVEL(x86_64_v3)
@@ -72,7 +72,10 @@ public:
   Memory &operator=(const Memory &) = delete;
 
   unsigned char *data() { return data_; }
-  template <class T> T *as() { return reinterpret_cast<T *>(data_); }
+  template <class T>
+  T *as() {
+    return reinterpret_cast<T *>(data_);
+  }
   bool guards_intact() const {
     for (size_t i = 0; i < guard_; i++)
       if (data_[-1 - ptrdiff_t(i)] != 0xA5 || data_[bytes_ + i] != 0xA5)
@@ -151,15 +154,21 @@ struct Random {
   }
 };
 
-template <class T> constexpr bool is_complex_type = requires(T z) { z.re; };
+template <class T>
+constexpr bool is_complex_type = requires(T z) { z.re; };
 template <class T>
 constexpr bool is_float_type = __is_same(T, float) || __is_same(T, double);
-template <class T> constexpr bool is_half_type = requires(T h) { h.bits; };
+template <class T>
+constexpr bool is_half_type = requires(T h) { h.bits; };
 
-template <class T> bool same_bits(T a, T b) { return std::memcmp(&a, &b, sizeof(T)) == 0; }
+template <class T>
+bool same_bits(T a, T b) {
+  return std::memcmp(&a, &b, sizeof(T)) == 0;
+}
 
 // Equal bits, any NaN being as good as another.
-template <class T> bool same(T a, T b) {
+template <class T>
+bool same(T a, T b) {
   if constexpr (is_complex_type<T>)
     return same(a.re, b.re) && same(a.im, b.im);
   else if constexpr (is_float_type<T>)
@@ -169,7 +178,8 @@ template <class T> bool same(T a, T b) {
 }
 
 // |got - want| in units of the last place of want; 0 for NaN against NaN and for equal values.
-template <class T, class Wide> double ulps(T got, Wide want) {
+template <class T, class Wide>
+double ulps(T got, Wide want) {
   T rounded = T(want);
   if (got != got || rounded != rounded)
     return (got != got) == (rounded != rounded) ? 0 : HUGE_VAL;

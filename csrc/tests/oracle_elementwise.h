@@ -18,7 +18,8 @@ struct Wanted {
   Quad re = 0, im = 0; // for bounds
 };
 
-template <class T> Wanted exactly(T value) {
+template <class T>
+Wanted exactly(T value) {
   Wanted wanted;
   std::memcpy(wanted.bytes, &value, sizeof(T));
   return wanted;
@@ -51,10 +52,15 @@ inline Quad quad_sqrt(Quad x) {
 }
 inline Quad quad_abs(Quad x) { return x < 0 ? -x : x; }
 
-template <class Z> using Part = decltype(Z{}.re);
-template <class Z> bool finite(Z z) { return std::isfinite(z.re) && std::isfinite(z.im); }
+template <class Z>
+using Part = decltype(Z{}.re);
+template <class Z>
+bool finite(Z z) {
+  return std::isfinite(z.re) && std::isfinite(z.im);
+}
 
-template <class T> Wanted oracle_unary(int op, T x) {
+template <class T>
+Wanted oracle_unary(int op, T x) {
   constexpr bool truth_value = __is_same(T, corepy_bool);
   if constexpr (is_complex_type<T>) {
     using P = Part<T>;
@@ -79,9 +85,8 @@ template <class T> Wanted oracle_unary(int op, T x) {
       if (std::isinf(x.re) && x.re > 0)
         return exactly(T{x.re, std::isnan(x.im) ? P(NAN) : std::copysign(P(0), x.im)});
       if (std::isinf(x.re))
-        return std::isnan(x.im)
-                   ? unknown() // NaN + infinity j, whose sign is open
-                   : exactly(T{P(0), std::copysign(P(INFINITY), x.im)});
+        return std::isnan(x.im) ? unknown() // NaN + infinity j, whose sign is open
+                                : exactly(T{P(0), std::copysign(P(INFINITY), x.im)});
       if (std::isnan(x.im))
         return exactly(T{P(NAN), P(NAN)});
       if (size == 0)
@@ -169,7 +174,8 @@ template <class T> Wanted oracle_unary(int op, T x) {
 }
 
 // NumPy's complex division, which is Smith's method, for what the standard leaves open.
-template <class Z> Z open_quotient(Z a, Z b) {
+template <class Z>
+Z open_quotient(Z a, Z b) {
   using P = Part<Z>;
   P c = std::fabs(b.re), d = std::fabs(b.im);
   if (c == 0 && d == 0)
@@ -182,7 +188,8 @@ template <class Z> Z open_quotient(Z a, Z b) {
   return {(a.re + a.im * ratio) * factor, (a.im - a.re * ratio) * factor};
 }
 
-template <class T> T floor_quotient(T a, T b) {
+template <class T>
+T floor_quotient(T a, T b) {
   T ratio = a / b;
   if (!(std::fabs(ratio) < std::ldexp(T(1), std::numeric_limits<T>::digits)))
     return ratio;
@@ -195,14 +202,16 @@ template <class T> T floor_quotient(T a, T b) {
   return whole == 0 ? std::copysign(T(0), ratio) : T(whole);
 }
 
-template <class T> T python_remainder(T a, T b) {
+template <class T>
+T python_remainder(T a, T b) {
   T rest = std::fmod(a, b);
   if (rest == 0)
     return std::copysign(T(0), b);
   return (rest < 0) != (b < 0) ? rest + b : rest;
 }
 
-template <class T> T ordered(T a, T b, bool smaller) {
+template <class T>
+T ordered(T a, T b, bool smaller) {
   if (a != a || b != b)
     return T(NAN);
   if (a == b)
@@ -210,7 +219,8 @@ template <class T> T ordered(T a, T b, bool smaller) {
   return (a < b) == smaller ? a : b;
 }
 
-template <class T> Wanted oracle_float_power(T x, T e) {
+template <class T>
+Wanted oracle_float_power(T x, T e) {
   if (e == 0) // the C library raises signalling NaN to NaN
     return exactly(T(1));
   if (!std::isfinite(e) || !std::isfinite(x) || x == 0)
@@ -230,7 +240,8 @@ template <class T> Wanted oracle_float_power(T x, T e) {
   return near(result, 0, std::fabs(double(e)) + 4);
 }
 
-template <class T> Wanted oracle_binary(int op, T a, T b) {
+template <class T>
+Wanted oracle_binary(int op, T a, T b) {
   if constexpr (is_complex_type<T>) {
     using P = Part<T>;
     switch (op) {
@@ -366,12 +377,14 @@ template <class T> Wanted oracle_binary(int op, T a, T b) {
 }
 
 // Bytes of a result, given its operand's.
-template <class T> size_t result_bytes_unary(int op) {
+template <class T>
+size_t result_bytes_unary(int op) {
   if (op == COREPY_UNARY_ISNAN || op == COREPY_UNARY_ISINF || op == COREPY_UNARY_ISFINITE)
     return 1;
   return op == COREPY_UNARY_ABS && is_complex_type<T> ? sizeof(T) / 2 : sizeof(T);
 }
-template <class T> size_t result_bytes_binary(int op) {
+template <class T>
+size_t result_bytes_binary(int op) {
   return op >= COREPY_BINARY_EQUAL && op <= COREPY_BINARY_LOGICAL_XOR ? 1 : sizeof(T);
 }
 

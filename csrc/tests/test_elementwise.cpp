@@ -5,31 +5,78 @@
 namespace {
 
 // Edges of each type, and values around them.
-template <class T> std::vector<T> specials() {
+template <class T>
+std::vector<T> specials() {
   using L = std::numeric_limits<T>;
   std::vector<T> all;
   if constexpr (is_complex_type<T>) {
     using P = Part<T>;
     using Q = std::numeric_limits<P>;
-    const P parts[] = {P(0),       P(-0.0),           P(1),      P(-1),     P(0.5),     P(-2.5),
-                       P(3),       Q::max(),          Q::min(),  -Q::max(), P(1e-30),   P(7e25),
-                       P(1) / 3,   Q::denorm_min(),   P(NAN),    P(INFINITY), -P(INFINITY), P(1e10),
-                       -Q::min() / 4, Q::max() / 2,   std::sqrt(Q::max()), std::sqrt(Q::min())};
+    const P parts[] = {P(0),
+                       P(-0.0),
+                       P(1),
+                       P(-1),
+                       P(0.5),
+                       P(-2.5),
+                       P(3),
+                       Q::max(),
+                       Q::min(),
+                       -Q::max(),
+                       P(1e-30),
+                       P(7e25),
+                       P(1) / 3,
+                       Q::denorm_min(),
+                       P(NAN),
+                       P(INFINITY),
+                       -P(INFINITY),
+                       P(1e10),
+                       -Q::min() / 4,
+                       Q::max() / 2,
+                       std::sqrt(Q::max()),
+                       std::sqrt(Q::min())};
     for (P re : parts)
       for (P im : parts)
         all.push_back({re, im});
   } else if constexpr (is_float_type<T>) {
     T whole = std::ldexp(T(1), L::digits - 1);
-    const T sizes[] = {T(0),          T(1),        T(0.5),        T(1.5),
-                       T(2.5),        T(2),        T(3),          T(0.1),
-                       T(0.3),        T(10),       T(1) / 3,      T(7.75),
-                       L::min(),      L::max(),    L::denorm_min(), L::min() / 2,
-                       L::min() - L::denorm_min(), L::denorm_min() * 3, L::epsilon(), 1 + L::epsilon(),
-                       1 - L::epsilon() / 2, whole, whole - T(0.5), whole - 1,
-                       whole + 1,     2 * whole,   2 * whole - 1, 2 * whole + 2,
-                       4 * whole,     T(1e9),      T(1e30),       T(1e-30),
-                       T(31),         T(1000),     T(0.49999997), L::max() / 3,
-                       T(INFINITY),   T(NAN)};
+    const T sizes[] = {T(0),
+                       T(1),
+                       T(0.5),
+                       T(1.5),
+                       T(2.5),
+                       T(2),
+                       T(3),
+                       T(0.1),
+                       T(0.3),
+                       T(10),
+                       T(1) / 3,
+                       T(7.75),
+                       L::min(),
+                       L::max(),
+                       L::denorm_min(),
+                       L::min() / 2,
+                       L::min() - L::denorm_min(),
+                       L::denorm_min() * 3,
+                       L::epsilon(),
+                       1 + L::epsilon(),
+                       1 - L::epsilon() / 2,
+                       whole,
+                       whole - T(0.5),
+                       whole - 1,
+                       whole + 1,
+                       2 * whole,
+                       2 * whole - 1,
+                       2 * whole + 2,
+                       4 * whole,
+                       T(1e9),
+                       T(1e30),
+                       T(1e-30),
+                       T(31),
+                       T(1000),
+                       T(0.49999997),
+                       L::max() / 3,
+                       T(INFINITY),
+                       T(NAN)};
     for (T size : sizes) {
       all.push_back(size);
       all.push_back(-size);
@@ -56,7 +103,8 @@ template <class T> std::vector<T> specials() {
 }
 
 // A value of random bits, or, for half of the floats, of moderate size.
-template <class T> T random_value(Random &random) {
+template <class T>
+T random_value(Random &random) {
   if constexpr (is_complex_type<T>) {
     auto re = random_value<Part<T>>(random);
     return {re, random_value<Part<T>>(random)};
@@ -72,22 +120,45 @@ template <class T> T random_value(Random &random) {
   }
 }
 
-template <class T> struct Inputs {
+template <class T>
+struct Inputs {
   std::vector<T> a, b;
 };
 
 // Every pair of special values (or a sample of the pairs, for complex ones), then random pairs.
-template <class T> Inputs<T> pairs(bool exponents) {
+template <class T>
+Inputs<T> pairs(bool exponents) {
   Inputs<T> in;
   Random random{7};
   std::vector<T> values = specials<T>();
   std::vector<T> right = values;
   if constexpr (is_float_type<T>) {
     if (exponents)
-      right = {T(0),  T(-0.0), T(1),   T(-1),  T(2),    T(-2),   T(3),    T(0.5), T(-3), T(7),
-               T(10), T(-10),  T(31),  T(-31), T(32),   T(100),  T(-101), T(1e9), T(-1e9 - 64),
-               T(std::ldexp(T(1), 53)), T(-std::ldexp(T(1), 63)), T(std::ldexp(T(1), 100)),
-               T(INFINITY), -T(INFINITY), T(NAN)};
+      right = {T(0),
+               T(-0.0),
+               T(1),
+               T(-1),
+               T(2),
+               T(-2),
+               T(3),
+               T(0.5),
+               T(-3),
+               T(7),
+               T(10),
+               T(-10),
+               T(31),
+               T(-31),
+               T(32),
+               T(100),
+               T(-101),
+               T(1e9),
+               T(-1e9 - 64),
+               T(std::ldexp(T(1), 53)),
+               T(-std::ldexp(T(1), 63)),
+               T(std::ldexp(T(1), 100)),
+               T(INFINITY),
+               -T(INFINITY),
+               T(NAN)};
   } else if constexpr (is_complex_type<T>) {
     if (exponents) {
       right.clear();
@@ -112,7 +183,8 @@ template <class T> Inputs<T> pairs(bool exponents) {
 }
 
 // Holds one result against the oracle; true if it is right. `worst` collects the largest error.
-template <class T> bool agrees(const unsigned char *got, const Wanted &wanted, size_t bytes, double &worst) {
+template <class T>
+bool agrees(const unsigned char *got, const Wanted &wanted, size_t bytes, double &worst) {
   if (wanted.skip)
     return true;
   if (wanted.bound == 0) {
@@ -147,7 +219,8 @@ template <class T> bool agrees(const unsigned char *got, const Wanted &wanted, s
   return error <= wanted.bound;
 }
 
-template <class T> const char *shown(T value) {
+template <class T>
+const char *shown(T value) {
   static char text[8][80];
   static int turn = 0;
   char *out = text[turn++ % 8];
@@ -210,7 +283,9 @@ void test_binary(const std::vector<Level> &all, const char *name, int op, int dt
   double worst = 0;
   for (int form = 0; form < COREPY_FORMS; form++) {
     // vv takes all pairs at once; the scalar forms take some scalars against all their partners.
-    size_t scalars = form == COREPY_FORM_VV ? 1 : is_float_type<T> && op != COREPY_BINARY_POW ? 24 : 12;
+    size_t scalars = form == COREPY_FORM_VV                        ? 1
+                     : is_float_type<T> && op != COREPY_BINARY_POW ? 24
+                                                                   : 12;
     for (size_t turn = 0; turn < scalars; turn++) {
       std::vector<T> a, b;
       std::vector<Wanted> wanted;
@@ -239,12 +314,12 @@ void test_binary(const std::vector<Level> &all, const char *name, int op, int dt
           T got{}, want{};
           std::memcpy(&got, reference.data() + i * bytes, bytes);
           std::memcpy(&want, wanted[i].bytes, bytes);
-          std::printf("  %s dtype %d %s: f(%s, %s) is %s, not %s (%a, %a)\n", name, dtype, forms[form],
-                      shown(a[i]), shown(b[i]), shown(got), shown(want), double(wanted[i].re),
-                      double(wanted[i].im));
+          std::printf("  %s dtype %d %s: f(%s, %s) is %s, not %s (%a, %a)\n", name, dtype,
+                      forms[form], shown(a[i]), shown(b[i]), shown(got), shown(want),
+                      double(wanted[i].re), double(wanted[i].im));
         }
-      check(wrong == 0, "%s dtype %d %s: %zu of %zu differ from the oracle", name, dtype, forms[form],
-            wrong, n);
+      check(wrong == 0, "%s dtype %d %s: %zu of %zu differ from the oracle", name, dtype,
+            forms[form], wrong, n);
       for (const Level &level : all) {
         corepy_binary kernel = level.table.binary[op][dtype][form];
         check(run_binary(kernel, form, a, b, 0, n, bytes, 0, 1, reference.data()),
@@ -256,15 +331,16 @@ void test_binary(const std::vector<Level> &all, const char *name, int op, int dt
           size_t count = size < n ? size : n;
           start = (start + 97) % (n - count + 1);
           for (int alias = 0; alias < 3; alias++) {
-            bool possible = alias == 0 || (bytes == sizeof(T) && (count == 1 || form == COREPY_FORM_VV ||
-                                                                 (alias == 1) == (form == COREPY_FORM_VS)));
+            bool possible =
+                alias == 0 || (bytes == sizeof(T) && (count == 1 || form == COREPY_FORM_VV ||
+                                                      (alias == 1) == (form == COREPY_FORM_VS)));
             // A scalar operand as output has room for one element.
             if (!possible || (alias && count == 0))
               continue;
             check(run_binary(kernel, form, a, b, start, count, bytes, alias, count % 4,
                              reference.data() + start * bytes),
-                  "%s dtype %d %s at %s: n = %zu, alias %d", name, dtype, forms[form], level.name, count,
-                  alias);
+                  "%s dtype %d %s at %s: n = %zu, alias %d", name, dtype, forms[form], level.name,
+                  count, alias);
           }
         }
       }
@@ -283,8 +359,8 @@ void test_unary(const std::vector<Level> &all, const char *name, int op, int dty
     in.push_back(random_value<T>(random));
   size_t n = in.size();
   std::vector<unsigned char> reference(n * bytes);
-  check(all[0].table.unary[op][dtype](reference.data(), in.data(), n) == n, "%s dtype %d: count", name,
-        dtype);
+  check(all[0].table.unary[op][dtype](reference.data(), in.data(), n) == n, "%s dtype %d: count",
+        name, dtype);
   size_t wrong = 0;
   double worst = 0;
   for (size_t i = 0; i < n; i++) {
@@ -311,16 +387,19 @@ void test_unary(const std::vector<Level> &all, const char *name, int op, int dty
         if (size)
           std::memcpy(x.data(), in.data() + first, size * sizeof(T));
         unsigned char *out = in_place ? x.data() : z.data();
-        bool right = kernel(out, x.data(), size) == size && x.guards_intact() && z.guards_intact() &&
+        bool right = kernel(out, x.data(), size) == size && x.guards_intact() &&
+                     z.guards_intact() &&
                      equal_results<T>(out, reference.data() + first * bytes, size, bytes);
-        check(right, "%s dtype %d at %s: n = %zu, in place %d", name, dtype, level.name, size, in_place);
+        check(right, "%s dtype %d at %s: n = %zu, in place %d", name, dtype, level.name, size,
+              in_place);
       }
   }
 }
 
 // The index of the first element that faults, at every place and in every form.
 template <class T>
-void test_faults(const std::vector<Level> &all, const char *name, int op, int dtype, T good, T bad) {
+void test_faults(const std::vector<Level> &all, const char *name, int op, int dtype, T good,
+                 T bad) {
   for (const Level &level : all)
     for (size_t n : {size_t(1), size_t(2), size_t(7), size_t(64), size_t(200)}) {
       auto &kernels = level.table.binary[op][dtype];
@@ -337,14 +416,15 @@ void test_faults(const std::vector<Level> &all, const char *name, int op, int dt
         check(at == place, "%s dtype %d sv at %s: fault at %llu, not %zu", name, dtype, level.name,
               (unsigned long long)at, place);
       }
-      check(kernels[COREPY_FORM_VS](out.data(), a.data(), &bad, n) == 0, "%s dtype %d vs: fault", name,
-            dtype);
-      check(kernels[COREPY_FORM_VS](out.data(), a.data(), &bad, 0) == 0, "%s dtype %d vs: none", name,
-            dtype);
+      check(kernels[COREPY_FORM_VS](out.data(), a.data(), &bad, n) == 0, "%s dtype %d vs: fault",
+            name, dtype);
+      check(kernels[COREPY_FORM_VS](out.data(), a.data(), &bad, 0) == 0, "%s dtype %d vs: none",
+            name, dtype);
     }
 }
 
-template <class T> void test_integer_faults(const std::vector<Level> &all, int dtype) {
+template <class T>
+void test_integer_faults(const std::vector<Level> &all, int dtype) {
   if constexpr (std::numeric_limits<T>::is_integer) {
     test_faults<T>(all, "FLOOR_DIVIDE", COREPY_BINARY_FLOOR_DIVIDE, dtype, 3, 0);
     test_faults<T>(all, "REMAINDER", COREPY_BINARY_REMAINDER, dtype, 3, 0);
@@ -410,7 +490,8 @@ void test_named(const std::vector<Level> &all) {
 }
 
 // One exponent for all bases takes another path than one each; both must give the same bits.
-template <class T> void test_uniform_powers(const std::vector<Level> &all, int dtype) {
+template <class T>
+void test_uniform_powers(const std::vector<Level> &all, int dtype) {
   std::vector<T> bases = specials<T>();
   size_t n = bases.size();
   for (const Level &level : all)
@@ -446,7 +527,8 @@ int main() {
   COREPY_NUMERIC_DTYPES(COREPY_TEST_INTEGER_FAULTS)
   test_faults<float>(all, "POW", COREPY_BINARY_POW, COREPY_DTYPE_FLOAT32, 3, 2.5f);
   test_faults<double>(all, "POW", COREPY_BINARY_POW, COREPY_DTYPE_FLOAT64, 3, -0.5);
-  test_faults<corepy_complex64>(all, "POW", COREPY_BINARY_POW, COREPY_DTYPE_COMPLEX64, {3, 0}, {2, 1});
+  test_faults<corepy_complex64>(all, "POW", COREPY_BINARY_POW, COREPY_DTYPE_COMPLEX64, {3, 0},
+                                {2, 1});
   test_faults<corepy_complex128>(all, "POW", COREPY_BINARY_POW, COREPY_DTYPE_COMPLEX128, {3, 0},
                                  {INFINITY, 0});
   test_named(all);

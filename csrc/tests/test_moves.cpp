@@ -5,15 +5,19 @@
 namespace {
 
 // The 16-bit floats by their definition: precision and exponents.
-template <class H> struct HalfFormat;
-template <> struct HalfFormat<corepy_float16> {
+template <class H>
+struct HalfFormat;
+template <>
+struct HalfFormat<corepy_float16> {
   static constexpr int precision = 11, largest_exponent = 15;
 };
-template <> struct HalfFormat<corepy_bfloat16> {
+template <>
+struct HalfFormat<corepy_bfloat16> {
   static constexpr int precision = 8, largest_exponent = 127;
 };
 
-template <class H> long double value_of_half(H h) {
+template <class H>
+long double value_of_half(H h) {
   using F = HalfFormat<H>;
   int fraction_bits = F::precision - 1;
   int exponent = (h.bits & 0x7fff) >> fraction_bits;
@@ -31,7 +35,8 @@ template <class H> long double value_of_half(H h) {
 
 // Rounds to a whole number of the quanta at x's exponent; 64 bits of extended precision hold every
 // source exactly.
-template <class H> H half_of_value(long double x) {
+template <class H>
+H half_of_value(long double x) {
   using F = HalfFormat<H>;
   int fraction_bits = F::precision - 1;
   uint16_t sign = std::signbit(x) ? 0x8000 : 0;
@@ -51,7 +56,8 @@ template <class H> H half_of_value(long double x) {
   return {uint16_t(sign | (code >= infinite ? infinite : uint16_t(code)))};
 }
 
-template <class T> bool is_nan_value(T x) {
+template <class T>
+bool is_nan_value(T x) {
   if constexpr (is_half_type<T>)
     return std::isnan(value_of_half(x));
   else if constexpr (is_float_type<T>)
@@ -60,7 +66,8 @@ template <class T> bool is_nan_value(T x) {
     return false;
 }
 
-template <class T> bool same_element(T a, T b) {
+template <class T>
+bool same_element(T a, T b) {
   if constexpr (is_half_type<T>)
     return a.bits == b.bits || (is_nan_value(a) && is_nan_value(b));
   else
@@ -68,7 +75,8 @@ template <class T> bool same_element(T a, T b) {
 }
 
 // An element as an exact number: the real part for complex, 0 or 1 for bool.
-template <class T> long double number(T x) {
+template <class T>
+long double number(T x) {
   if constexpr (is_complex_type<T>)
     return x.re;
   else if constexpr (is_half_type<T>)
@@ -79,7 +87,8 @@ template <class T> long double number(T x) {
     return x;
 }
 
-template <class To, class From> To oracle_cast(From x) {
+template <class To, class From>
+To oracle_cast(From x) {
   if constexpr (is_complex_type<To>) {
     using P = decltype(To{}.re);
     if constexpr (is_complex_type<From>)
@@ -112,7 +121,8 @@ template <class To, class From> To oracle_cast(From x) {
 
 // Values where a conversion to some dtype changes its mind: powers of two and their neighbours,
 // halves between them, limits, special values, random bits.
-template <class T> std::vector<T> cast_inputs() {
+template <class T>
+std::vector<T> cast_inputs() {
   std::vector<T> all;
   Random random{3};
   if constexpr (is_complex_type<T>) {
@@ -206,7 +216,8 @@ void test_cast(const std::vector<Level> &all, int to, int from, const std::vecto
   }
 }
 
-template <class From> void test_casts_from(const std::vector<Level> &all, int from) {
+template <class From>
+void test_casts_from(const std::vector<Level> &all, int from) {
   std::vector<From> in = cast_inputs<From>();
 #define COREPY_TEST_CAST(DTYPE, To) test_cast<To, From>(all, COREPY_DTYPE_##DTYPE, from, in);
   COREPY_STORAGE_DTYPES(COREPY_TEST_CAST)
@@ -255,10 +266,12 @@ void test_select(const Level &level, int number, size_t width) {
         std::vector<unsigned char> wanted(n * width + 1);
         for (size_t i = 0; i < n; i++)
           std::memcpy(&wanted[i * width],
-                      mask.data()[i] ? a.data() + i * a_step * width : b.data() + i * b_step * width,
+                      mask.data()[i] ? a.data() + i * a_step * width
+                                     : b.data() + i * b_step * width,
                       width);
         Memory &target = alias == 1 ? a : alias == 2 ? b : out;
-        level.table.select[number](target.data(), mask.data(), a.data(), b.data(), n, a_step, b_step);
+        level.table.select[number](target.data(), mask.data(), a.data(), b.data(), n, a_step,
+                                   b_step);
         check(!std::memcmp(target.data(), wanted.data(), n * width) && target.guards_intact(),
               "select of width %zu at %s: n = %zu, steps %zu %zu, alias %d", width, level.name, n,
               a_step, b_step, alias);
@@ -280,8 +293,8 @@ void test_strided(const Level &level, int number, size_t width) {
         bool right = near.guards_intact() && far.guards_intact();
         for (size_t i = 0; i < n && right; i++)
           right = !std::memcmp(near.data() + i * width, start + ptrdiff_t(i) * stride, width);
-        check(right, "gather of width %zu at %s: n = %zu, stride %td, offset %zu", width, level.name,
-              n, stride, misaligned);
+        check(right, "gather of width %zu at %s: n = %zu, stride %td, offset %zu", width,
+              level.name, n, stride, misaligned);
         if (stride < w && stride > -w)
           continue; // the targets would overlap
         fill_random(near.data(), n * width, n + 1);
@@ -318,7 +331,8 @@ void test_fill_and_take(const Level &level, int number, size_t width) {
       level.table.take[number](out.data(), start, index.as<int64_t>(), n, stride);
       right = out.guards_intact();
       for (size_t i = 0; i < n && right; i++)
-        right = !std::memcmp(out.data() + i * width, start + index.as<int64_t>()[i] * stride, width);
+        right =
+            !std::memcmp(out.data() + i * width, start + index.as<int64_t>()[i] * stride, width);
       check(right, "take of width %zu at %s: n = %zu, stride %td", width, level.name, n, stride);
     }
   }
@@ -341,11 +355,12 @@ void test_compress(const Level &level, int number, size_t width) {
         // The output has room for what may be written and not a byte more.
         size_t room = count < capacity ? count : capacity;
         Memory out(room * width, 0, 64);
-        uint64_t done = level.table.compress[number](out.data(), in.data(), mask.data(), n, capacity);
+        uint64_t done =
+            level.table.compress[number](out.data(), in.data(), mask.data(), n, capacity);
         check(done == room && (!room || !std::memcmp(out.data(), kept.data(), room * width)) &&
                   out.guards_intact(),
-              "compress of width %zu at %s: n = %zu, pattern %d, capacity %zu", width, level.name, n,
-              pattern, capacity);
+              "compress of width %zu at %s: n = %zu, pattern %d, capacity %zu", width, level.name,
+              n, pattern, capacity);
       }
     }
 }
@@ -363,8 +378,8 @@ void test_masks(const Level &level) {
       for (size_t i = 0; i < n; i++)
         if (mask.data()[i])
           wanted.push_back(first + int64_t(i));
-      check(level.table.count_mask(mask.data(), n) == wanted.size(), "count_mask at %s: n = %zu, %d",
-            level.name, n, pattern);
+      check(level.table.count_mask(mask.data(), n) == wanted.size(),
+            "count_mask at %s: n = %zu, %d", level.name, n, pattern);
       for (size_t capacity : {wanted.size(), wanted.size() / 3, wanted.size() + 1}) {
         size_t room = capacity < wanted.size() ? capacity : wanted.size();
         Memory out(room * 8, 0, 64);
@@ -407,8 +422,15 @@ void test_wrap_indices(const Level &level) {
 }
 
 void test_ramps(const Level &level) {
-  const int64_t firsts[] = {0, 1, -5, 1000, int64_t(1) << 31, (int64_t(1) << 52) - 7,
-                            (int64_t(1) << 53) - 3, -(int64_t(1) << 52) + 3, INT64_MAX - 1030};
+  const int64_t firsts[] = {0,
+                            1,
+                            -5,
+                            1000,
+                            int64_t(1) << 31,
+                            (int64_t(1) << 52) - 7,
+                            (int64_t(1) << 53) - 3,
+                            -(int64_t(1) << 52) + 3,
+                            INT64_MAX - 1030};
   for (size_t n : sizes())
     for (int64_t first : firsts) {
       for (int64_t step : {int64_t(1), int64_t(-3), INT64_MAX, INT64_MIN}) {
@@ -416,8 +438,8 @@ void test_ramps(const Level &level) {
         level.table.ramp_integer(out.as<int64_t>(), INT64_MAX - 2, step, first, n);
         bool right = out.guards_intact();
         for (size_t i = 0; i < n && right; i++)
-          right = out.as<int64_t>()[i] == int64_t(uint64_t(INT64_MAX - 2) +
-                                                  (uint64_t(first) + i) * uint64_t(step));
+          right = out.as<int64_t>()[i] ==
+                  int64_t(uint64_t(INT64_MAX - 2) + (uint64_t(first) + i) * uint64_t(step));
         check(right, "ramp_integer at %s: n = %zu, first %lld", level.name, n, (long long)first);
       }
       for (double step : {1.0, 0.1, -1e-300, 1e300, 0x1p-1074}) {

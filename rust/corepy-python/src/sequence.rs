@@ -6,6 +6,7 @@ use crate::tensor::PyTensor;
 use corepy_runtime::layout::{self, MAX_AXES};
 use corepy_runtime::{DType, Error, Kind, Tensor, dtype, ops};
 use num_complex::Complex64;
+use pyo3::exceptions::PyIndexError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyComplex, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -264,13 +265,14 @@ impl<'py> Reader<'py> {
                 Some(get) => unsafe {
                     Bound::from_borrowed_ptr_or_opt(self.py, get(object.as_ptr(), i as isize))
                 },
-                None => object.get_item(i).ok(),
+                None => match object.get_item(i) {
+                    Err(e) if e.is_instance_of::<PyIndexError>(self.py) => return Err(self.changed()),
+                    item => Some(item?),
+                },
             };
             let Some(item) = item else {
-                let cause = PyErr::take(self.py);
-                if get.is_none() && cause.is_some() {
-                    return Err(cause.unwrap_or_else(|| self.changed()));
-                }
+                // Clears the IndexError, in whose place comes one that says more.
+                drop(PyErr::take(self.py));
                 return Err(self.changed());
             };
             self.place.push(i);
