@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ops.dtypes import DTYPES
 
 import corepy as cp
+from ops.dtypes import DTYPES
 
 INTEGERS = [d.name for d in DTYPES if d.kind in "iu"]
 

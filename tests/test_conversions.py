@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ops.dtypes import DTYPES
 
 import corepy as cp
+from ops.dtypes import DTYPES
 
 
 def test_conversions_of_one_element() -> None:

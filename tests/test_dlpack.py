@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ops.dtypes import DTYPES
 
 import corepy as cp
+from ops.dtypes import DTYPES
 
 DLPACK_NUMPY = [d.name for d in DTYPES if d.name != "bfloat16"]
 LAYOUTS = ("C", "F", "strided", "reversed", "broadcast")

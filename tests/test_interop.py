@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ops.dtypes import BY_NAME, DTYPES
 
 import corepy as cp
+from ops.dtypes import BY_NAME, DTYPES
 
 # ---------------------------------------------------------------------- zero-copy matrix
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from inputs import special
-from ops.dtypes import DTYPES
 
 import corepy as cp
+from inputs import special
+from ops.dtypes import DTYPES
 
 NUMPY = [d.name for d in DTYPES if d.name != "bfloat16"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import reduction_order
-from inputs import Array, plain, special
 
 import corepy as cp
+import reduction_order
+from inputs import Array, plain, special
 
 SIZES = (0, 1, 2, 15, 16, 17, 40, 1023, 1024, 1025, 2048, 2049, 3 * 1024 + 5, 7 * 1024, 11_000)
 FLOATS = ("float32", "float64")
