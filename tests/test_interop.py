@@ -19,6 +19,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import corepy as cp
 from ops.dtypes import BY_NAME, DTYPES
@@ -257,6 +260,39 @@ def test_numpy_scalars_are_values() -> None:
         assert t.dtype is getattr(cp, scalar.dtype.name)
         assert t.item() == scalar.item()
         assert not t.readonly
+
+
+@given(hnp.arrays(np.int32, hnp.array_shapes(max_dims=5, max_side=6)), st.data())
+def test_any_view_goes_both_ways(a: Any, data: st.DataObject) -> None:
+    view = a[data.draw(hnp.basic_indices(a.shape, allow_ellipsis=True, allow_newaxis=True))]
+    view = np.asarray(view).transpose(data.draw(st.permutations(range(np.ndim(view)))))
+    t = cp.asarray(view)
+    assert t.shape == view.shape
+    assert t.tolist() == view.tolist()
+    back = np.asarray(t)
+    assert back.tolist() == view.tolist()
+    assert not view.size or np.shares_memory(back, view)
+    assert np.from_dlpack(t).tolist() == view.tolist()
+    assert cp.asarray(memoryview(t)).tolist() == view.tolist()
+
+
+def test_buffers_behind_pointers_are_refused() -> None:
+    testing = pytest.importorskip("_testbuffer")
+    flags = testing.ND_PIL
+    indirect = testing.ndarray([1, 2, 3, 4], shape=[2, 2], format="i", flags=flags)
+    with pytest.raises(BufferError):
+        cp.asarray(indirect)
+    direct = testing.ndarray([1, 2, 3, 4], shape=[2, 2], format="i")
+    assert cp.asarray(direct).tolist() == [[1, 2], [3, 4]]
+    assert cp.asarray(testing.ndarray([1, 2, 3], shape=[3], strides=[-4], offset=8, format="i")).tolist() == [
+        3,
+        2,
+        1,
+    ]
+    many = testing.ndarray([1], shape=[1] * 64, format="q")
+    assert cp.asarray(many).shape == (1,) * 64
+    with pytest.raises(TypeError, match='format "2i", which is no dtype'):
+        cp.asarray(testing.ndarray([(1, 2)], shape=[1], format="2i"))
 
 
 # ------------------------------------------------------------------------------- formats

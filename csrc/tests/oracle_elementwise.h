@@ -13,6 +13,7 @@ using Big = __int128;
 struct Wanted {
   unsigned char bytes[16] = {};
   bool fault = false;
+  bool whole = false;  // the bound is on |got - want| of a complex number, not on each part
   bool skip = false;   // outside what the oracle can say; levels are still compared
   double bound = 0;    // ulps; 0: the same bits
   Quad re = 0, im = 0; // for bounds
@@ -240,6 +241,27 @@ Wanted oracle_float_power(T x, T e) {
   return near(result, 0, std::fabs(double(e)) + 4);
 }
 
+// Complex powers in quadruple precision, where neither they nor their reciprocals leave the range.
+template <class Z>
+Wanted oracle_complex_power(Z x, int n) {
+  if (!finite(x))
+    return unknown();
+  Quad re = 1, im = 0, a = x.re, b = x.im;
+  for (int i = 0; i < (n < 0 ? -n : n); i++) {
+    Quad next = re * a - im * b;
+    im = re * b + im * a;
+    re = next;
+  }
+  Quad size = re * re + im * im;
+  Quad limit = sizeof(x.re) == 4 ? Quad(1e15) : Quad(1e145);
+  if (!(size < limit * limit && size > 1 / (limit * limit)))
+    return unknown();
+  Wanted wanted = n < 0 ? near(re / size, -im / size, 0) : near(re, im, 0);
+  wanted.bound = 3 * std::abs(n) + 4;
+  wanted.whole = true;
+  return wanted;
+}
+
 template <class T>
 Wanted oracle_binary(int op, T a, T b) {
   if constexpr (is_complex_type<T>) {
@@ -271,7 +293,7 @@ Wanted oracle_binary(int op, T a, T b) {
         return exactly(a);
       if (b.re == 2)
         return oracle_unary(COREPY_UNARY_SQUARE, a);
-      return unknown();
+      return oracle_complex_power(a, int(b.re));
     case COREPY_BINARY_EQUAL:
       return truth(a.re == b.re && a.im == b.im);
     case COREPY_BINARY_NOT_EQUAL:

@@ -142,6 +142,7 @@ Inputs<T> pairs(bool exponents) {
                T(-2),
                T(3),
                T(0.5),
+               T(-7),
                T(-3),
                T(7),
                T(10),
@@ -208,6 +209,14 @@ bool agrees(const unsigned char *got, const Wanted &wanted, size_t bytes, double
     Part<T> parts[2] = {};
     std::memcpy(parts, got, bytes);
     error = ulps(parts[0], wanted.re);
+    if (wanted.whole) {
+      Quad x = Quad(parts[0]) - wanted.re, y = Quad(parts[1]) - wanted.im;
+      Quad size = wanted.re * wanted.re + wanted.im * wanted.im;
+      Quad unit = std::numeric_limits<Part<T>>::epsilon();
+      error = double(quad_sqrt((x * x + y * y) / (unit * unit * size)));
+      worst = std::fmax(worst, error / wanted.bound);
+      return error <= wanted.bound;
+    }
     if (bytes == sizeof(T))
       error = std::fmax(error, ulps(parts[1], wanted.im));
   } else if constexpr (is_float_type<T>) {

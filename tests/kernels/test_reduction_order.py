@@ -50,7 +50,7 @@ def check(name: str, dtype: str, got: cp.Tensor, expected: Any, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("dtype", (*FLOATS, *COMPLEX))
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX])
 @pytest.mark.parametrize("name", ["sum", "mean", "prod", "var", "std"])
 def test_reductions(name: str, dtype: str, n: int) -> None:
     if name in ("var", "std") and dtype in COMPLEX:
@@ -65,7 +65,7 @@ def test_reductions(name: str, dtype: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("dtype", (*FLOATS, *COMPLEX))
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX])
 def test_products(dtype: str, n: int) -> None:
     a, b = plain(dtype, n, seed=n), plain(dtype, n, seed=n + 9)
     x, y = cp.asarray(a), cp.asarray(b)

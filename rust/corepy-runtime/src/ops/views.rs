@@ -129,7 +129,7 @@ pub fn resolve_shape(op: &'static str, x: &Tensor, to: &[i64]) -> Result<Dims> {
         other => other?,
     };
     if let Some(axis) = unknown {
-        if known == 0 || x.size() % known != 0 {
+        if known == 0 || !x.size().is_multiple_of(known) {
             return Err(Error::ReshapeUnknown { op, to: layout::show(to) });
         }
         shape[axis] = (x.size() / known) as i64;
