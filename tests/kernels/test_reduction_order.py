@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import reduction_order
-from inputs import Array, plain, special
 
 import corepy as cp
+import reduction_order
+from inputs import Array, plain, special
 
 SIZES = (0, 1, 2, 15, 16, 17, 40, 1023, 1024, 1025, 2048, 2049, 3 * 1024 + 5, 7 * 1024, 11_000)
 FLOATS = ("float32", "float64")
@@ -50,7 +50,7 @@ def check(name: str, dtype: str, got: cp.Tensor, expected: Any, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("dtype", (*FLOATS, *COMPLEX))
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX])
 @pytest.mark.parametrize("name", ["sum", "mean", "prod", "var", "std"])
 def test_reductions(name: str, dtype: str, n: int) -> None:
     if name in ("var", "std") and dtype in COMPLEX:
@@ -65,7 +65,7 @@ def test_reductions(name: str, dtype: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("dtype", (*FLOATS, *COMPLEX))
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX])
 def test_products(dtype: str, n: int) -> None:
     a, b = plain(dtype, n, seed=n), plain(dtype, n, seed=n + 9)
     x, y = cp.asarray(a), cp.asarray(b)
