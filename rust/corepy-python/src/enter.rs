@@ -1,13 +1,15 @@
 //! The only way from Python into the runtime: GIL, floating-point state, panics, errors.
 
+use corepy_runtime::scheduler::{self, fp_state};
 use corepy_runtime::{Error, Result};
 use pyo3::exceptions::{
-    PyBufferError, PyIndexError, PyMemoryError, PyNotImplementedError, PyOverflowError, PyRuntimeError,
-    PyTypeError, PyValueError, PyZeroDivisionError,
+    PyBufferError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError, PyOverflowError,
+    PyRuntimeError, PyTypeError, PyValueError, PyZeroDivisionError,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Bytes that an operation may touch before releasing the GIL pays. Release and take again cost
@@ -15,18 +17,53 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const RELEASE_BYTES: usize = 256 * 1024;
 
 /// Runs `f`, which touches about `bytes` bytes, in the runtime.
+///
+/// Long work lets go of the GIL and, on the main thread, stops for signals.
 #[inline]
 pub fn enter<R: Send>(py: Python<'_>, bytes: usize, f: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
-    if bytes < RELEASE_BYTES {
-        guarded(f).map_err(|e| error(py, e))
-    } else {
-        py.detach(|| guarded(f)).map_err(|e| error(py, e))
-    }
+    let done = if bytes < RELEASE_BYTES { guarded(f) } else { py.detach(|| interruptibly(f)) };
+    done.map_err(|e| error(py, e))
 }
 
 #[inline]
 fn guarded<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let _state = fp_state::Guard::new();
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(internal(panic)))
+}
+
+fn interruptibly<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let before = scheduler::interruptible(is_main_thread());
+    let done = guarded(f);
+    scheduler::interruptible(before);
+    done
+}
+
+/// Whether this is the thread that runs Python's signal handlers: that of the process's own id, also
+/// in a child that a thread has forked.
+fn is_main_thread() -> bool {
+    // SAFETY: neither call has preconditions.
+    unsafe { libc::gettid() == libc::getpid() }
+}
+
+thread_local! {
+    /// What a signal handler raised while an operation ran on this thread.
+    static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+}
+
+/// Runs Python's pending signal handlers; true when one raised.
+fn signal_raised() -> bool {
+    Python::attach(|py| match py.check_signals() {
+        Ok(()) => false,
+        Err(raised) => {
+            RAISED.set(Some(raised));
+            true
+        }
+    })
+}
+
+/// Connects the runtime to the interpreter; called once, by the module's initialisation.
+pub fn install() {
+    scheduler::set_interrupt_hook(signal_raised);
 }
 
 #[cold]
@@ -43,6 +80,9 @@ fn internal(panic: Box<dyn std::any::Any + Send>) -> Error {
 /// The Python exception of an error of the catalogue.
 #[cold]
 pub fn error(py: Python<'_>, error: Error) -> PyErr {
+    if let Error::Interrupted {} = error {
+        return RAISED.take().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()));
+    }
     let message = error.to_string();
     match error.class() {
         "ValueError" => PyValueError::new_err(message),
