@@ -9,8 +9,10 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 
 /// Bytes that an operation may touch before releasing the GIL pays. Release and take again cost
 /// about 50 ns alone and up to a switch interval when others wait; 256 KiB take some 10 us.
@@ -64,17 +66,30 @@ fn signal_raised() -> bool {
 /// Connects the runtime to the interpreter; called once, by the module's initialisation.
 pub fn install() {
     scheduler::set_interrupt_hook(signal_raised);
+    // The default hook prints; a library leaves that to the exception.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
+        *PLACE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = place;
+    }));
 }
 
+/// Where the latest panic came from, for the message of the exception that it becomes.
+static PLACE: Mutex<String> = Mutex::new(String::new());
+
+/// The error behind a panic: one of the catalogue that unwound as itself, else a defect of corepy's own.
 #[cold]
-fn internal(panic: Box<dyn std::any::Any + Send>) -> Error {
-    let what = match panic.downcast::<String>() {
-        Ok(text) => *text,
-        Err(panic) => panic
-            .downcast::<&'static str>()
-            .map_or_else(|_| "a panic without a message".into(), |t| t.to_string()),
+fn internal(panic: Box<dyn Any + Send>) -> Error {
+    let panic = match panic.downcast::<Error>() {
+        Ok(error) => return *error,
+        Err(other) => other,
     };
-    Error::Internal { op: "runtime", what }
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&'static str>().copied())
+        .unwrap_or("a panic without a message");
+    let place = PLACE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    Error::Internal { op: "runtime", what: format!("{text} ({place})") }
 }
 
 /// The Python exception of an error of the catalogue.
