@@ -17,6 +17,15 @@ _UNARY_OPERATORS = {"pos", "neg", "abs", "invert"}
 _COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
 
 
+# Annotations whose values PyO3 converts; any other is an object.
+_RUST_TYPES = {
+    "bool": "bool",
+    "int": "i64",
+    "float": "f64",
+    "bool | None": "Option<bool>",
+    "int | None": "Option<i64>",
+}
+
 # Python names in the table that are keywords of Rust.
 _RUST_KEYWORDS = {"type", "where"}
 
@@ -37,9 +46,8 @@ class Parameter:
     def rust(self) -> str:
         if self.kind == "variadic":
             return "&Bound<'py, PyTuple>"
-        simple = {"bool": "bool", "int": "i64", "float": "f64", "bool | None": "Option<bool>", "int | None": "Option<i64>"}
-        if self.annotation in simple:
-            return simple[self.annotation]
+        if self.annotation in _RUST_TYPES:
+            return _RUST_TYPES[self.annotation]
         return "&Bound<'py, PyAny>" if self.default is None else "Option<&Bound<'py, PyAny>>"
 
     @property
@@ -49,8 +57,10 @@ class Parameter:
     @property
     def rust_default(self) -> str | None:
         """What PyO3 fills in: a literal for typed parameters, None for objects."""
-        if self.default is None or self.rust.startswith("Option"):
+        if self.default is None or self.default == "None" or self.annotation not in _RUST_TYPES:
             return None if self.default is None else "None"
+        if self.rust.startswith("Option"):
+            return f"Some({self.default})"
         return self.default.lower() if self.annotation == "bool" else self.default
 
 
@@ -216,7 +226,8 @@ def native_functions() -> str:
         out.append(f'#[pyo3(signature = {text_signature(params, rust=True)}, text_signature = "{text_signature(params)}")]')
         out.append(f"fn {rust_name(row.name)}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n    {_call(row, params, first)}\n}}\n")
     out.append("pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {")
-    out += [f"    m.add_function(wrap_pyfunction!({rust_name(row.name)}, m)?)?;" for row in ROWS]
+    # With its path, because the function `std` shares the crate's name.
+    out += [f"    m.add_function(wrap_pyfunction!(self::{rust_name(row.name)}, m)?)?;" for row in ROWS]
     out.append("    Ok(())\n}\n")
     return "\n".join(out)
 

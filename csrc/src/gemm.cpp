@@ -8,6 +8,19 @@ namespace gemm {
 // Every element is one fma chain over the panel's depth, from +0 in rising order, whatever tile,
 // vector or scalar loop computes it. That is what makes the result independent of shape and level.
 
+// Copies fewer than 2 * Most bytes (a power of two) without a call: the edges of c are a few of
+// them.
+template <size_t Most>
+inline void copy_part(char *to, const char *from, size_t bytes) {
+  if (bytes & Most) {
+    __builtin_memcpy(to, from, Most);
+    to += Most;
+    from += Most;
+  }
+  if constexpr (Most > 1)
+    copy_part<Most / 2>(to, from, bytes);
+}
+
 // Rows x Vectors accumulators stay in registers over the whole depth.
 template <class A, size_t Rows, size_t Vectors>
 inline void tile(char *c, ptrdiff_t row_stride, const typename A::Packed *a,
@@ -67,13 +80,13 @@ inline void tile(char *c, ptrdiff_t row_stride, const typename A::Packed *a,
     char *from = part + ptrdiff_t(r * columns) * size;
     if (accumulate) {
       __builtin_memset(old, 0, sizeof old);
-      __builtin_memcpy(old, to, cols * size_t(size));
+      copy_part<columns * size>(old, to, cols * size_t(size));
       for (size_t v = 0; v < Vectors; v++) {
         const ptrdiff_t at = ptrdiff_t(v * A::lanes) * size;
         A::store_elements(from + at, A::load_elements(old + at) + A::load_elements(from + at));
       }
     }
-    __builtin_memcpy(to, from, cols * size_t(size));
+    copy_part<columns * size>(to, from, cols * size_t(size));
   }
 }
 
@@ -196,38 +209,50 @@ void vector_along_lanes(char *c, const typename A::Packed *x, const char *m, ptr
   }
 }
 
-// Matrix x vector in any other layout: a group of lanes is packed piece by piece into the L1 cache.
+// At most Vectors vectors of lanes in any layout, packed piece by piece into the L1 cache.
+template <class A, size_t Vectors>
+void vector_group(char *c, const typename A::Packed *x, const char *m, ptrdiff_t lane_stride,
+                  ptrdiff_t depth_stride, size_t used, size_t depth, bool accumulate) {
+  using V = typename A::V;
+  using Packed = typename A::Packed;
+  constexpr size_t group = Vectors * A::lanes;
+  constexpr size_t piece = 64; // 16 KiB of packed elements for four vectors of AVX-512
+  alignas(64) Packed packed[group * piece * A::parts];
+  V total[Vectors];
+  for (size_t v = 0; v < Vectors; v++)
+    total[v] = V{};
+  for (size_t first = 0; first < depth; first += piece) {
+    const size_t n = depth - first < piece ? depth - first : piece;
+    pack_group<A, group>(packed, m + ptrdiff_t(first) * depth_stride, lane_stride, depth_stride,
+                         used, n, ptrdiff_t(2 * piece * sizeof(typename A::Element)));
+    for (size_t d = 0; d < n; d++) {
+      const typename A::Scalar scalar = A::scalar(x + (first + d) * A::parts);
+#pragma GCC unroll 4
+      for (size_t v = 0; v < Vectors; v++)
+        total[v] =
+            A::multiply_add(total[v], scalar,
+                            A::prepare(load<V>(packed + (d * Vectors + v) * A::lanes * A::parts)));
+    }
+  }
+  alignas(64) Packed totals[group * A::parts];
+  for (size_t v = 0; v < Vectors; v++)
+    store(totals + v * A::lanes * A::parts, total[v]);
+  finish<A>(c, totals, used, accumulate);
+}
+
+// Matrix x vector in any layout. A chain waits four cycles for each fma; four vectors of chains
+// side by side hide half of that.
 template <class A>
 void vector_packing(char *c, const typename A::Packed *x, const char *m, ptrdiff_t lane_stride,
                     ptrdiff_t depth_stride, size_t lanes, size_t depth, bool accumulate) {
-  using V = typename A::V;
-  using Packed = typename A::Packed;
-  constexpr size_t group = A::vectors * A::lanes;
-  constexpr size_t piece = 64; // 8 KiB of packed elements in AVX-512
-  alignas(64) Packed packed[group * piece * A::parts];
-  alignas(64) Packed totals[group * A::parts];
-  for (size_t lane = 0; lane < lanes; lane += group) {
-    const size_t used = lanes - lane < group ? lanes - lane : group;
-    const char *from = m + ptrdiff_t(lane) * lane_stride;
-    V total[A::vectors];
-    for (size_t v = 0; v < A::vectors; v++)
-      total[v] = V{};
-    for (size_t first = 0; first < depth; first += piece) {
-      const size_t n = depth - first < piece ? depth - first : piece;
-      pack_group<A, group>(packed, from + ptrdiff_t(first) * depth_stride, lane_stride,
-                           depth_stride, used, n);
-      for (size_t d = 0; d < n; d++) {
-        const typename A::Scalar scalar = A::scalar(x + (first + d) * A::parts);
-#pragma GCC unroll 4
-        for (size_t v = 0; v < A::vectors; v++)
-          total[v] = A::multiply_add(
-              total[v], scalar,
-              A::prepare(load<V>(packed + (d * A::vectors + v) * A::lanes * A::parts)));
-      }
-    }
-    for (size_t v = 0; v < A::vectors; v++)
-      store(totals + v * A::lanes * A::parts, total[v]);
-    finish<A>(c + ptrdiff_t(lane * sizeof(typename A::Element)), totals, used, accumulate);
+  constexpr size_t group = 4 * A::lanes;
+  for (; lanes > 0; c += group * sizeof(typename A::Element), m += ptrdiff_t(group) * lane_stride) {
+    const size_t used = lanes < group ? lanes : group;
+    if (used > 2 * A::lanes)
+      vector_group<A, 4>(c, x, m, lane_stride, depth_stride, used, depth, accumulate);
+    else
+      vector_group<A, 2>(c, x, m, lane_stride, depth_stride, used, depth, accumulate);
+    lanes -= used;
   }
 }
 

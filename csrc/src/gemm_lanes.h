@@ -23,7 +23,6 @@ constexpr size_t register_bytes = 16;
 #else
 constexpr size_t register_bytes = 0;
 #endif
-constexpr bool wide = register_bytes >= 32;
 
 constexpr size_t at_least(size_t n, size_t least) { return n < least ? least : n; }
 

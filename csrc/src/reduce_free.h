@@ -350,7 +350,8 @@ struct Free {
     }
   }
 
-  static void passes(State *state, size_t lanes, const char *a, ptrdiff_t stride, size_t rows) {
+  COREPY_OUT_OF_LINE static void passes(State *state, size_t lanes, const char *a, ptrdiff_t stride,
+                                        size_t rows) {
     size_t i = 0;
     for (; i + WIDE * NATIVE <= lanes; i += WIDE * NATIVE) {
       strip<NATIVE, WIDE>(state + i, a + i * sizeof(In), stride, rows);
@@ -377,7 +378,7 @@ struct Free {
   }
 
   // n flat elements into one stored lane.
-  static State run(const char *a, size_t n, bool &stop) {
+  COREPY_OUT_OF_LINE static State run(const char *a, size_t n, bool &stop) {
     State total = F::identity;
     // combine adds WIDE lanes up, so a running lane takes BATCH / WIDE elements.
     constexpr size_t ROWS = F::BATCH / WIDE;
@@ -487,7 +488,7 @@ struct Free {
     return F::stops && all_decided(state, lanes);
   }
 
-  static void merge_lanes(State *left, const State *right, size_t lanes) {
+  COREPY_OUT_OF_LINE static void merge_lanes(State *left, const State *right, size_t lanes) {
     for (size_t i = 0; i < lanes; ++i) {
       left[i] = F::merge(left[i], right[i]);
     }

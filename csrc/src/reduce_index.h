@@ -33,7 +33,7 @@ struct ArgExtreme {
   static bool beats(Key a, Key b) { return MAX ? a > b : a < b; }
 
   // The best key of n >= 1 elements.
-  static Key best(const char *a, size_t n) {
+  COREPY_OUT_OF_LINE static Key best(const char *a, size_t n) {
     Key total = key<1>(a);
     size_t i = 0;
     if (n >= WIDE * NATIVE) {
@@ -65,7 +65,7 @@ struct ArgExtreme {
   }
 
   // The first place of a key that occurs.
-  static size_t place(const char *a, size_t n, Key wanted) {
+  COREPY_OUT_OF_LINE static size_t place(const char *a, size_t n, Key wanted) {
     size_t i = 0;
     const vec<Key, NATIVE> all = splat<Key, NATIVE>(wanted);
     for (; i + NATIVE <= n; i += NATIVE) {
@@ -86,7 +86,8 @@ struct ArgExtreme {
     return i;
   }
 
-  static void run(const char *a, size_t n, size_t first, int64_t &index, Key &found) {
+  COREPY_OUT_OF_LINE static void run(const char *a, size_t n, size_t first, int64_t &index,
+                                     Key &found) {
     index = ABSENT;
     found = K::identity;
     for (size_t i = 0; i < n; i += CHUNK) {
@@ -153,8 +154,27 @@ struct ArgExtreme {
     }
   }
 
-  static void passes(int64_t *index, Key *found, size_t lanes, const char *a, ptrdiff_t stride,
-                     size_t rows, int64_t base, int64_t scale) {
+  // Fewer than 2 * N lanes.
+  template <size_t N>
+  static void strips_below(int64_t *index, Key *found, size_t lanes, const char *a,
+                           ptrdiff_t stride, size_t rows, int64_t base, int64_t scale) {
+    if (lanes >= N) {
+      strip<N, 1>(index, found, a, stride, rows, base, scale);
+      index += N;
+      found += N;
+      a += N * sizeof(In);
+      lanes -= N;
+    }
+    if constexpr (N > 1) {
+      if (lanes != 0) {
+        strips_below<N / 2>(index, found, lanes, a, stride, rows, base, scale);
+      }
+    }
+  }
+
+  COREPY_OUT_OF_LINE static void passes(int64_t *index, Key *found, size_t lanes, const char *a,
+                                        ptrdiff_t stride, size_t rows, int64_t base,
+                                        int64_t scale) {
     if (rows == 0) {
       return;
     }
@@ -165,9 +185,8 @@ struct ArgExtreme {
     for (; i + NATIVE <= lanes; i += NATIVE) {
       strip<NATIVE, 1>(index + i, found + i, a + i * sizeof(In), stride, rows, base, scale);
     }
-    for (; i < lanes; ++i) {
-      strip<1, 1>(index + i, found + i, a + i * sizeof(In), stride, rows, base, scale);
-    }
+    strips_below<NATIVE / 2>(index + i, found + i, lanes - i, a + i * sizeof(In), stride, rows,
+                             base, scale);
   }
 
   static uint64_t rows(void *state, const void *first_a, const void *, size_t rows,
@@ -202,8 +221,8 @@ struct ArgExtreme {
     return 0;
   }
 
-  static void merge_lanes(int64_t *index, Key *found, const int64_t *right_index,
-                          const Key *right_found, size_t lanes) {
+  COREPY_OUT_OF_LINE static void merge_lanes(int64_t *index, Key *found, const int64_t *right_index,
+                                             const Key *right_found, size_t lanes) {
     for (size_t i = 0; i < lanes; ++i) {
       const bool better = beats(right_found[i], found[i]) ||
                           (right_found[i] == found[i] && right_index[i] < index[i]);

@@ -370,8 +370,8 @@ struct Ordered {
   }
 
   // Adds `rows` rows of `lanes` elements, stride bytes apart, to the state's lanes in rising order.
-  static void passes(double *state, size_t plane, size_t lanes, const char *a, const char *b,
-                     ptrdiff_t stride, size_t rows) {
+  COREPY_OUT_OF_LINE static void passes(double *state, size_t plane, size_t lanes, const char *a,
+                                        const char *b, ptrdiff_t stride, size_t rows) {
     constexpr size_t WIDE = 4;
     size_t i = 0;
     for (; i + WIDE * NATIVE <= lanes; i += WIDE * NATIVE) {
@@ -389,8 +389,8 @@ struct Ordered {
   }
 
   // left = left o right over `lanes` lanes of states with the given distances between planes.
-  static void merge_lanes(double *left, size_t left_plane, const double *right, size_t right_plane,
-                          size_t lanes) {
+  COREPY_OUT_OF_LINE static void merge_lanes(double *left, size_t left_plane, const double *right,
+                                             size_t right_plane, size_t lanes) {
     size_t i = 0;
     for (; i + NATIVE <= lanes; i += NATIVE) {
       L<NATIVE> total = read<NATIVE>(left + i, left_plane);
@@ -445,8 +445,8 @@ struct Ordered {
   }
 
   // At most one block. centers: one center repeated for a vector register.
-  static void part_block(double *state, const char *a, const char *b, const double *centers,
-                         size_t n) {
+  COREPY_OUT_OF_LINE static void part_block(double *state, const char *a, const char *b,
+                                            const double *centers, size_t n) {
     fill_identity(state, WIDTH);
     const char *second = CENTERED ? reinterpret_cast<const char *>(centers) : b;
     const size_t groups = n / STRIPES;
@@ -580,6 +580,45 @@ struct Ordered {
     }
   }
 
+  // One whole reduction of n >= 1 elements.
+  static void one(char *out, const char *a, const char *b, size_t n, double divisor) {
+    if (n < STRIPES) {
+      few(out, a, b, n, divisor);
+      return;
+    }
+    alignas(64) double state[STATE];
+    blocks(state, a, b, n, 0);
+    finish(out, state, 1, divisor);
+  }
+
+  // Fewer elements than stripes: each is its own stripe, and merging an absent one changes nothing.
+  static void few(char *out, const char *a, const char *b, size_t n, double divisor) {
+    constexpr size_t N = F::unit;
+    using Out = typename F::Out;
+    for (size_t part = 0; part < F::repeat; part += N) {
+      L<N> stripes[STRIPES];
+      for (size_t i = 0; i < n; ++i) {
+        const size_t flat = i * F::repeat + part;
+        stripes[i] = F::template identity<N>();
+        step<N>(stripes[i], a + flat * sizeof(In), CENTERED ? b : lane_of_b(b, flat));
+      }
+      for (size_t fold = STRIPES / 2; fold != 0; fold /= 2) {
+        for (size_t i = 0; i < fold && i + fold < n; ++i) {
+          F::template merge<N>(stripes[i], stripes[i + fold]);
+        }
+      }
+      double planes[PLANES * N];
+      write<N>(planes, N, stripes[0]);
+      for (size_t i = 0; i < N; ++i) {
+        double lane[PLANES];
+        for (size_t p = 0; p < PLANES; ++p) {
+          lane[p] = planes[p * N + i];
+        }
+        store(out + (part + i) * sizeof(Out), static_cast<Out>(F::value(lane, divisor)));
+      }
+    }
+  }
+
   static uint64_t each(void *first_out, const void *first_a, const void *first_b, size_t outer,
                        ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n, double divisor) {
     char *out = static_cast<char *>(first_out);
@@ -589,20 +628,17 @@ struct Ordered {
       if (n == 0) {
         empty(out);
       } else {
-        alignas(64) double state[STATE];
         double center;
         const void *second = b;
         if constexpr (CENTERED) {
           // Both passes over one row while it is in the cache.
           if (b == nullptr) {
-            using C = Ordered<Center<In>>;
-            C::blocks(state, a, nullptr, n, 0);
-            C::finish(&center, state, 1, static_cast<double>(n));
+            Ordered<Center<In>>::one(reinterpret_cast<char *>(&center), a, nullptr, n,
+                                     static_cast<double>(n));
             second = &center;
           }
         }
-        blocks(state, a, second, n, 0);
-        finish(out, state, 1, divisor);
+        one(out, a, static_cast<const char *>(second), n, divisor);
       }
       out += F::repeat * sizeof(typename F::Out);
       a += a_stride;

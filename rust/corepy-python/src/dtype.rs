@@ -63,8 +63,9 @@ static OBJECTS: PyOnceLock<Vec<Py<PyDType>>> = PyOnceLock::new();
 
 /// The object of a dtype.
 pub fn object(py: Python<'_>, dtype: DType) -> PyResult<Bound<'_, PyDType>> {
-    let objects = OBJECTS
-        .get_or_try_init(py, || dtype::ALL.iter().map(|&d| Py::new(py, PyDType(d))).collect::<PyResult<_>>())?;
+    let objects = OBJECTS.get_or_try_init(py, || {
+        dtype::ALL.iter().map(|&d| Py::new(py, PyDType(d))).collect::<PyResult<_>>()
+    })?;
     Ok(objects[dtype.number()].bind(py).clone())
 }
 

@@ -49,9 +49,13 @@ fn binary_operands<'py>(
     if row.comparison
         && let Some(constant) = beyond_range(op, a, b)
     {
-        let (Operand::Tensor(t), _) | (_, Operand::Tensor(t)) = (a, b) else { unreachable!("one side is a tensor") };
+        let ((Operand::Tensor(t), _) | (_, Operand::Tensor(t))) = (a, b) else {
+            unreachable!("one side is a tensor")
+        };
         let t = &t.get().0;
-        let out = enter(py, t.size(), || corepy_runtime::ops::create::full(row.name, t.shape(), Scalar::from_bool(constant)))?;
+        let out = enter(py, t.size(), || {
+            corepy_runtime::ops::create::full(row.name, t.shape(), &Scalar::from_bool(constant))
+        })?;
         return Bound::new(py, PyTensor(out));
     }
     let mut own = None;

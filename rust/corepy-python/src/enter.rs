@@ -33,9 +33,9 @@ fn guarded<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 fn internal(panic: Box<dyn std::any::Any + Send>) -> Error {
     let what = match panic.downcast::<String>() {
         Ok(text) => *text,
-        Err(panic) => {
-            panic.downcast::<&'static str>().map_or_else(|_| "a panic without a message".into(), |t| t.to_string())
-        }
+        Err(panic) => panic
+            .downcast::<&'static str>()
+            .map_or_else(|_| "a panic without a message".into(), |t| t.to_string()),
     };
     Error::Internal { op: "runtime", what }
 }

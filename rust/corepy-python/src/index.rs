@@ -6,7 +6,7 @@ use crate::operand::Weak;
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::elementwise::Arg;
 use corepy_runtime::ops::views::{self, Pick};
-use corepy_runtime::ops::{copy, gather, positions};
+use corepy_runtime::ops::{copy, gather};
 use corepy_runtime::{DType, Error, Kind, Scalar, Tensor, layout};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -23,7 +23,7 @@ enum Item<'py> {
     Ellipsis,
     /// Truth values over as many axes as it has.
     Mask(Tensor),
-    /// int64 indices into one axis.
+    /// Integers into one axis.
     Index(Tensor),
 }
 
@@ -31,9 +31,16 @@ enum Item<'py> {
 enum Selection {
     View(Tensor),
     /// Elements of a view whose mask, over its leading axes, is true.
-    Mask { view: Tensor, mask: Tensor },
+    Mask {
+        view: Tensor,
+        mask: Tensor,
+    },
     /// Elements of a view at index tensors; `axes` are the indexed tensor's own for the view's.
-    Indices { view: Tensor, indices: Vec<Option<Tensor>>, axes: Vec<usize> },
+    Indices {
+        view: Tensor,
+        indices: Vec<Option<Tensor>>,
+        axes: Vec<usize>,
+    },
 }
 
 #[pymethods]
@@ -47,13 +54,13 @@ impl PyTensor {
             Selection::View(view) => view,
             Selection::Mask { view, mask } => {
                 let bytes = mask.size() + view.size() * view.itemsize();
-                enter(py, bytes, || gather::mask(GET, &view, &mask))?
+                enter(py, bytes, || gather::mask(&view, &mask))?
             }
             Selection::Indices { view, indices, axes } => {
                 let bytes = gathered_bytes(&view, &indices);
                 enter(py, bytes, || {
                     let given: Vec<Option<&Tensor>> = indices.iter().map(Option::as_ref).collect();
-                    gather::index(GET, &view, &given).map_err(|e| own_axis(e, &axes))
+                    gather::index(&view, &given).map_err(|e| own_axis(e, &axes))
                 })?
             }
         };
@@ -74,18 +81,13 @@ impl PyTensor {
             }
             Selection::Mask { view, mask } => {
                 let bytes = mask.size() + view.size() * view.itemsize();
-                enter(py, bytes, || {
-                    let mask = apart(&mask, &view)?;
-                    gather::mask_assign(SET, &view, &mask, value.apart(&view)?.arg())
-                })
+                enter(py, bytes, || gather::mask_assign(&view, &mask, value.arg()))
             }
             Selection::Indices { view, indices, axes } => {
                 let bytes = gathered_bytes(&view, &indices);
                 enter(py, bytes, || {
-                    let own: Vec<Option<Tensor>> =
-                        indices.iter().map(|i| i.as_ref().map(|i| apart(i, &view)).transpose()).collect::<Result<_, _>>()?;
-                    let given: Vec<Option<&Tensor>> = own.iter().map(Option::as_ref).collect();
-                    gather::index_assign(SET, &view, &given, value.apart(&view)?.arg()).map_err(|e| own_axis(e, &axes))
+                    let given: Vec<Option<&Tensor>> = indices.iter().map(Option::as_ref).collect();
+                    gather::index_assign(&view, &given, value.arg()).map_err(|e| own_axis(e, &axes))
                 })
             }
         }
@@ -165,7 +167,7 @@ fn select(op: &'static str, x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Sele
             Item::Mask(mask) if mask.ndim() == 0 => {
                 let positions = enter(py, 0, || {
                     let mask = mask.view(0, &[1], &[mask.itemsize() as i64]);
-                    positions::nonzero(op, &mask)
+                    gather::mask_indices(&mask)
                 })?;
                 picks.push(Pick::New);
                 axes.push(axis);
@@ -184,7 +186,7 @@ fn select(op: &'static str, x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Sele
                     indices.push(Some(mask.clone()));
                     indices.extend(std::iter::repeat_n(None, mask.ndim() - 1));
                 } else {
-                    let positions = enter(py, mask.size(), || positions::nonzero(op, &mask))?;
+                    let positions = enter(py, mask.size(), || gather::mask_indices(&mask))?;
                     picks.extend(std::iter::repeat_n(Pick::All, mask.ndim()));
                     axes.extend(axis..axis + mask.ndim());
                     indices.extend(positions.into_iter().map(Some));
@@ -280,10 +282,7 @@ fn array_item<'py>(op: &'static str, array: &Tensor, key: &Bound<'py, PyAny>) ->
     match array.dtype().kind() {
         Kind::Bool => Ok(Item::Mask(array.clone())),
         Kind::Signed | Kind::Unsigned if array.ndim() == 0 => Ok(Item::At(views::index_value(array))),
-        Kind::Signed | Kind::Unsigned => {
-            let bytes = array.size() * array.itemsize();
-            enter(key.py(), bytes, || positions::as_indices(op, array)).map(Item::Index)
-        }
+        Kind::Signed | Kind::Unsigned => Ok(Item::Index(array.clone())),
         _ => Err(no_index(op, key)),
     }
 }
@@ -294,9 +293,8 @@ fn no_index(op: &'static str, key: &Bound<'_, PyAny>) -> PyErr {
         Ok(tensor) => format!("a tensor of {}", tensor.get().0.dtype().name()),
         Err(_) => key.get_type().name().map_or_else(|_| "that object".to_owned(), |n| n.to_string()),
     };
-    let what = format!(
-        "{given} is no index: use integers, slices, ..., None, masks (bool) or tensors of integers"
-    );
+    let what =
+        format!("{given} is no index: use integers, slices, ..., None, masks (bool) or tensors of integers");
     error(key.py(), Error::Index { op, what })
 }
 
@@ -345,11 +343,6 @@ fn own_axis(error: Error, axes: &[usize]) -> Error {
     }
 }
 
-/// The tensor, copied where writing to `target` could change it.
-fn apart(tensor: &Tensor, target: &Tensor) -> corepy_runtime::Result<Tensor> {
-    if tensor.may_overlap(target) { copy::copy(tensor) } else { Ok(tensor.clone()) }
-}
-
 /// The right-hand side of an assignment.
 enum Value {
     Tensor(Tensor),
@@ -370,9 +363,7 @@ impl Value {
         let sequence = object.cast::<PyList>().is_ok() || object.cast::<PyTuple>().is_ok();
         if sequence && tensor.dtype().is_integer() && dtype.is_integer() && tensor.dtype() != dtype {
             // Again with the dtype to store, which finds integers that it does not hold.
-            let dtype = crate::dtype::object(py, dtype)?;
-            let exact = crate::functions::creation::asarray(py, object, Some(dtype.as_any()), None, None)?;
-            return Ok(Value::Tensor(exact.get().0.clone()));
+            return convert::from_object(SET, object, Some(dtype), None).map(Value::Tensor);
         }
         if sequence && tensor.size() == 0 {
             // An empty list has no elements that could tell their kind.
@@ -385,14 +376,6 @@ impl Value {
         match self {
             Value::Tensor(tensor) => Arg::Tensor(tensor),
             Value::Scalar(scalar) => Arg::Scalar(*scalar),
-        }
-    }
-
-    /// The value, copied where writing to `target` could change it.
-    fn apart(&self, target: &Tensor) -> corepy_runtime::Result<Value> {
-        match self {
-            Value::Tensor(tensor) => apart(tensor, target).map(Value::Tensor),
-            Value::Scalar(scalar) => Ok(Value::Scalar(*scalar)),
         }
     }
 }

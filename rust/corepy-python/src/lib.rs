@@ -2,9 +2,15 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+mod buffer;
+mod decimal;
+mod dlpack;
 mod dtype;
+mod element;
 mod elementwise;
 mod enter;
+mod export;
+mod format;
 mod functions;
 #[rustfmt::skip]
 #[allow(clippy::all)]
@@ -12,6 +18,7 @@ mod generated;
 mod index;
 mod operand;
 mod reduction;
+mod sequence;
 mod tensor;
 
 use pyo3::prelude::*;
@@ -27,5 +34,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<functions::information::Threads>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
+    m.add_function(wrap_pyfunction!(export::_rebuild, m)?)?;
     generated::functions::register(m)
 }

@@ -112,7 +112,10 @@ fn huge(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<i128> {
     let text = object.str()?.to_string();
     text.parse::<i128>().map_err(|_| {
         let shown: String = text.chars().take(40).collect();
-        error(object.py(), Error::Overflow { op, what: format!("the integer {shown}... does not fit any dtype") })
+        error(
+            object.py(),
+            Error::Overflow { op, what: format!("the integer {shown}... does not fit any dtype") },
+        )
     })
 }
 
@@ -148,7 +151,12 @@ impl<'py> Operand<'py> {
 }
 
 /// Two operands as the runtime's arguments; a scalar takes the dtype that the other side gives it.
-pub fn pair<'a>(op: &'static str, a: &'a Operand<'_>, b: &'a Operand<'_>, own: &'a mut Option<Tensor>) -> Result<(Arg<'a>, Arg<'a>), Error> {
+pub fn pair<'a>(
+    op: &'static str,
+    a: &'a Operand<'_>,
+    b: &'a Operand<'_>,
+    own: &'a mut Option<Tensor>,
+) -> Result<(Arg<'a>, Arg<'a>), Error> {
     match (a, b) {
         (Operand::Tensor(a), Operand::Tensor(b)) => Ok((Arg::Tensor(&a.get().0), Arg::Tensor(&b.get().0))),
         (Operand::Tensor(a), Operand::Weak(b)) => {

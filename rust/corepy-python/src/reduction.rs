@@ -49,7 +49,12 @@ fn reduce_tensor<'py>(
 }
 
 /// Axes from an integer or a tuple of integers, counted from the front.
-pub fn read_axes(py: Python<'_>, op: &'static str, given: &Bound<'_, PyAny>, ndim: usize) -> PyResult<Vec<usize>> {
+pub fn read_axes(
+    py: Python<'_>,
+    op: &'static str,
+    given: &Bound<'_, PyAny>,
+    ndim: usize,
+) -> PyResult<Vec<usize>> {
     let axes = crate::functions::read_integers(op, "axis", given)?;
     layout::normalize_axes(op, &axes, ndim).map_err(|e| error(py, e))
 }

@@ -102,10 +102,8 @@ impl PyTensor {
     #[getter(T)]
     fn transposed<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
         if self.0.ndim() != 2 {
-            let what = format!(
-                "needs a tensor with 2 axes, not {}; use mT or permute_dims(axes)",
-                self.0.ndim()
-            );
+            let what =
+                format!("needs a tensor with 2 axes, not {}; use mT or permute_dims(axes)", self.0.ndim());
             return Err(crate::enter::value_error(py, "T", what));
         }
         crate::functions::manipulation::matrix_transpose_of(py, "T", &self.0)

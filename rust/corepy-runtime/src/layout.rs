@@ -100,11 +100,7 @@ pub fn show(shape: &[i64]) -> String {
 /// Fails for a negative extent, more than 64 axes, and a byte count beyond 2**63 - 1 (axes of
 /// extent 0 aside, so that the strides of empty tensors cannot overflow either).
 #[inline]
-pub fn checked_size(
-    op: &'static str,
-    shape: &[i64],
-    dtype: crate::DType,
-) -> Result<(usize, usize)> {
+pub fn checked_size(op: &'static str, shape: &[i64], dtype: crate::DType) -> Result<(usize, usize)> {
     if shape.len() > MAX_AXES {
         return Err(Error::TooManyAxes { op, ndim: shape.len() });
     }
@@ -118,9 +114,11 @@ pub fn checked_size(
             empty = true;
             continue;
         }
-        bytes = bytes
-            .checked_mul(extent)
-            .ok_or_else(|| Error::TooLarge { op, shape: show(shape), dtype: dtype.name() })?;
+        bytes = bytes.checked_mul(extent).ok_or_else(|| Error::TooLarge {
+            op,
+            shape: show(shape),
+            dtype: dtype.name(),
+        })?;
     }
     if empty {
         return Ok((0, 0));

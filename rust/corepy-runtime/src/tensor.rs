@@ -133,9 +133,8 @@ impl Tensor {
     /// A read-only view stretched to a shape.
     pub fn broadcast_to(&self, op: &'static str, shape: &[i64]) -> Result<Tensor> {
         layout::checked_size(op, shape, self.dtype)?;
-        let strides = layout::broadcast_strides(&self.shape, &self.strides, shape).ok_or_else(|| {
-            Error::BroadcastTo { op, a: layout::show(&self.shape), b: layout::show(shape) }
-        })?;
+        let strides = layout::broadcast_strides(&self.shape, &self.strides, shape)
+            .ok_or_else(|| Error::BroadcastTo { op, a: layout::show(&self.shape), b: layout::show(shape) })?;
         let mut view = self.view(0, shape, &strides);
         view.flags |= READ_ONLY | BROADCAST;
         Ok(view)
@@ -245,6 +244,13 @@ impl Tensor {
             && self.dtype == other.dtype
             && self.shape == other.shape
             && self.strides == other.strides
+    }
+}
+
+/// What it is, not its elements: they may be a billion.
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tensor(shape={}, dtype={})", layout::show(&self.shape), self.dtype.name())
     }
 }
 

@@ -84,6 +84,7 @@ fn results_of_workers_are_visible_to_the_caller() {
     for round in 0..2000_u64 {
         let mut out = [0_u64; 64];
         struct Shared(*mut u64);
+        // SAFETY: each tile writes its own element.
         unsafe impl Sync for Shared {}
         impl Shared {
             fn at(&self, index: usize) -> *mut u64 {
@@ -92,8 +93,8 @@ fn results_of_workers_are_visible_to_the_caller() {
             }
         }
         let shared = Shared(out.as_mut_ptr());
-        // SAFETY: each tile writes its own element.
         run(64, DEAR, &|tile| {
+            // SAFETY: the array has 64 elements and outlives the run.
             unsafe { *shared.at(tile) = round + tile as u64 };
             Flow::Continue
         })
@@ -559,7 +560,7 @@ fn timings() {
         times[times.len() / 2]
     };
     // Hand-off: from publishing to a worker's first instruction in a tile.
-    for (name, pause, rounds) in [("hot", Duration::ZERO, 20_000), ("cold", Duration::from_millis(3), 400)] {
+    for (name, pause, rounds) in [("hot", Duration::ZERO, 5000), ("cold", Duration::from_millis(3), 150)] {
         let mut times = Vec::new();
         let mut callers = Vec::new();
         for _ in 0..rounds {
@@ -596,7 +597,7 @@ fn timings() {
         );
     }
     // Gain: time of a run of `work` us in 16 tiles against the same on the caller alone.
-    for (name, pause, rounds) in [("hot", Duration::ZERO, 2000), ("cold", Duration::from_millis(1), 300)] {
+    for (name, pause, rounds) in [("hot", Duration::ZERO, 500), ("cold", Duration::from_millis(1), 100)] {
         for work in [5_u64, 10, 20, 50, 100, 200, 500] {
             let tile = Duration::from_nanos(work * 1000 / 16);
             let (mut serial, mut parallel) = (Vec::new(), Vec::new());

@@ -36,21 +36,36 @@ fn filled<'py>(py: Python<'py>, op: &'static str, shape: &[i64], value: Scalar) 
     made(py, bytes(shape, value.dtype()), || create::full(op, shape, &value))
 }
 
-pub fn empty<'py>(py: Python<'py>, shape: &Bound<'py, PyAny>, dtype: Given<'_, 'py>, device: Given<'_, 'py>) -> Out<'py> {
+pub fn empty<'py>(
+    py: Python<'py>,
+    shape: &Bound<'py, PyAny>,
+    dtype: Given<'_, 'py>,
+    device: Given<'_, 'py>,
+) -> Out<'py> {
     const OP: &str = "empty";
     let shape = read_integers(OP, "shape", shape)?;
     let dtype = options(OP, dtype, device, DType::Float64)?;
     made(py, 0, || Tensor::empty(OP, &shape, dtype))
 }
 
-pub fn zeros<'py>(py: Python<'py>, shape: &Bound<'py, PyAny>, dtype: Given<'_, 'py>, device: Given<'_, 'py>) -> Out<'py> {
+pub fn zeros<'py>(
+    py: Python<'py>,
+    shape: &Bound<'py, PyAny>,
+    dtype: Given<'_, 'py>,
+    device: Given<'_, 'py>,
+) -> Out<'py> {
     const OP: &str = "zeros";
     let shape = read_integers(OP, "shape", shape)?;
     let dtype = options(OP, dtype, device, DType::Float64)?;
     filled(py, OP, &shape, Scalar::from_bool(false).cast(dtype))
 }
 
-pub fn ones<'py>(py: Python<'py>, shape: &Bound<'py, PyAny>, dtype: Given<'_, 'py>, device: Given<'_, 'py>) -> Out<'py> {
+pub fn ones<'py>(
+    py: Python<'py>,
+    shape: &Bound<'py, PyAny>,
+    dtype: Given<'_, 'py>,
+    device: Given<'_, 'py>,
+) -> Out<'py> {
     const OP: &str = "ones";
     let shape = read_integers(OP, "shape", shape)?;
     let dtype = options(OP, dtype, device, DType::Float64)?;
@@ -146,7 +161,8 @@ pub fn arange<'py>(
     };
     let first = number(py, OP, read_number(OP, "start", start)?)?;
     let last = stop.map(|stop| number(py, OP, read_number(OP, "stop", stop)?)).transpose()?;
-    let step = step.map_or_else(|| Ok(Scalar::from_i64(1)), |step| number(py, OP, read_number(OP, "step", step)?))?;
+    let step =
+        step.map_or_else(|| Ok(Scalar::from_i64(1)), |step| number(py, OP, read_number(OP, "step", step)?))?;
     let (start, stop) = match last {
         Some(stop) => (first, stop),
         None => (Scalar::from_i64(0), first),
@@ -189,29 +205,39 @@ pub fn linspace<'py>(
 }
 
 /// Shape and dtype of the tensor that another one shall be like.
-fn like(
-    op: &'static str,
-    x: &Bound<'_, PyAny>,
-    dtype: Given,
-    device: Given,
-) -> PyResult<(Tensor, DType)> {
+fn like(op: &'static str, x: &Bound<'_, PyAny>, dtype: Given, device: Given) -> PyResult<(Tensor, DType)> {
     let x = operand::tensor(op, x)?;
     let dtype = options(op, dtype, device, x.dtype())?;
     Ok((x, dtype))
 }
 
-pub fn empty_like<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, dtype: Given<'_, 'py>, device: Given<'_, 'py>) -> Out<'py> {
+pub fn empty_like<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    dtype: Given<'_, 'py>,
+    device: Given<'_, 'py>,
+) -> Out<'py> {
     const OP: &str = "empty_like";
     let (x, dtype) = like(OP, x, dtype, device)?;
     made(py, 0, || Tensor::empty(OP, x.shape(), dtype))
 }
 
-pub fn zeros_like<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, dtype: Given<'_, 'py>, device: Given<'_, 'py>) -> Out<'py> {
+pub fn zeros_like<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    dtype: Given<'_, 'py>,
+    device: Given<'_, 'py>,
+) -> Out<'py> {
     let (x, dtype) = like("zeros_like", x, dtype, device)?;
     filled(py, "zeros_like", x.shape(), Scalar::from_bool(false).cast(dtype))
 }
 
-pub fn ones_like<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, dtype: Given<'_, 'py>, device: Given<'_, 'py>) -> Out<'py> {
+pub fn ones_like<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    dtype: Given<'_, 'py>,
+    device: Given<'_, 'py>,
+) -> Out<'py> {
     let (x, dtype) = like("ones_like", x, dtype, device)?;
     filled(py, "ones_like", x.shape(), Scalar::from_bool(true).cast(dtype))
 }

@@ -8,7 +8,7 @@ use corepy_runtime::dtype::{INTEGER, promote};
 use corepy_runtime::kernels::level;
 use corepy_runtime::{DType, Error, Kind, scheduler};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
 use std::sync::Mutex;
 
 type Any<'py> = PyResult<Bound<'py, PyAny>>;
@@ -37,9 +37,8 @@ pub fn result_type<'py>(py: Python<'py>, arrays_and_dtypes: &Bound<'py, PyTuple>
         };
         common = Some(match common {
             None => own,
-            Some(so_far) => promote(so_far, own).ok_or_else(|| {
-                error(py, Error::NoPromotion { op: OP, a: so_far.name(), b: own.name() })
-            })?,
+            Some(so_far) => promote(so_far, own)
+                .ok_or_else(|| error(py, Error::NoPromotion { op: OP, a: so_far.name(), b: own.name() }))?,
         });
     }
     // Scalars come last: they are weak beside whatever has a dtype.
@@ -82,7 +81,7 @@ fn matches_kind(dtype: DType, kind: &Bound<'_, PyAny>) -> PyResult<bool> {
     if let Ok(name) = kind.cast::<PyString>() {
         let name = name.to_string();
         if !KINDS.contains(&name.as_str()) {
-            return Err(value_error(py, OP, format!("kind {name:?} is not one of {}", KINDS.join(", "))));
+            return Err(value_error(py, OP, format!("kind '{name}' is not one of {}", KINDS.join(", "))));
         }
         return Ok(is_kind(dtype, &name));
     }
@@ -160,16 +159,17 @@ impl FloatInfo {
         dtype::object(py, self.dtype)
     }
 
-    fn __repr__(&self) -> String {
-        format!(
-            "finfo(dtype={}, bits={}, eps={:?}, max={:?}, min={:?}, smallest_normal={:?})",
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let show = |value: f64| PyFloat::new(py, value).repr().map(|text| text.to_string());
+        Ok(format!(
+            "finfo(dtype={}, bits={}, eps={}, max={}, min={}, smallest_normal={})",
             self.dtype.name(),
             self.bits(),
-            self.eps(),
-            self.max(),
-            self.min(),
-            self.smallest_normal()
-        )
+            show(self.eps())?,
+            show(self.max())?,
+            show(self.min())?,
+            show(self.smallest_normal())?
+        ))
     }
 }
 
@@ -230,7 +230,13 @@ impl IntegerInfo {
     }
 
     fn __repr__(&self) -> String {
-        format!("iinfo(dtype={}, bits={}, max={}, min={})", self.dtype.name(), self.bits(), self.max(), self.min())
+        format!(
+            "iinfo(dtype={}, bits={}, max={}, min={})",
+            self.dtype.name(),
+            self.bits(),
+            self.max(),
+            self.min()
+        )
     }
 }
 

@@ -1,6 +1,5 @@
 //! Products of vectors and matrices.
 
-use super::convert;
 use crate::elementwise;
 use crate::enter::{enter, error};
 use crate::operand::{self, Operand};
@@ -65,7 +64,12 @@ fn matmul_tensors(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     reduce::vecdot(op, Family::Dot, &a, &b)
 }
 
-fn matmul_of<'py>(py: Python<'py>, op: &'static str, a: &Tensor, b: &Tensor) -> PyResult<Bound<'py, PyTensor>> {
+fn matmul_of<'py>(
+    py: Python<'py>,
+    op: &'static str,
+    a: &Tensor,
+    b: &Tensor,
+) -> PyResult<Bound<'py, PyTensor>> {
     let out = enter(py, work(a, b), || matmul_tensors(op, a, b))?;
     PyTensor::object(py, out)
 }
@@ -88,7 +92,8 @@ pub fn dot<'py>(
     if let (Operand::Tensor(a), Operand::Tensor(b)) = (&first, &second) {
         let (a, b) = (&a.get().0, &b.get().0);
         if a.ndim() > 2 || b.ndim() > 2 {
-            let what = format!("takes tensors with at most 2 axes, not {} and {}: use matmul", a.ndim(), b.ndim());
+            let what =
+                format!("takes tensors with at most 2 axes, not {} and {}: use matmul", a.ndim(), b.ndim());
             return Err(error(py, Error::Value { op: OP, what }));
         }
         if a.ndim() > 0 && b.ndim() > 0 {
@@ -175,7 +180,10 @@ impl PyTensor {
             let out = matmul_tensors(OP, own, &other)?;
             if out.shape() != own.shape() {
                 let (from, to) = (layout::show(out.shape()), layout::show(own.shape()));
-                return Err(Error::Value { op: OP, what: format!("a product of shape {from} cannot be stored in shape {to}") });
+                return Err(Error::Value {
+                    op: OP,
+                    what: format!("a product of shape {from} cannot be stored in shape {to}"),
+                });
             }
             copy::copy_into(OP, own, Arg::Tensor(&out))
         })

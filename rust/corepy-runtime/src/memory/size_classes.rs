@@ -99,7 +99,7 @@ mod tests {
         for bytes in 0..=SMALL_MAX {
             let class = small_class(bytes);
             let size = small_size(class);
-            assert!(size >= bytes && size % 64 == 0, "{bytes}: {size}");
+            assert!(size >= bytes && size.is_multiple_of(64), "{bytes}: {size}");
             assert!(class == 0 || small_size(class - 1) < bytes, "{bytes} fits a smaller class than {size}");
             assert!(size as f64 <= 1.25 * bytes as f64 + 63.0 || bytes == 0, "{bytes}: {size}");
         }
@@ -114,7 +114,9 @@ mod tests {
                 let bytes = (1_usize << power) + offset;
                 let (size, class) = large_size(bytes, usize::MAX - 1).unwrap();
                 assert_eq!(size, large_class_size(class.unwrap()));
-                assert!(size >= bytes && size % 4096 == 0 && size as f64 <= bytes as f64 * 1.125 + 1.0);
+                assert!(
+                    size >= bytes && size.is_multiple_of(4096) && size as f64 <= bytes as f64 * 1.125 + 1.0
+                );
                 // Above the limit: whole pages, no class.
                 let (exact, class) = large_size(bytes, 0).unwrap();
                 assert!(class.is_none() && exact >= bytes && exact - bytes < page_size());
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn fronts_stay_small() {
-        assert!(FRONT_BUDGET < 2 << 20, "{FRONT_BUDGET}");
+        const { assert!(FRONT_BUDGET < 2 << 20) };
         assert!((0..FRONT_CLASSES).all(|class| (2..=64).contains(&front_capacity(class))));
     }
 }

@@ -6,8 +6,14 @@ pub mod elementwise;
 pub mod gather;
 pub mod iterate;
 pub mod join;
+pub mod matmul;
+pub mod reduce;
+mod reduce_plan;
+mod reduce_rows;
+mod reduce_run;
 pub mod select;
 pub mod stage;
+pub mod views;
 
 use crate::dtype::{DType, Kind, promote};
 use crate::error::{Error, Result};
@@ -50,6 +56,15 @@ impl Arg<'_> {
         match self {
             Arg::Tensor(tensor) => tensor.shape(),
             Arg::Scalar(_) => &[],
+        }
+    }
+
+    /// Bytes of the elements.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Arg::Tensor(tensor) => tensor.size() * tensor.itemsize(),
+            Arg::Scalar(scalar) => scalar.dtype().itemsize(),
         }
     }
 

@@ -218,7 +218,11 @@ pub fn moveaxis(op: &'static str, x: &Tensor, source: &[i64], destination: &[i64
 pub fn squeeze(op: &'static str, x: &Tensor, axes: &[i64]) -> Result<Tensor> {
     let axes = layout::normalize_axes(op, axes, x.ndim())?;
     if let Some(&axis) = axes.iter().find(|&&a| x.shape()[a] != 1) {
-        let what = format!("axis {axis} of shape {} has {} elements, not 1", layout::show(x.shape()), x.shape()[axis]);
+        let what = format!(
+            "axis {axis} of shape {} has {} elements, not 1",
+            layout::show(x.shape()),
+            x.shape()[axis]
+        );
         return Err(Error::Value { op, what });
     }
     let kept: Vec<usize> = (0..x.ndim()).filter(|a| !axes.contains(a)).collect();
@@ -308,7 +312,8 @@ mod tests {
         assert_eq!((row.shape(), values(&row)), (&[4i64][..], vec![8, 9, 10, 11]));
         let one = basic("t", &x, &[Pick::At(1), Pick::At(2)]).unwrap();
         assert_eq!((one.ndim(), values(&one)), (0, vec![6]));
-        let back = basic("t", &x, &[Pick::Slice { start: 2, step: -2, count: 2 }, Pick::New, Pick::At(0)]).unwrap();
+        let back =
+            basic("t", &x, &[Pick::Slice { start: 2, step: -2, count: 2 }, Pick::New, Pick::At(0)]).unwrap();
         assert_eq!((back.shape(), values(&back)), (&[2i64, 1][..], vec![8, 0]));
         let none = basic("t", &x, &[Pick::All, Pick::Slice { start: 4, step: 1, count: 0 }]).unwrap();
         assert_eq!((none.shape(), none.size(), none.data()), (&[3i64, 0][..], 0, x.data()));
@@ -322,13 +327,19 @@ mod tests {
         let cases: [(&[Pick], &str); 4] = [
             (&[Pick::All, Pick::At(4)], "[t] index 4 is out of range for axis 1 with 4 elements"),
             (&[Pick::At(-4)], "[t] index -4 is out of range for axis 0 with 3 elements"),
-            (&[Pick::At(i64::MIN)], "[t] index -9223372036854775808 is out of range for axis 0 with 3 elements"),
+            (
+                &[Pick::At(i64::MIN)],
+                "[t] index -9223372036854775808 is out of range for axis 0 with 3 elements",
+            ),
             (&[Pick::At(0), Pick::At(0), Pick::At(0)], "[t] 3 indices for a tensor with 2 axes"),
         ];
         for (picks, expected) in cases {
             assert_eq!(message(basic("t", &x, picks)), expected);
         }
-        assert_eq!(message(basic("t", &x, &[Pick::New; 63])), "[t] 65 axes are more than the 64 that a tensor can have");
+        assert_eq!(
+            message(basic("t", &x, &[Pick::New; 63])),
+            "[t] 65 axes are more than the 64 that a tensor can have"
+        );
     }
 
     #[test]
@@ -340,7 +351,10 @@ mod tests {
             assert_eq!(y.strides(), &layout::contiguous_strides(y.shape(), 8)[..]);
         }
         assert_eq!(expand_dims("t", &x, &[0, -1]).unwrap().shape(), &[1, 3, 4, 1]);
-        assert_eq!(message(expand_dims("t", &x, &[3])), "[t] axis 3 is out of range for a tensor with 3 axes");
+        assert_eq!(
+            message(expand_dims("t", &x, &[3])),
+            "[t] axis 3 is out of range for a tensor with 3 axes"
+        );
         assert_eq!(message(expand_dims("t", &x, &[0, -4])), "[t] axis -4 is given twice");
     }
 
@@ -368,7 +382,10 @@ mod tests {
     #[test]
     fn reshape_without_copy_is_refused_where_strides_do_not_allow() {
         let x = permute_dims("t", &counted(&[2, 3]), &[1, 0]).unwrap();
-        assert_eq!(message(reshape("t", &x, &[6], Some(false))), "[t] copy=False, but shape (6,) over strides (8, 24) needs a copy");
+        assert_eq!(
+            message(reshape("t", &x, &[6], Some(false))),
+            "[t] copy=False, but shape (6,) over strides (8, 24) needs a copy"
+        );
         let split = reshape("t", &x, &[3, 1, 2], Some(false)).unwrap();
         assert_eq!(values(&split), vec![0, 3, 1, 4, 2, 5]);
     }

@@ -1,0 +1,59 @@
+// Kernels that convert contiguous elements between any two storage dtypes.
+#include "functors_cast.h"
+
+namespace COREPY_NAMESPACE {
+
+void fill_casts(corepy_kernels *table);
+
+namespace {
+
+template <class To, class From>
+void cast(void *out, const void *in, size_t n) {
+  To *results = static_cast<To *>(out);
+  const From *x = static_cast<const From *>(in);
+#pragma GCC ivdep
+#pragma GCC unroll 1
+  for (size_t i = 0; i < n; i++)
+    results[i] = convert<To>(x[i]);
+}
+
+template <size_t bytes>
+void copy(void *out, const void *in, size_t n) {
+  if (n != 0)
+    __builtin_memmove(out, in, n * bytes);
+}
+
+// Integers of one width convert between each other by keeping their bits; from and to anything
+// else, only the signedness of the source matters for integers.
+template <class To, class From>
+constexpr corepy_cast choose() {
+  if constexpr (is_integer<To> && is_integer<From> && sizeof(To) == sizeof(From))
+    return copy<sizeof(To)>;
+  else if constexpr (__is_same(To, From) && !is_truth<To>)
+    return copy<sizeof(To)>;
+  else if constexpr (is_integer<To> && is_integer<From> && sizeof(To) < sizeof(From))
+    return cast<Raw<To>, Raw<From>>;
+  else if constexpr (is_signed_integer<To> && (is_integer<From> || is_truth<From>))
+    return cast<Raw<To>, From>;
+  else if constexpr (is_truth<To> && is_integer<From>)
+    return cast<To, Raw<From>>;
+  else
+    return cast<To, From>;
+}
+
+template <class From>
+void fill_from(corepy_cast (&to)[COREPY_DTYPES]) {
+#define COREPY_SET_CAST(DTYPE, To) to[COREPY_DTYPE_##DTYPE] = choose<To, From>();
+  COREPY_STORAGE_DTYPES(COREPY_SET_CAST)
+#undef COREPY_SET_CAST
+}
+
+} // namespace
+
+void fill_casts(corepy_kernels *table) {
+#define COREPY_SET_CASTS(DTYPE, From) fill_from<From>(table->cast[COREPY_DTYPE_##DTYPE]);
+  COREPY_STORAGE_DTYPES(COREPY_SET_CASTS)
+#undef COREPY_SET_CASTS
+}
+
+} // namespace COREPY_NAMESPACE

@@ -1,0 +1,933 @@
+// Tests of the reduction kernels of one level: bits against a scalar transcription of the order.
+//
+// Compile together with csrc/src/reduce*.cpp, all with the same COREPY_LEVEL and machine flags.
+#include "../src/reduce_fill.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <complex>
+#include <vector>
+
+namespace COREPY_NAMESPACE {
+void fill_reductions(corepy_kernels *table);
+}
+
+namespace {
+
+int passed = 0;
+int failed = 0;
+corepy_kernels table;
+
+void check(bool ok, const char *what, const char *type, long n, long extra = 0) {
+  if (ok) {
+    ++passed;
+  } else {
+    ++failed;
+    if (failed < 40) {
+      printf("FAILED %s %s n=%ld (%ld)\n", what, type, n, extra);
+    }
+  }
+}
+
+uint64_t random_state = 0x9e3779b97f4a7c15ull;
+uint64_t random_bits() {
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 7;
+  random_state ^= random_state << 17;
+  return random_state;
+}
+
+// Memory that ends exactly where the elements do, so that AddressSanitizer sees any access beyond,
+// and starts `shift` elements into an allocation.
+template <class T>
+struct Buffer {
+  std::vector<T> memory;
+  size_t shift;
+  explicit Buffer(size_t n, size_t at = 0) : memory(n + at), shift(at) {}
+  T *data() { return memory.data() + shift; }
+  T &operator[](size_t i) { return memory[shift + i]; }
+};
+
+template <class T>
+bool same_bits(T a, T b) {
+  return memcmp(&a, &b, sizeof a) == 0;
+}
+template <class T>
+bool same_float(T a, T b) {
+  return (a != a && b != b) || same_bits(a, b);
+}
+
+struct Pair {
+  double s, c;
+};
+
+// One part of an ordered reduction, as plain recursion over blocks: the definition.
+struct Definition {
+  bool compensated;
+  bool product;
+
+  Pair identity() const { return product ? Pair{1.0, 0.0} : Pair{-0.0, 0.0}; }
+  static double error_of_sum(double a, double b) {
+    const volatile double sum = a + b;
+    const volatile double part = sum - a;
+    const volatile double rest = sum - part;
+    const volatile double left = a - rest;
+    const volatile double right = b - part;
+    return left + right;
+  }
+  Pair merge(Pair a, Pair b) const {
+    if (product) {
+      return {a.s * b.s, 0.0};
+    }
+    if (!compensated) {
+      return {a.s + b.s, 0.0};
+    }
+    const double c = a.c + b.c;
+    return {a.s + b.s, c + error_of_sum(a.s, b.s)};
+  }
+  Pair add(Pair a, double x, double error) const {
+    if (product) {
+      return {a.s * x, 0.0};
+    }
+    if (!compensated) {
+      return {a.s + x, 0.0};
+    }
+    return {a.s + x, a.c + (error_of_sum(a.s, x) + error)};
+  }
+};
+
+using Term = std::vector<Pair>; // the terms (value, error) of one element, in order
+
+std::vector<Pair> tree(const Definition &d, const std::vector<Term> &terms, size_t first,
+                       size_t blocks) {
+  std::vector<Pair> stripes(16, d.identity());
+  if (blocks == 1) {
+    for (size_t i = first; i < first + 1024 && i < terms.size(); ++i) {
+      for (const Pair &term : terms[i]) {
+        stripes[i % 16] = d.add(stripes[i % 16], term.s, term.c);
+      }
+    }
+    return stripes;
+  }
+  size_t left = 1;
+  while (left * 2 < blocks) {
+    left *= 2;
+  }
+  const std::vector<Pair> a = tree(d, terms, first, left);
+  const std::vector<Pair> b = tree(d, terms, first + left * 1024, blocks - left);
+  for (size_t s = 0; s < 16; ++s) {
+    stripes[s] = d.merge(a[s], b[s]);
+  }
+  return stripes;
+}
+
+Pair folded(const Definition &d, const std::vector<Term> &terms) {
+  std::vector<Pair> stripes = tree(d, terms, 0, (terms.size() + 1023) / 1024);
+  for (size_t h = 8; h != 0; h /= 2) {
+    for (size_t s = 0; s < h; ++s) {
+      stripes[s] = d.merge(stripes[s], stripes[s + h]);
+    }
+  }
+  return stripes[0];
+}
+
+double value(Pair p) { return p.c == 0 || !isfinite(p.c) ? p.s : p.s + p.c; }
+double quotient(Pair p, double n, bool compensated) {
+  const double q = p.s / n;
+  const double r = (fma(-q, n, p.s) + p.c) / n;
+  return !compensated || r == 0 || !isfinite(r) ? q : q + r;
+}
+
+template <class T>
+T random_float(int kind) {
+  const uint64_t r = random_bits();
+  const double unit = static_cast<double>(r >> 11) * 0x1p-53;
+  switch (kind) {
+  case 0:
+    return static_cast<T>(unit);
+  case 1: // cancelling values over many binades
+    return static_cast<T>((r & 1 ? 1 : -1) * ldexp(unit, static_cast<int>(r >> 1 & 63) - 32));
+  case 2: // edges
+    switch (r % 64) {
+    case 0:
+      return static_cast<T>(INFINITY);
+    case 1:
+      return static_cast<T>(-INFINITY);
+    case 2:
+      return static_cast<T>(NAN);
+    case 3:
+      return static_cast<T>(1e-310);
+    default:
+      return r & 1 ? T(-0.0) : T(0.0);
+    }
+  case 3: // overflow, and errors that cancel
+    return static_cast<T>((r & 1 ? 1 : -1) * (sizeof(T) == 8 ? 1e308 : 3e38));
+  default:
+    return static_cast<T>(-0.0);
+  }
+}
+
+// Reduces through `blocks` in power-of-two groups of blocks, merging as a scheduler would.
+std::vector<char> grouped(const corepy_reduction &r, const char *a, const char *b, size_t a_item,
+                          size_t b_item, size_t n, size_t group, double divisor, size_t out_bytes) {
+  std::vector<std::vector<char>> stack;
+  size_t done = 0;
+  for (size_t i = 0; i < n; i += group * 1024) {
+    const size_t count = n - i < group * 1024 ? n - i : group * 1024;
+    stack.emplace_back(16 * r.lane_bytes);
+    r.blocks(stack.back().data(), a + i * a_item, b + i * b_item, count, i);
+    ++done;
+    for (size_t k = done; k % 2 == 0; k /= 2) {
+      std::vector<char> right = stack.back();
+      stack.pop_back();
+      r.merge(stack.back().data(), right.data(), 16);
+    }
+  }
+  while (stack.size() > 1) {
+    std::vector<char> right = stack.back();
+    stack.pop_back();
+    r.merge(stack.back().data(), right.data(), 16);
+  }
+  std::vector<char> out(out_bytes);
+  r.finish(out.data(), stack[0].data(), 1, divisor);
+  return out;
+}
+
+// Column `col` of a rows x cols matrix through `rows`, for all columns at once.
+std::vector<char> by_rows(const corepy_reduction &r, const char *a, const char *b,
+                          ptrdiff_t row_stride, size_t b_row, size_t rows, size_t cols,
+                          double divisor, size_t out_bytes) {
+  std::vector<std::vector<char>> stack;
+  size_t done = 0;
+  for (size_t i = 0; i < rows; i += 1024) {
+    const size_t count = rows - i < 1024 ? rows - i : 1024;
+    stack.emplace_back(16 * cols * r.lane_bytes);
+    r.rows(stack.back().data(), a + static_cast<ptrdiff_t>(i) * row_stride, b + i * b_row, count,
+           row_stride, cols, i);
+    ++done;
+    for (size_t k = done; k % 2 == 0; k /= 2) {
+      std::vector<char> right = stack.back();
+      stack.pop_back();
+      r.merge(stack.back().data(), right.data(), 16 * cols);
+    }
+  }
+  while (stack.size() > 1) {
+    std::vector<char> right = stack.back();
+    stack.pop_back();
+    r.merge(stack.back().data(), right.data(), 16 * cols);
+  }
+  std::vector<char> out(out_bytes * cols);
+  r.finish(out.data(), stack[0].data(), cols, divisor);
+  return out;
+}
+
+const size_t SIZES[] = {1,    2,    3,    5,    7,    8,    9,    15,   16,   17,
+                        31,   32,   33,   47,   63,   64,   65,   127,  128,  129,
+                        255,  1000, 1023, 1024, 1025, 1039, 1040, 2047, 2048, 2049,
+                        3072, 4095, 4096, 4097, 5120, 7168, 8191, 9000};
+
+template <class T>
+Definition definition(int op) {
+  return {sizeof(T) == 8 && op != COREPY_REDUCE_PROD, op == COREPY_REDUCE_PROD};
+}
+
+template <class T>
+std::vector<Term> terms_of(int op, const T *a, const T *b, size_t n, double m) {
+  std::vector<Term> terms(n);
+  for (size_t i = 0; i < n; ++i) {
+    const double x = static_cast<double>(a[i]);
+    if (op == COREPY_REDUCE_VAR || op == COREPY_REDUCE_STD) {
+      const double d = x - m;
+      const double p = d * d;
+      terms[i] = {{p, fma(d, d, -p)}};
+    } else if (op == COREPY_REDUCE_VECDOT || op == COREPY_REDUCE_DOT) {
+      const double y = static_cast<double>(b[i]);
+      terms[i] = {{x * y, fma(x, y, -(x * y))}};
+    } else {
+      terms[i] = {{x, 0.0}};
+    }
+  }
+  return terms;
+}
+
+template <class T>
+double expected(int op, const T *a, const T *b, size_t n, double correction) {
+  const Definition d = definition<T>(op);
+  double m = 0;
+  if (op == COREPY_REDUCE_VAR || op == COREPY_REDUCE_STD) {
+    m = expected<T>(COREPY_REDUCE_CENTER, a, nullptr, n, 0);
+  }
+  const Pair total = folded(d, terms_of(op, a, b, n, m));
+  const double count = static_cast<double>(n);
+  switch (op) {
+  case COREPY_REDUCE_MEAN:
+  case COREPY_REDUCE_CENTER:
+    return quotient(total, count, d.compensated);
+  case COREPY_REDUCE_VAR:
+    return count - correction > 0 ? quotient(total, count - correction, d.compensated) : NAN;
+  case COREPY_REDUCE_STD:
+    return count - correction > 0 ? sqrt(quotient(total, count - correction, d.compensated)) : NAN;
+  default:
+    return d.compensated ? value(total) : total.s;
+  }
+}
+
+template <class T>
+void real_family(int op, int dtype, const char *name) {
+  const corepy_reduction &r = table.reductions[op][dtype];
+  const bool center = op == COREPY_REDUCE_CENTER;
+  const bool centered = op == COREPY_REDUCE_VAR || op == COREPY_REDUCE_STD;
+  const bool two = op == COREPY_REDUCE_VECDOT || op == COREPY_REDUCE_DOT;
+  const size_t out_bytes = center ? 8 : sizeof(T);
+  auto agrees = [&](const char *got, double want) {
+    if (center) {
+      double bits;
+      memcpy(&bits, got, 8);
+      return same_float(bits, want);
+    }
+    T bits;
+    memcpy(&bits, got, sizeof bits);
+    return same_float(bits, static_cast<T>(want));
+  };
+  for (int kind = 0; kind < 5; ++kind) {
+    for (const size_t n : SIZES) {
+      const size_t shift = random_bits() % 3;
+      Buffer<T> a(n, shift), b(n, 1);
+      for (size_t i = 0; i < n; ++i) {
+        a[i] = random_float<T>(kind);
+        b[i] = random_float<T>(kind == 2 && op != COREPY_REDUCE_PROD ? 1 : kind);
+      }
+      const double correction = n % 3 == 0 ? 1.0 : n == 7 ? 7.0 : 0.0;
+      const double want = expected<T>(op, a.data(), b.data(), n, correction);
+      const double divisor = static_cast<double>(n) - (centered ? correction : 0.0);
+      double m = centered ? expected<T>(COREPY_REDUCE_CENTER, a.data(), nullptr, n, 0) : 0;
+      const void *second = centered ? static_cast<const void *>(&m)
+                           : two    ? static_cast<const void *>(b.data())
+                                    : nullptr;
+      std::vector<char> out(out_bytes);
+      r.each(out.data(), a.data(), second, 1, 0, 0, n, divisor);
+      check(agrees(out.data(), want), "each", name, static_cast<long>(n), op * 10 + kind);
+      if (centered) {
+        r.each(out.data(), a.data(), nullptr, 1, 0, 0, n, divisor);
+        check(agrees(out.data(), want), "each, own center", name, static_cast<long>(n), op);
+      }
+      for (const size_t group : {size_t{1}, size_t{2}, size_t{4}, size_t{64}}) {
+        const std::vector<char> got =
+            grouped(r, reinterpret_cast<const char *>(a.data()), static_cast<const char *>(second),
+                    sizeof(T), two ? sizeof(T) : 0, n, group, divisor, out_bytes);
+        check(agrees(got.data(), want), "blocks", name, static_cast<long>(n), op * 10 + kind);
+      }
+    }
+  }
+  // Rows: dense and with gaps, upside down, narrow and wide.
+  for (const size_t cols : {1, 2, 3, 5, 8, 16, 17, 31, 63, 64, 65, 100, 131}) {
+    for (const size_t rows : {1, 15, 16, 17, 63, 64, 65, 100, 1023, 1024, 1040, 2500}) {
+      if (cols > 20 && rows > 1100) {
+        continue;
+      }
+      for (int layout = 0; layout < 3; ++layout) {
+        const size_t pitch = cols + (layout == 1 ? 3 : 0);
+        const size_t size = pitch * (rows - 1) + cols;
+        Buffer<T> a(size, 1), b(size, 1);
+        const int kind = static_cast<int>(random_bits() % 4);
+        for (size_t i = 0; i < size; ++i) {
+          a[i] = random_float<T>(kind);
+          b[i] = random_float<T>(1);
+        }
+        ptrdiff_t stride = static_cast<ptrdiff_t>(pitch * sizeof(T));
+        const char *start = reinterpret_cast<const char *>(a.data());
+        const char *other = reinterpret_cast<const char *>(b.data());
+        if (layout == 2) {
+          if (two) {
+            continue;
+          }
+          start += stride * static_cast<ptrdiff_t>(rows - 1);
+          stride = -stride;
+        }
+        std::vector<double> want(cols), centers(cols);
+        for (size_t j = 0; j < cols; ++j) {
+          std::vector<T> x(rows), y(rows);
+          for (size_t i = 0; i < rows; ++i) {
+            memcpy(&x[i], start + static_cast<ptrdiff_t>(i) * stride + j * sizeof(T), sizeof(T));
+            y[i] = b[i * pitch + j];
+          }
+          want[j] = expected<T>(op, x.data(), y.data(), rows, 0);
+          centers[j] = expected<T>(COREPY_REDUCE_CENTER, x.data(), nullptr, rows, 0);
+        }
+        const char *second = centered ? reinterpret_cast<const char *>(centers.data())
+                             : two    ? other
+                                      : nullptr;
+        const std::vector<char> got = by_rows(r, start, second, stride, two ? pitch * sizeof(T) : 0,
+                                              rows, cols, static_cast<double>(rows), out_bytes);
+        bool ok = true;
+        for (size_t j = 0; j < cols; ++j) {
+          ok = ok && agrees(got.data() + j * out_bytes, want[j]);
+        }
+        check(ok, "rows", name, static_cast<long>(rows), static_cast<long>(cols * 10) + op);
+      }
+    }
+  }
+}
+
+template <class T>
+using C = std::complex<T>;
+
+// The plain product, except that 1 + 0i leaves the other factor as it is.
+C<double> multiply(C<double> a, C<double> b) {
+  const C<double> one(1.0, 0.0);
+  if (same_bits(a, one)) {
+    return b;
+  }
+  if (same_bits(b, one)) {
+    return a;
+  }
+  const volatile double p = a.real() * b.real(), q = a.imag() * b.imag();
+  const volatile double s = a.real() * b.imag(), t = a.imag() * b.real();
+  return {p - q, s + t};
+}
+
+std::vector<C<double>> product_tree(const std::vector<C<double>> &x, size_t first, size_t blocks) {
+  std::vector<C<double>> stripes(16, C<double>(1.0, 0.0));
+  if (blocks == 1) {
+    for (size_t i = first; i < first + 1024 && i < x.size(); ++i) {
+      stripes[i % 16] = multiply(stripes[i % 16], x[i]);
+    }
+    return stripes;
+  }
+  size_t left = 1;
+  while (left * 2 < blocks) {
+    left *= 2;
+  }
+  const auto a = product_tree(x, first, left);
+  const auto b = product_tree(x, first + left * 1024, blocks - left);
+  for (size_t s = 0; s < 16; ++s) {
+    stripes[s] = multiply(a[s], b[s]);
+  }
+  return stripes;
+}
+
+template <class T>
+C<T> complex_expected(int op, const std::vector<C<T>> &a, const std::vector<C<T>> &b) {
+  const size_t n = a.size();
+  if (op == COREPY_REDUCE_PROD) {
+    std::vector<C<double>> x(a.begin(), a.end());
+    auto stripes = product_tree(x, 0, (n + 1023) / 1024);
+    for (size_t h = 8; h != 0; h /= 2) {
+      for (size_t s = 0; s < h; ++s) {
+        stripes[s] = multiply(stripes[s], stripes[s + h]);
+      }
+    }
+    return {static_cast<T>(stripes[0].real()), static_cast<T>(stripes[0].imag())};
+  }
+  const Definition d = definition<T>(op);
+  T parts[2];
+  for (int part = 0; part < 2; ++part) {
+    std::vector<Term> terms(n);
+    for (size_t i = 0; i < n; ++i) {
+      const double ar = a[i].real(), ai = a[i].imag(), br = b[i].real(), bi = b[i].imag();
+      auto term = [](double x, double y) { return Pair{x * y, fma(x, y, -(x * y))}; };
+      if (op == COREPY_REDUCE_SUM || op == COREPY_REDUCE_MEAN) {
+        terms[i] = {{part == 0 ? ar : ai, 0.0}};
+      } else if (op == COREPY_REDUCE_VECDOT) {
+        terms[i] = part == 0 ? Term{term(ar, br), term(ai, bi)} : Term{term(ar, bi), term(-ai, br)};
+      } else {
+        terms[i] = part == 0 ? Term{term(ar, br), term(-ai, bi)} : Term{term(ar, bi), term(ai, br)};
+      }
+    }
+    const Pair total = folded(d, terms);
+    parts[part] = static_cast<T>(op == COREPY_REDUCE_MEAN
+                                     ? quotient(total, static_cast<double>(n), d.compensated)
+                                 : d.compensated ? value(total)
+                                                 : total.s);
+  }
+  return {parts[0], parts[1]};
+}
+
+template <class T>
+void complex_family(int op, int dtype, const char *name) {
+  const corepy_reduction &r = table.reductions[op][dtype];
+  const bool two = op == COREPY_REDUCE_VECDOT || op == COREPY_REDUCE_DOT;
+  auto agrees = [](const char *got, C<T> want) {
+    T parts[2];
+    memcpy(parts, got, sizeof parts);
+    return same_float(parts[0], want.real()) && same_float(parts[1], want.imag());
+  };
+  for (int kind = 0; kind < 4; ++kind) {
+    for (const size_t n : SIZES) {
+      std::vector<C<T>> a(n), b(n);
+      for (size_t i = 0; i < n; ++i) {
+        a[i] = {random_float<T>(kind), random_float<T>(kind)};
+        b[i] = {random_float<T>(1), random_float<T>(kind)};
+      }
+      if (op == COREPY_REDUCE_PROD && n > 2) {
+        a[n / 2] = {1, 0};
+        a[n / 3] = {1, -0.0};
+      }
+      const C<T> want = complex_expected<T>(op, a, b);
+      const double divisor = static_cast<double>(n);
+      const char *second = two ? reinterpret_cast<const char *>(b.data()) : nullptr;
+      std::vector<char> out(sizeof(C<T>));
+      r.each(out.data(), a.data(), second, 1, 0, 0, n, divisor);
+      check(agrees(out.data(), want), "each", name, static_cast<long>(n), op * 10 + kind);
+      for (const size_t group : {size_t{1}, size_t{4}, size_t{64}}) {
+        const auto got = grouped(r, reinterpret_cast<const char *>(a.data()), second, sizeof(C<T>),
+                                 two ? sizeof(C<T>) : 0, n, group, divisor, sizeof(C<T>));
+        check(agrees(got.data(), want), "blocks", name, static_cast<long>(n), op * 10 + kind);
+      }
+    }
+  }
+  for (const size_t cols : {1, 2, 3, 8, 31, 32, 33, 70}) {
+    for (const size_t rows : {1, 16, 17, 65, 1024, 1100}) {
+      for (const size_t gap : {0, 3}) {
+        const size_t pitch = cols + gap;
+        const size_t size = pitch * (rows - 1) + cols;
+        std::vector<C<T>> a(size), b(size);
+        for (size_t i = 0; i < size; ++i) {
+          a[i] = {random_float<T>(1), random_float<T>(1)};
+          b[i] = {random_float<T>(1), random_float<T>(1)};
+        }
+        const char *second = two ? reinterpret_cast<const char *>(b.data()) : nullptr;
+        const auto got =
+            by_rows(r, reinterpret_cast<const char *>(a.data()), second,
+                    static_cast<ptrdiff_t>(pitch * sizeof(C<T>)), two ? pitch * sizeof(C<T>) : 0,
+                    rows, cols, static_cast<double>(rows), sizeof(C<T>));
+        bool ok = true;
+        for (size_t j = 0; j < cols; ++j) {
+          std::vector<C<T>> x(rows), y(rows);
+          for (size_t i = 0; i < rows; ++i) {
+            x[i] = a[i * pitch + j];
+            y[i] = b[i * pitch + j];
+          }
+          ok = ok && agrees(got.data() + j * sizeof(C<T>), complex_expected<T>(op, x, y));
+        }
+        check(ok, "rows", name, static_cast<long>(rows), static_cast<long>(cols * 10) + op);
+      }
+    }
+  }
+}
+
+// Order-free families against plain loops.
+template <class T>
+constexpr bool floating = T(0.5) != T(0);
+
+template <class T>
+bool below(T a, T b) { // NaN lowest, -0 below +0
+  if constexpr (floating<T>) {
+    if (a != a || b != b) {
+      return a != a && b == b;
+    }
+    return a < b || (a == b && signbit(a) && !signbit(b));
+  } else {
+    return a < b;
+  }
+}
+template <class T>
+bool above(T a, T b) {
+  if constexpr (floating<T>) {
+    if (a != a || b != b) {
+      return a != a && b == b;
+    }
+    return a > b || (a == b && !signbit(a) && signbit(b));
+  } else {
+    return a > b;
+  }
+}
+
+template <class T, bool BOOL>
+uint64_t wide(T x) {
+  return BOOL ? x != 0 : static_cast<uint64_t>(static_cast<int64_t>(x));
+}
+
+// 8 bytes of the expected result of any order-free family.
+template <class T, bool BOOL>
+uint64_t free_expected(int op, const std::vector<T> &x, const std::vector<T> &y) {
+  uint64_t total = op == COREPY_REDUCE_PROD || op == COREPY_REDUCE_ALL ? 1 : 0;
+  T best = BOOL ? T(x[0] != 0) : x[0];
+  int64_t place = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const T e = BOOL ? T(x[i] != 0) : x[i];
+    switch (op) {
+    case COREPY_REDUCE_SUM:
+      if constexpr (!floating<T>) {
+        total += wide<T, BOOL>(x[i]);
+      }
+      break;
+    case COREPY_REDUCE_PROD:
+      if constexpr (!floating<T>) {
+        total *= wide<T, BOOL>(x[i]);
+      }
+      break;
+    case COREPY_REDUCE_VECDOT:
+    case COREPY_REDUCE_DOT:
+      if constexpr (!floating<T>) {
+        total += wide<T, BOOL>(x[i]) * wide<T, BOOL>(y[i]);
+      }
+      break;
+    case COREPY_REDUCE_ANY:
+      total |= e != 0;
+      break;
+    case COREPY_REDUCE_ALL:
+      total &= e != 0;
+      break;
+    case COREPY_REDUCE_COUNT_NONZERO:
+      total += e != 0;
+      break;
+    case COREPY_REDUCE_MIN:
+      best = below(e, best) ? e : best;
+      break;
+    case COREPY_REDUCE_MAX:
+      best = above(e, best) ? e : best;
+      break;
+    case COREPY_REDUCE_ARGMIN:
+      if ((e != e && best == best) || e < best) {
+        best = e;
+        place = static_cast<int64_t>(i);
+      }
+      break;
+    case COREPY_REDUCE_ARGMAX:
+      if ((e != e && best == best) || e > best) {
+        best = e;
+        place = static_cast<int64_t>(i);
+      }
+      break;
+    }
+  }
+  if (op == COREPY_REDUCE_MIN || op == COREPY_REDUCE_MAX) {
+    total = 0;
+    if (best != best) {
+      return UINT64_MAX; // any NaN
+    }
+    memcpy(&total, &best, sizeof best);
+  } else if (op == COREPY_REDUCE_ARGMIN || op == COREPY_REDUCE_ARGMAX) {
+    total = static_cast<uint64_t>(place);
+  } else if (op == COREPY_REDUCE_VECDOT || op == COREPY_REDUCE_DOT) {
+    if (sizeof(T) < 8) {
+      total &= (uint64_t{1} << (8 * sizeof(T) % 64)) - 1;
+    }
+  }
+  return total;
+}
+
+template <class T>
+bool free_agrees(int op, const char *got, size_t bytes, uint64_t want) {
+  if constexpr (floating<T>) {
+    if (op == COREPY_REDUCE_MIN || op == COREPY_REDUCE_MAX) {
+      T value;
+      memcpy(&value, got, sizeof value);
+      if (value != value) {
+        return want == UINT64_MAX;
+      }
+    }
+  }
+  uint64_t word = 0;
+  memcpy(&word, got, bytes);
+  return word == want;
+}
+
+template <class T>
+T random_element(int op, int kind) {
+  const uint64_t r = random_bits();
+  if (op == COREPY_REDUCE_ANY && kind != 0) {
+    return r % 5000 == 0 ? T(3) : T(floating<T> && r & 1 ? -0.0 : 0);
+  }
+  if (op == COREPY_REDUCE_ALL && kind != 0) {
+    return r % 5000 == 0 ? T(0) : T(r % 7 + 1);
+  }
+  if constexpr (floating<T>) {
+    if (kind == 3) {
+      return r % 3000 == 0 ? T(NAN) : r % 3001 == 0 ? T(-NAN) : random_float<T>(1);
+    }
+    return random_float<T>(kind == 2 ? 4 * (r % 64 < 60) : kind);
+  }
+  switch (kind) {
+  case 0:
+    return static_cast<T>(r);
+  case 1: // the extremes of the type
+    return static_cast<T>(r & 1
+                              ? static_cast<T>(-1) < T(0) ? (uint64_t{1} << (sizeof(T) * 8 - 1)) : 0
+                          : static_cast<T>(-1) < T(0) ? (uint64_t{1} << (sizeof(T) * 8 - 1)) - 1
+                                                      : ~uint64_t{0});
+  case 2:
+    return static_cast<T>(r % 3);
+  default:
+    return static_cast<T>(r | 1);
+  }
+}
+
+template <class T, bool BOOL>
+void free_family(int op, int dtype, const char *name) {
+  const corepy_reduction &r = table.reductions[op][dtype];
+  if (r.blocks == nullptr) {
+    return;
+  }
+  const bool two = op == COREPY_REDUCE_VECDOT || op == COREPY_REDUCE_DOT;
+  const bool truth = op == COREPY_REDUCE_ANY || op == COREPY_REDUCE_ALL;
+  const size_t bytes = op == COREPY_REDUCE_MIN || op == COREPY_REDUCE_MAX || two ? sizeof(T)
+                       : truth                                                   ? 1
+                                                                                 : 8;
+  for (int kind = 0; kind < 4; ++kind) {
+    for (const size_t n : SIZES) {
+      std::vector<T> a(n), b(n);
+      for (size_t i = 0; i < n; ++i) {
+        a[i] = random_element<T>(op, kind);
+        b[i] = random_element<T>(op, 0);
+      }
+      const uint64_t want = free_expected<T, BOOL>(op, a, b);
+      const char *second = two ? reinterpret_cast<const char *>(b.data()) : nullptr;
+      std::vector<char> out(bytes);
+      r.each(out.data(), a.data(), second, 1, 0, 0, n, 0);
+      check(free_agrees<T>(op, out.data(), bytes, want), "each", name, static_cast<long>(n),
+            op * 10 + kind);
+      for (const size_t group : {size_t{1}, size_t{4}, size_t{64}}) {
+        const auto got = grouped(r, reinterpret_cast<const char *>(a.data()), second, sizeof(T),
+                                 two ? sizeof(T) : 0, n, group, 0, bytes);
+        check(free_agrees<T>(op, got.data(), bytes, want), "blocks", name, static_cast<long>(n),
+              op * 10 + kind);
+      }
+      std::vector<char> state(16 * r.lane_bytes);
+      const bool stopped = r.blocks(state.data(), a.data(), second, n, 0) != 0;
+      check(stopped == (truth && want == (op == COREPY_REDUCE_ANY)), "stop", name,
+            static_cast<long>(n), op);
+    }
+  }
+  for (const size_t cols : {1, 2, 3, 5, 8, 17, 64, 65, 127, 128, 129, 300}) {
+    for (const size_t rows : {1, 2, 15, 16, 17, 129, 1024, 1100}) {
+      for (int layout = 0; layout < 3; ++layout) {
+        if (two && layout == 2) {
+          continue;
+        }
+        const size_t pitch = cols + (layout == 1 ? 3 : 0);
+        const size_t size = pitch * (rows - 1) + cols;
+        std::vector<T> a(size), b(size);
+        const int kind = static_cast<int>(random_bits() % 4);
+        for (size_t i = 0; i < size; ++i) {
+          a[i] = random_element<T>(op, kind);
+          b[i] = random_element<T>(op, 0);
+        }
+        ptrdiff_t stride = static_cast<ptrdiff_t>(pitch * sizeof(T));
+        const char *start = reinterpret_cast<const char *>(a.data());
+        if (layout == 2) {
+          start += stride * static_cast<ptrdiff_t>(rows - 1);
+          stride = -stride;
+        }
+        const char *second = two ? reinterpret_cast<const char *>(b.data()) : nullptr;
+        const auto got =
+            by_rows(r, start, second, stride, two ? pitch * sizeof(T) : 0, rows, cols, 0, bytes);
+        bool ok = true;
+        for (size_t j = 0; j < cols; ++j) {
+          std::vector<T> x(rows), y(rows);
+          for (size_t i = 0; i < rows; ++i) {
+            memcpy(&x[i], start + static_cast<ptrdiff_t>(i) * stride + j * sizeof(T), sizeof(T));
+            y[i] = b[i * pitch + j];
+          }
+          ok = ok &&
+               free_agrees<T>(op, got.data() + j * bytes, bytes, free_expected<T, BOOL>(op, x, y));
+        }
+        check(ok, "rows", name, static_cast<long>(rows), static_cast<long>(cols * 10) + op);
+      }
+    }
+  }
+}
+
+template <class T>
+void complex_truth(int dtype, const char *name) {
+  for (const int op : {COREPY_REDUCE_ANY, COREPY_REDUCE_ALL, COREPY_REDUCE_COUNT_NONZERO}) {
+    const corepy_reduction &r = table.reductions[op][dtype];
+    const size_t bytes = op == COREPY_REDUCE_COUNT_NONZERO ? 8 : 1;
+    auto expected_of = [&](auto element, size_t n) {
+      uint64_t count = 0;
+      for (size_t i = 0; i < n; ++i) {
+        count += element(i) != C<T>(0, 0);
+      }
+      return op == COREPY_REDUCE_ANY   ? uint64_t{count != 0}
+             : op == COREPY_REDUCE_ALL ? uint64_t{count == n}
+                                       : count;
+    };
+    for (const size_t n : SIZES) {
+      for (int kind = 0; kind < 3; ++kind) {
+        std::vector<C<T>> a(n);
+        for (size_t i = 0; i < n; ++i) {
+          const uint64_t z = random_bits();
+          a[i] = kind == 0   ? C<T>(T(z & 1), T(z >> 1 & 1))
+                 : kind == 1 ? C<T>(T(-0.0), T(z % 4000 == 0))
+                             : (z % 4000 == 0 ? C<T>(0, -0.0) : C<T>(0, T(NAN)));
+        }
+        const uint64_t want = expected_of([&](size_t i) { return a[i]; }, n);
+        std::vector<char> out(bytes);
+        r.each(out.data(), a.data(), nullptr, 1, 0, 0, n, 0);
+        check(free_agrees<uint8_t>(op, out.data(), bytes, want), "each", name, static_cast<long>(n),
+              op);
+        const auto got = grouped(r, reinterpret_cast<const char *>(a.data()), nullptr, sizeof(C<T>),
+                                 0, n, 2, 0, bytes);
+        check(free_agrees<uint8_t>(op, got.data(), bytes, want), "blocks", name,
+              static_cast<long>(n), op);
+      }
+    }
+    for (const size_t cols : {1, 3, 20, 70}) {
+      for (const size_t rows : {1, 17, 1030}) {
+        std::vector<C<T>> a(rows * cols);
+        for (auto &x : a) {
+          const uint64_t z = random_bits();
+          x = op == COREPY_REDUCE_ANY ? C<T>(0, T(z % 900 == 0))
+                                      : C<T>(T(z % 2), T(z % 900 != 0 && z % 2 == 0));
+        }
+        const auto got =
+            by_rows(r, reinterpret_cast<const char *>(a.data()), nullptr,
+                    static_cast<ptrdiff_t>(cols * sizeof(C<T>)), 0, rows, cols, 0, bytes);
+        bool ok = true;
+        for (size_t j = 0; j < cols; ++j) {
+          const uint64_t want = expected_of([&](size_t i) { return a[i * cols + j]; }, rows);
+          ok = ok && free_agrees<uint8_t>(op, got.data() + j * bytes, bytes, want);
+        }
+        check(ok, "rows", name, static_cast<long>(rows), static_cast<long>(cols * 10) + op);
+      }
+    }
+  }
+}
+
+template <class T, bool BOOL = false>
+void free_families(int dtype, const char *name) {
+  for (const int op :
+       {COREPY_REDUCE_SUM, COREPY_REDUCE_PROD, COREPY_REDUCE_MIN, COREPY_REDUCE_MAX,
+        COREPY_REDUCE_ANY, COREPY_REDUCE_ALL, COREPY_REDUCE_ARGMIN, COREPY_REDUCE_ARGMAX,
+        COREPY_REDUCE_COUNT_NONZERO, COREPY_REDUCE_VECDOT, COREPY_REDUCE_DOT}) {
+    const bool ordered = floating<T> && (op == COREPY_REDUCE_SUM || op == COREPY_REDUCE_PROD ||
+                                         op == COREPY_REDUCE_VECDOT || op == COREPY_REDUCE_DOT);
+    if (!ordered) {
+      free_family<T, BOOL>(op, dtype, name);
+    }
+  }
+}
+
+template <class T>
+void real_families(int dtype, const char *name) {
+  for (const int op :
+       {COREPY_REDUCE_SUM, COREPY_REDUCE_PROD, COREPY_REDUCE_MEAN, COREPY_REDUCE_VAR,
+        COREPY_REDUCE_STD, COREPY_REDUCE_VECDOT, COREPY_REDUCE_DOT, COREPY_REDUCE_CENTER}) {
+    real_family<T>(op, dtype, name);
+  }
+}
+
+template <class T>
+void complex_families(int dtype, const char *name) {
+  for (const int op : {COREPY_REDUCE_SUM, COREPY_REDUCE_PROD, COREPY_REDUCE_MEAN,
+                       COREPY_REDUCE_VECDOT, COREPY_REDUCE_DOT}) {
+    complex_family<T>(op, dtype, name);
+  }
+  complex_truth<T>(dtype, name);
+}
+
+template <class T>
+T result_of(int op, int dtype, const std::vector<T> &x) {
+  T out;
+  table.reductions[op][dtype].each(&out, x.data(), nullptr, 1, 0, 0, x.size(),
+                                   static_cast<double>(x.size()));
+  return out;
+}
+
+// Facts that hold whatever the transcription above says.
+void settled_values() {
+  const int f64 = COREPY_DTYPE_FLOAT64;
+  using V = std::vector<double>;
+  auto sum = [&](const V &x) { return result_of(COREPY_REDUCE_SUM, f64, x); };
+  check(same_bits(sum({}), 0.0), "empty sum", "float64", 0);
+  check(same_bits(sum({-0.0}), -0.0), "sum of -0", "float64", 1);
+  check(same_bits(sum(V(3000, -0.0)), -0.0), "sum of many -0", "float64", 3000);
+  check(same_bits(sum({-0.0, 0.0}), 0.0), "sum of both zeros", "float64", 2);
+  check(sum({1e100, 1.0, -1e100}) == 1.0, "cancelling sum", "float64", 3);
+  check(sum({INFINITY, 1.0}) == INFINITY, "infinite sum", "float64", 2);
+  check(isnan(sum({INFINITY, -INFINITY})), "inf - inf", "float64", 2);
+  check(same_bits(result_of(COREPY_REDUCE_PROD, f64, V{}), 1.0), "empty prod", "float64", 0);
+  check(isnan(result_of(COREPY_REDUCE_MEAN, f64, V{})), "empty mean", "float64", 0);
+  check(isnan(result_of(COREPY_REDUCE_VAR, f64, V{})), "empty var", "float64", 0);
+  check(isnan(result_of(COREPY_REDUCE_STD, f64, V{})), "empty std", "float64", 0);
+  check(result_of(COREPY_REDUCE_MEAN, f64, V{INFINITY, 1}) == INFINITY, "mean of inf", "float64",
+        2);
+  check(same_bits(result_of(COREPY_REDUCE_MEAN, f64, V{-0.0}), -0.0), "mean of -0", "float64", 1);
+  check(result_of(COREPY_REDUCE_STD, f64, V{1, 3}) == 1.0, "std", "float64", 2);
+  check(same_bits(result_of(COREPY_REDUCE_MIN, f64, V{0.0, -0.0}), -0.0), "min 0", "float64", 2);
+  check(same_bits(result_of(COREPY_REDUCE_MAX, f64, V{-0.0, 0.0}), 0.0), "max 0", "float64", 2);
+  check(result_of(COREPY_REDUCE_MIN, f64, V{INFINITY}) == INFINITY, "min inf", "float64", 1);
+  check(result_of(COREPY_REDUCE_MAX, f64, V{-INFINITY}) == -INFINITY, "max -inf", "float64", 1);
+  // Every place of a block can hold the element that decides.
+  for (size_t n = 1; n < 300; ++n) {
+    for (size_t at = 0; at < n; at += n / 7 + 1) {
+      V x(n, 0.0);
+      x[at] = -0.0;
+      int64_t index = -1;
+      table.reductions[COREPY_REDUCE_ARGMIN][f64].each(&index, x.data(), nullptr, 1, 0, 0, n, 0);
+      check(index == 0, "argmin of equal zeros", "float64", static_cast<long>(n));
+      x[at] = NAN;
+      x[n - 1] = NAN;
+      table.reductions[COREPY_REDUCE_ARGMAX][f64].each(&index, x.data(), nullptr, 1, 0, 0, n, 0);
+      check(index == static_cast<int64_t>(at), "argmax of NaN", "float64", static_cast<long>(n));
+    }
+  }
+  const std::vector<C<float>> infinite{{INFINITY, 0}};
+  C<float> out;
+  table.reductions[COREPY_REDUCE_PROD][COREPY_DTYPE_COMPLEX64].each(&out, infinite.data(), nullptr,
+                                                                    1, 0, 0, 1, 0);
+  check(same_bits(out, infinite[0]), "prod of one element", "complex64", 1);
+  table.reductions[COREPY_REDUCE_MEAN][COREPY_DTYPE_COMPLEX64].each(&out, nullptr, nullptr, 1, 0, 0,
+                                                                    0, 0);
+  check(isnan(out.real()) && isnan(out.imag()), "empty mean", "complex64", 0);
+  uint8_t truth = 2;
+  table.reductions[COREPY_REDUCE_ALL][COREPY_DTYPE_INT8].each(&truth, nullptr, nullptr, 1, 0, 0, 0,
+                                                              0);
+  check(truth == 1, "empty all", "int8", 0);
+  table.reductions[COREPY_REDUCE_ANY][COREPY_DTYPE_INT8].each(&truth, nullptr, nullptr, 1, 0, 0, 0,
+                                                              0);
+  check(truth == 0, "empty any", "int8", 0);
+  // Rows of an outer loop that overlap and run backwards.
+  const V data{1, 2, 3, 4, 5, 6};
+  double rows[3];
+  table.reductions[COREPY_REDUCE_SUM][f64].each(rows, data.data() + 3, nullptr, 3, -8, 0, 3, 0);
+  check(rows[0] == 15 && rows[1] == 12 && rows[2] == 9, "backward rows", "float64", 3);
+  double centers[2] = {1.0, 4.0};
+  table.reductions[COREPY_REDUCE_VAR][f64].each(rows, data.data(), centers, 2, 24, 8, 3, 3.0);
+  check(rows[0] == 5.0 / 3 && rows[1] == 5.0 / 3, "given centers", "float64", 2);
+}
+
+// No slot of the list is empty, no slot outside it is filled.
+void slots() {
+  corepy_reduction none{};
+  static bool listed[COREPY_REDUCE_OPS][COREPY_DTYPES];
+#define X(op, family, dtype, type) listed[COREPY_REDUCE_##op][COREPY_DTYPE_##dtype] = true;
+  COREPY_REDUCTION_SLOTS(X)
+#undef X
+  for (int op = 0; op < COREPY_REDUCE_OPS; ++op) {
+    for (int dtype = 0; dtype < COREPY_DTYPES; ++dtype) {
+      const corepy_reduction &r = table.reductions[op][dtype];
+      const bool filled = r.blocks && r.rows && r.merge && r.finish && r.each && r.lane_bytes;
+      check(listed[op][dtype] ? filled : memcmp(&r, &none, sizeof r) == 0, "slot", "", op, dtype);
+    }
+  }
+}
+
+} // namespace
+
+int main() {
+  COREPY_NAMESPACE::fill_reductions(&table);
+  slots();
+  settled_values();
+  real_families<float>(COREPY_DTYPE_FLOAT32, "float32");
+  real_families<double>(COREPY_DTYPE_FLOAT64, "float64");
+  complex_families<float>(COREPY_DTYPE_COMPLEX64, "complex64");
+  complex_families<double>(COREPY_DTYPE_COMPLEX128, "complex128");
+  free_families<uint8_t, true>(COREPY_DTYPE_BOOL, "bool");
+  free_families<int8_t>(COREPY_DTYPE_INT8, "int8");
+  free_families<int16_t>(COREPY_DTYPE_INT16, "int16");
+  free_families<int32_t>(COREPY_DTYPE_INT32, "int32");
+  free_families<int64_t>(COREPY_DTYPE_INT64, "int64");
+  free_families<uint8_t>(COREPY_DTYPE_UINT8, "uint8");
+  free_families<uint16_t>(COREPY_DTYPE_UINT16, "uint16");
+  free_families<uint32_t>(COREPY_DTYPE_UINT32, "uint32");
+  free_families<uint64_t>(COREPY_DTYPE_UINT64, "uint64");
+  free_families<float>(COREPY_DTYPE_FLOAT32, "float32");
+  free_families<double>(COREPY_DTYPE_FLOAT64, "float64");
+  printf("%d passed, %d failed\n", passed, failed);
+  return failed != 0;
+}

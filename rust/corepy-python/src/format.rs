@@ -1,0 +1,205 @@
+//! repr, str and format of tensors, in the layout that NumPy prints arrays in.
+
+use crate::decimal::FloatColumn;
+use crate::element::{self, Value};
+use crate::tensor::PyTensor;
+use corepy_runtime::{DType, Kind, Tensor, layout};
+use pyo3::prelude::*;
+
+/// Elements up to which all are shown, and how many at either end of an axis otherwise: NumPy's.
+const THRESHOLD: usize = 1000;
+const EDGE: usize = 3;
+/// Columns of a line: NumPy's.
+const WIDTH: usize = 75;
+/// Elements that are shown at most; with many short axes the edges alone can be more.
+const MOST: usize = 2000;
+
+/// What is shown of an axis: so many elements of its start and of its end.
+#[derive(Clone, Copy)]
+struct Shown {
+    head: usize,
+    tail: usize,
+    dots: bool,
+}
+
+/// What is shown of every axis.
+fn shown(shape: &[i64], size: usize) -> Vec<Shown> {
+    let edges = size > THRESHOLD;
+    let mut all: Vec<Shown> = shape
+        .iter()
+        .map(|&extent| match extent as usize {
+            extent if edges && extent > 2 * EDGE => Shown { head: EDGE, tail: EDGE, dots: true },
+            extent => Shown { head: extent, tail: 0, dots: false },
+        })
+        .collect();
+    let count = |all: &[Shown]| all.iter().fold(1usize, |n, s| n.saturating_mul(s.head + s.tail));
+    for axis in 0..all.len() {
+        if count(&all) <= MOST {
+            break;
+        }
+        all[axis] = Shown { head: 1, tail: 0, dots: shape[axis] > 1 };
+    }
+    all
+}
+
+/// The elements that are shown, in the order in which they are.
+fn collect(tensor: &Tensor, shown: &[Shown], axis: usize, at: *const u8, out: &mut Vec<Value>) {
+    if axis == shown.len() {
+        // SAFETY: the address of an element of the tensor.
+        out.push(unsafe { element::read(at, tensor.dtype()) });
+        return;
+    }
+    let (extent, stride) = (tensor.shape()[axis] as usize, tensor.strides()[axis]);
+    let Shown { head, tail, .. } = shown[axis];
+    for i in (0..head).chain(extent - tail..extent) {
+        collect(tensor, shown, axis + 1, at.wrapping_offset((i as i64 * stride) as isize), out);
+    }
+}
+
+/// Text of every value, padded to one width.
+fn words(values: &[Value], dtype: DType, axes: usize) -> Vec<String> {
+    let floats = |part: fn(&Value) -> f64, plus: bool| {
+        let parts: Vec<f64> = values.iter().map(part).collect();
+        FloatColumn::new(&parts, dtype.real_part(), plus).words()
+    };
+    let real = |value: &Value| match *value {
+        Value::Float(v) | Value::Complex(v, _) => v,
+        _ => 0.0,
+    };
+    let imaginary = |value: &Value| match *value {
+        Value::Complex(_, v) => v,
+        _ => 0.0,
+    };
+    match dtype.kind() {
+        Kind::Floating => floats(real, false),
+        Kind::Complex => {
+            let parts = floats(real, false).into_iter().zip(floats(imaginary, true));
+            parts
+                .map(|(re, im)| {
+                    let text = im.trim_end();
+                    format!("{re}{text}j{}", " ".repeat(im.len() - text.len()))
+                })
+                .collect()
+        }
+        _ => {
+            let texts: Vec<String> = values
+                .iter()
+                .map(|value| match *value {
+                    // NumPy leaves room for the longer word always.
+                    Value::Bool(true) if axes > 0 => " True".to_owned(),
+                    Value::Bool(true) => "True".to_owned(),
+                    Value::Bool(false) => "False".to_owned(),
+                    Value::Int(v) => v.to_string(),
+                    Value::Uint(v) => v.to_string(),
+                    _ => String::new(),
+                })
+                .collect();
+            let width = texts.iter().map(String::len).max().unwrap_or(0);
+            texts.into_iter().map(|text| format!("{text:>width$}")).collect()
+        }
+    }
+}
+
+/// Writes words into nested brackets.
+struct Writer<'a> {
+    shown: &'a [Shown],
+    words: std::vec::IntoIter<String>,
+    separator: &'a str,
+}
+
+impl Writer<'_> {
+    /// The text of the axes from one on, which starts `indent` columns in and ends before `width`.
+    fn nested(&mut self, axis: usize, indent: usize, width: usize) -> String {
+        let Some(&Shown { head, tail, dots }) = self.shown.get(axis) else {
+            return self.words.next().unwrap_or_default();
+        };
+        if axis + 1 == self.shown.len() {
+            return self.row(head, tail, dots, indent, width);
+        }
+        let blank_lines = "\n".repeat(self.shown.len() - axis - 1);
+        let line_end = format!("{}{blank_lines}{}", self.separator.trim_end(), " ".repeat(indent));
+        let mut parts: Vec<String> =
+            (0..head).map(|_| self.nested(axis + 1, indent + 1, width - 1)).collect();
+        if dots {
+            parts.push("...".to_owned());
+        }
+        parts.extend((0..tail).map(|_| self.nested(axis + 1, indent + 1, width - 1)));
+        format!("[{}]", parts.join(&line_end))
+    }
+
+    fn row(&mut self, head: usize, tail: usize, dots: bool, indent: usize, width: usize) -> String {
+        let mut parts: Vec<String> = self.words.by_ref().take(head).collect();
+        if dots {
+            parts.push("...".to_owned());
+        }
+        parts.extend(self.words.by_ref().take(tail));
+        let most = width.saturating_sub(self.separator.trim_end().len().max(1));
+        let start = " ".repeat(indent);
+        let (mut text, mut line) = (String::new(), start.clone());
+        let last = parts.len().saturating_sub(1);
+        for (i, part) in parts.iter().enumerate() {
+            if line.len() + part.len() > most && line.len() > indent {
+                text += line.trim_end();
+                text.push('\n');
+                line.clone_from(&start);
+            }
+            line += part;
+            if i < last {
+                line += self.separator;
+            }
+        }
+        text += &line;
+        format!("[{}]", &text[indent..])
+    }
+}
+
+/// The elements in nested brackets, of which the first stands `prefix` columns in.
+fn body(tensor: &Tensor, separator: &str, prefix: usize, width: usize) -> String {
+    if tensor.size() == 0 {
+        return "[]".to_owned();
+    }
+    let shown = shown(tensor.shape(), tensor.size());
+    let mut values = Vec::new();
+    collect(tensor, &shown, 0, tensor.data(), &mut values);
+    let words = words(&values, tensor.dtype(), tensor.ndim()).into_iter();
+    Writer { shown: &shown, words, separator }.nested(0, prefix + 1, width)
+}
+
+#[pymethods]
+impl PyTensor {
+    fn __repr__(&self) -> String {
+        const PREFIX: &str = "Tensor(";
+        let tensor = &self.0;
+        let body = body(tensor, ", ", PREFIX.len(), WIDTH - 1);
+        let facts = format!("shape={}, dtype={})", layout::show(tensor.shape()), tensor.dtype().name());
+        let text = format!("{PREFIX}{body},");
+        let line = text.len() - text.rfind('\n').map_or(0, |end| end + 1);
+        let gap = match line + 1 + facts.len() > WIDTH {
+            true => format!("\n{}", " ".repeat(PREFIX.len())),
+            false => " ".to_owned(),
+        };
+        format!("{text}{gap}{facts}")
+    }
+
+    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
+        match element::only(&self.0) {
+            Some(value) if self.0.ndim() == 0 => Ok(value.object(py)?.str()?.to_string()),
+            _ => Ok(body(&self.0, " ", 0, WIDTH)),
+        }
+    }
+
+    fn __format__(slf: &Bound<'_, Self>, py: Python<'_>, spec: &str) -> PyResult<String> {
+        let tensor = &slf.get().0;
+        match element::only(tensor) {
+            Some(value) if tensor.ndim() == 0 || !spec.is_empty() => {
+                value.object(py)?.call_method1("__format__", (spec,))?.extract()
+            }
+            _ if spec.is_empty() => slf.get().__str__(py),
+            _ => {
+                let shape = layout::show(tensor.shape());
+                let what = format!("format {spec:?} needs a tensor with one element, not shape {shape}");
+                Err(crate::enter::type_error(py, "format", what))
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Reductions: dtypes, result shapes, and the straight path for small contiguous tensors.
+//!
+//! Elements are numbered in logical row-major order of the reduced axes, and the kernels combine them
+//! in an order that depends on those numbers alone. Nothing in this file or in `reduce_plan` and
+//! `reduce_run` can therefore change a bit: neither the path taken, nor where work is cut, nor how
+//! many threads there are.
+
+use crate::dtype::{self, DType, Kind};
+use crate::error::{Error, Result};
+use crate::generated::ops::{FAMILY_DTYPES, Family, REDUCTIONS, Reduce, Reduction, ResultRule};
+use crate::kernels;
+use crate::layout::{self, Dims};
+use crate::ops::copy;
+use crate::ops::reduce_plan::{Operand, Plan};
+use crate::ops::reduce_run::{Job, Kernels};
+use crate::scheduler::cost::HOT_NS;
+use crate::tensor::Tensor;
+
+/// Estimated ns for one element on one thread: (per byte, at least). Measured with AVX2 in the second
+/// level of cache, halved again by what memory allows.
+fn element_ns(family: Family, dtype: DType) -> f64 {
+    let bytes = dtype.itemsize() as f64;
+    let floating = matches!(dtype.kind(), Kind::Floating | Kind::Complex);
+    let (per_byte, least) = match family {
+        Family::Var | Family::Std => (0.07, 0.25),
+        Family::Sum | Family::Mean | Family::Center | Family::Vecdot | Family::Dot if floating => (0.03, 0.1),
+        Family::Prod if dtype.kind() == Kind::Complex => (0.08, 0.3),
+        Family::Prod if floating => (0.02, 0.09),
+        Family::Prod => (0.02, 0.25),
+        Family::Sum => (0.015, 0.03),
+        _ => (0.018, 0.018),
+    };
+    (per_byte * bytes).max(least)
+}
+
+/// Reduces the elements along `axes` (of the tensor, each once; `None` for all) to one each.
+pub fn reduce(
+    op: Reduce,
+    x: &Tensor,
+    axes: Option<&[usize]>,
+    keepdims: bool,
+    dtype: Option<DType>,
+    correction: f64,
+) -> Result<Tensor> {
+    let row = &REDUCTIONS[op as usize];
+    let computed = computed_dtype(row, x.dtype(), dtype)?;
+    let written = written_dtype(row, computed);
+    let (reduced, shape, n) = divide_shape(x, axes, keepdims);
+    let out = Tensor::empty(row.name, &shape, written)?;
+    if out.size() > 0 {
+        if n == 0 && row.empty_is_error {
+            return Err(Error::EmptyReduction { op: row.name, shape: layout::show(x.shape()) });
+        }
+        let divisor = match row.family {
+            Family::Var | Family::Std => n as f64 - correction,
+            _ => n as f64,
+        };
+        let work = Work { op: row.name, family: row.family, computed, n, divisor };
+        work.run(&out, [x, x], 1, reduced)?;
+    }
+    match dtype {
+        Some(wanted) if wanted != written => copy::astype(&out, wanted, row.name),
+        _ => Ok(out),
+    }
+}
+
+/// The sums of products along the last axis of two tensors of one shape and dtype; `family` is
+/// `Vecdot`, which conjugates the first, or `Dot`.
+pub fn vecdot(op: &'static str, family: Family, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let dtype = a.dtype();
+    if dtype != b.dtype() || a.shape() != b.shape() {
+        return Err(Error::Internal {
+            op,
+            what: "operands of a dot product differ in shape or dtype".to_owned(),
+        });
+    }
+    check_computes(op, dtype)?;
+    if !FAMILY_DTYPES[family as usize].contains(dtype) {
+        let accepted = FAMILY_DTYPES[family as usize].names;
+        return Err(Error::DtypeRefused { op, dtype: dtype.name(), accepted });
+    }
+    let Some((&last, shape)) = a.shape().split_last() else {
+        return Err(Error::NeedsAxes { op, needed: 1, ndim: 0 });
+    };
+    let out = Tensor::empty(op, shape, dtype)?;
+    if out.size() > 0 {
+        let n = last as usize;
+        let work = Work { op, family, computed: dtype, n, divisor: n as f64 };
+        work.run(&out, [a, b], 2, 1 << shape.len())?;
+    }
+    Ok(out)
+}
+
+fn check_computes(op: &'static str, dtype: DType) -> Result<()> {
+    if dtype.computes() { Ok(()) } else { Err(Error::StorageDtype { op, dtype: dtype.name() }) }
+}
+
+/// The dtype that elements are converted to before they are reduced.
+fn computed_dtype(row: &Reduction, stored: DType, wanted: Option<DType>) -> Result<DType> {
+    check_computes(row.name, stored)?;
+    let computed = match wanted {
+        Some(wanted) => {
+            check_computes(row.name, wanted)?;
+            if stored.kind() == Kind::Complex && !matches!(wanted.kind(), Kind::Complex | Kind::Bool) {
+                return Err(Error::ComplexToReal { op: row.name, from: stored.name(), to: wanted.name() });
+            }
+            wanted
+        }
+        None if row.result == ResultRule::Floating
+            && !matches!(stored.kind(), Kind::Floating | Kind::Complex) =>
+        {
+            DType::Float64
+        }
+        None => stored,
+    };
+    if row.dtypes.contains(computed) {
+        return Ok(computed);
+    }
+    // Where integers are converted, all of them are accepted beside what the kernels take.
+    let accepted = match row.result {
+        ResultRule::Floating if row.dtypes.bits == dtype::REAL_FLOATING.bits => dtype::REAL_OR_BOOL.names,
+        _ => row.dtypes.names,
+    };
+    Err(Error::DtypeRefused { op: row.name, dtype: stored.name(), accepted })
+}
+
+/// The dtype that the kernels write.
+fn written_dtype(row: &Reduction, computed: DType) -> DType {
+    match row.result {
+        ResultRule::Bool => DType::Bool,
+        ResultRule::Index => DType::Int64,
+        ResultRule::Sum => match computed.kind() {
+            Kind::Bool | Kind::Signed => DType::Int64,
+            Kind::Unsigned => DType::Uint64,
+            _ => computed,
+        },
+        _ => computed,
+    }
+}
+
+/// The reduced axes as bits, the result's shape, and how many elements one result is made of.
+#[inline]
+fn divide_shape(x: &Tensor, axes: Option<&[usize]>, keepdims: bool) -> (u64, Dims, usize) {
+    let shape = x.shape();
+    let reduced = match axes {
+        None => u64::MAX,
+        Some(axes) => axes.iter().fold(0, |bits, &axis| bits | 1 << axis),
+    };
+    let is_reduced = |axis: usize| reduced >> axis & 1 == 1;
+    let mut n = 1usize;
+    for (axis, &extent) in shape.iter().enumerate() {
+        if is_reduced(axis) {
+            // At most the tensor's size, unless that is 0: then the loops never run.
+            n = n.saturating_mul(extent as usize);
+        }
+    }
+    let kept = shape.iter().enumerate().filter_map(|(axis, &extent)| match is_reduced(axis) {
+        true => keepdims.then_some(1),
+        false => Some(extent),
+    });
+    (reduced, kept.collect(), n)
+}
+
+struct Work {
+    op: &'static str,
+    family: Family,
+    computed: DType,
+    n: usize,
+    divisor: f64,
+}
+
+impl Work {
+    /// Reduces `count` operands of one shape to `out`, which is contiguous and not empty.
+    #[inline]
+    fn run(&self, out: &Tensor, operands: [&Tensor; 2], count: usize, reduced: u64) -> Result<()> {
+        let ns = element_ns(self.family, self.computed);
+        let [a, b] = operands;
+        let dense = |t: &Tensor| t.dtype() == self.computed && t.is_contiguous();
+        // Below the cost of handing work over, contiguous elements go straight to the kernel.
+        let straight = dense(a)
+            && dense(b)
+            && (out.size() == 1 || reduces_trailing(a.ndim(), reduced))
+            && ns * (a.size() as f64) < HOT_NS;
+        if straight || self.n == 0 {
+            let Some(each) = kernels::reduction(self.family, self.computed).each else {
+                return Err(self.no_kernel());
+            };
+            let stride = (self.n * self.computed.itemsize()) as isize;
+            let second = if count == 2 { b.data().cast_const() } else { std::ptr::null() };
+            // SAFETY: out holds `out.size()` results; the operands hold as many groups of n elements,
+            // one after the other. With n = 0 no element is read.
+            unsafe { each(out.data(), a.data(), second, out.size(), stride, stride, self.n, self.divisor) };
+            return Ok(());
+        }
+        self.plan_and_run(out, operands, count, reduced, ns)
+    }
+
+    #[cold]
+    fn no_kernel(&self) -> Error {
+        Error::Internal { op: self.op, what: format!("no kernel reduces {}", self.computed.name()) }
+    }
+
+    fn plan_and_run(
+        &self,
+        out: &Tensor,
+        operands: [&Tensor; 2],
+        count: usize,
+        reduced: u64,
+        ns: f64,
+    ) -> Result<()> {
+        let kernels = Kernels::of(self.family, self.computed).ok_or_else(|| self.no_kernel())?;
+        let centers = match self.family {
+            Family::Var | Family::Std => {
+                Some(Kernels::of(Family::Center, self.computed).ok_or_else(|| self.no_kernel())?)
+            }
+            _ => None,
+        };
+        let numbered = match self.family {
+            Family::Argmin | Family::Argmax => true,
+            Family::Min | Family::Max | Family::Any | Family::All | Family::CountNonzero => false,
+            _ => matches!(self.computed.kind(), Kind::Floating | Kind::Complex),
+        };
+        let plan = Plan::new(out, operands, reduced, numbered, count == 1);
+        Job {
+            kernels,
+            centers,
+            decided: match self.family {
+                Family::Any => Some(1),
+                Family::All => Some(0),
+                _ => None,
+            },
+            operands: operands.map(|t| Operand::new(t, self.computed)),
+            count,
+            out: out.data(),
+            written: out.dtype(),
+            n: self.n,
+            divisor: self.divisor,
+            ns,
+            plan,
+        }
+        .run()
+    }
+}
+
+/// Whether the reduced axes are the last ones.
+#[inline]
+fn reduces_trailing(ndim: usize, reduced: u64) -> bool {
+    let all = if ndim == 64 { u64::MAX } else { (1 << ndim) - 1 };
+    let kept = !reduced & all;
+    // Ones from bit 0 up to the last kept axis.
+    kept & kept.wrapping_add(1) == 0
+}

@@ -1,0 +1,222 @@
+//! Reductions over outer axes: strips of neighbouring columns, whose rows are reduced together.
+
+use crate::kernels::{self, BLOCK, STRIPES};
+use crate::memory::arena::with_arena;
+use crate::ops::iterate::Cursor;
+use crate::ops::reduce_plan::{A, Loop, OUT};
+use crate::ops::reduce_run::{Job, Kernels, Place, Slot, Tree, Units};
+use crate::scheduler;
+
+/// Bytes of a strip's state: a quarter of a second-level cache of 512 KiB.
+const STATE_BYTES: usize = 128 << 10;
+/// Bytes of all states on the way up a strip's tree, so that they fit the arena.
+const STACK_BYTES: usize = 768 << 10;
+/// Bytes of a block of gathered rows.
+const STAGED_BYTES: usize = 256 << 10;
+/// Columns below which a strip no longer fills cache lines and registers.
+const NARROW: usize = 128;
+/// Bytes of a row below which rows with gaps are slower than copying them together first.
+const SHORT_ROW: i64 = 64;
+
+/// Units of neighbouring columns, whose rows are reduced together.
+pub(super) struct Strips<'a> {
+    job: &'a Job,
+    columns: Loop,
+    /// The other kept loops.
+    rest: Vec<Loop>,
+    width: usize,
+    /// Strips across the columns.
+    across: usize,
+    /// Rows must be copied together even where a block of them has one stride.
+    apart: bool,
+    staged: bool,
+}
+
+impl<'a> Strips<'a> {
+    pub fn new(job: &'a Job, column: usize) -> Strips<'a> {
+        let mut rest = job.plan.kept.clone();
+        let columns = rest.remove(column);
+        let extent = columns.extent as usize;
+        let reduced = &job.plan.reduced;
+        let item = job.operands[0].itemsize();
+        let row = item * columns.extent;
+        let gaps = reduced.last().is_some_and(|l| l.strides[A] != row);
+        let apart = !job.direct(&columns) || (row < SHORT_ROW && gaps);
+        let staged = apart || reduced.len() > 1;
+        let lane = job.kernels.lane_bytes.max(job.centers.as_ref().map_or(0, |c| c.lane_bytes));
+        let levels = job.blocks().ilog2() as usize + 2;
+        let mut most = STATE_BYTES.min(STACK_BYTES / levels) / (STRIPES * lane);
+        if staged {
+            let computed = job.operands[0].computed.itemsize();
+            let each = item as usize + if job.operands[0].casts() { computed } else { 0 };
+            most = most.min(STAGED_BYTES / (BLOCK.min(job.n) * each));
+        }
+        let mut across = extent.div_ceil(most.max(16));
+        // More strips where the blocks of the rows do not suffice for the threads.
+        let threads = scheduler::threads();
+        if job.blocks() < threads {
+            across = across.max((2 * threads).min(extent / NARROW));
+        }
+        let width = extent.div_ceil(across).next_multiple_of(16).min(extent);
+        Strips { job, columns, rest, width, across: extent.div_ceil(width), apart, staged }
+    }
+
+    fn place(&self, unit: usize) -> Place {
+        let cursor = Cursor::new(&self.rest, unit / self.across);
+        self.job.origin().offset(&cursor.offsets).step(&self.columns, unit % self.across * self.width)
+    }
+
+    /// Rows first ... first + count - 1 of `columns` elements, and the bytes from one to the next.
+    ///
+    /// # Safety
+    /// They lie inside the operand seen from `base`, and the slot has room for them.
+    unsafe fn rows(
+        &self,
+        base: *const u8,
+        first: usize,
+        count: usize,
+        columns: usize,
+        slot: &Slot,
+    ) -> (*const u8, isize) {
+        let operand = &self.job.operands[0];
+        let reduced = &self.job.plan.reduced;
+        let Some((inner, outer)) = reduced.split_last() else { return (base, 0) };
+        let extent = inner.extent as usize;
+        let mut cursor = Cursor::new(outer, first / extent);
+        let mut row = first % extent;
+        let at = |offsets: &[i64; 3], row: usize| {
+            base.wrapping_offset((offsets[A] + inner.strides[A] * row as i64) as isize)
+        };
+        if !self.apart && row + count <= extent {
+            return (at(&cursor.offsets, row), inner.strides[A] as isize);
+        }
+        let gather = kernels::gather(operand.stored);
+        let bytes = columns * operand.stored.itemsize();
+        let mut start = at(&cursor.offsets, row);
+        for i in 0..count {
+            // SAFETY: one row of the operand; the slot has room for `count`.
+            unsafe {
+                gather(slot.stored.wrapping_add(i * bytes), start, columns, self.columns.strides[A] as isize)
+            };
+            row += 1;
+            start = start.wrapping_offset(inner.strides[A] as isize);
+            if row == extent {
+                row = 0;
+                cursor.forward();
+                start = at(&cursor.offsets, 0);
+            }
+        }
+        if operand.casts() {
+            // SAFETY: the elements just gathered; scratch is aligned.
+            unsafe {
+                kernels::cast(operand.stored, operand.computed)(slot.computed, slot.stored, count * columns)
+            };
+        }
+        (slot.computed, (columns * operand.computed.itemsize()) as isize)
+    }
+}
+
+impl Units for Strips<'_> {
+    fn count(&self) -> usize {
+        self.across * self.rest.iter().map(|l| l.extent as usize).product::<usize>()
+    }
+
+    fn columns(&self) -> usize {
+        self.width
+    }
+
+    fn columns_of(&self, unit: usize) -> usize {
+        self.width.min(self.columns.extent as usize - unit % self.across * self.width)
+    }
+
+    unsafe fn state(
+        &self,
+        kernels: &Kernels,
+        unit: usize,
+        blocks: std::ops::Range<usize>,
+        centers: *const u8,
+        state: *mut u8,
+    ) -> bool {
+        let job = self.job;
+        let base = self.place(unit).operands[0];
+        let columns = self.columns_of(unit);
+        with_arena(|arena| {
+            let room = if self.staged { BLOCK.min(job.n) * columns } else { 0 };
+            let slot = Slot::new(arena, &job.operands[0], room);
+            let mut tree = Tree::new(arena, kernels, columns, blocks.len(), state);
+            for block in blocks {
+                let first = block * BLOCK;
+                let count = (job.n - first).min(BLOCK);
+                // SAFETY: rows of the operand; the slot has room for a block of them.
+                let (rows, stride) = unsafe { self.rows(base, first, count, columns, &slot) };
+                // SAFETY: `count` rows of `columns` elements, and a state of as many columns.
+                if unsafe { (kernels.rows)(tree.leaf(), rows, centers, count, stride, columns, first) } != 0 {
+                    return true;
+                }
+                tree.push();
+            }
+            tree.close();
+            false
+        })
+    }
+
+    unsafe fn finish(&self, unit: usize, state: *mut u8) {
+        let job = self.job;
+        let out = self.place(unit).out;
+        let columns = self.columns_of(unit);
+        let item = job.written.itemsize();
+        let stride = self.columns.strides[OUT];
+        if stride == item as i64 {
+            // SAFETY: a whole state, as the caller promises, and the unit's own results.
+            return unsafe { (job.kernels.finish)(out, state, columns, job.divisor) };
+        }
+        with_arena(|arena| {
+            let results = arena.scratch(columns * item).as_ptr();
+            // SAFETY: as above, by way of scratch.
+            unsafe {
+                (job.kernels.finish)(results, state, columns, job.divisor);
+                kernels::scatter(job.written)(out, results, columns, stride as isize);
+            }
+        });
+    }
+
+    unsafe fn decide(&self, unit: usize, value: u8) {
+        let place = self.place(unit);
+        for column in 0..self.columns_of(unit) {
+            // SAFETY: the unit's own results, which are bool.
+            unsafe { place.step(&self.columns, column).out.write(value) };
+        }
+    }
+
+    fn is_staged(&self) -> bool {
+        self.staged
+    }
+
+    fn whole(&self, units: std::ops::Range<usize>) {
+        let job = self.job;
+        for unit in units {
+            let columns = self.columns_of(unit);
+            with_arena(|arena| {
+                let blocks = 0..job.blocks();
+                let mut centers = std::ptr::null_mut();
+                if let Some(kernels) = &job.centers {
+                    let state = arena.scratch(STRIPES * columns * kernels.lane_bytes).as_ptr();
+                    centers = arena.scratch(columns * size_of::<f64>()).as_ptr();
+                    // SAFETY: room for a state and a center of each column.
+                    unsafe {
+                        self.state(kernels, unit, blocks.clone(), std::ptr::null(), state);
+                        (kernels.finish)(centers, state, columns, job.n as f64);
+                    }
+                }
+                let state = arena.scratch(STRIPES * columns * job.kernels.lane_bytes).as_ptr();
+                // SAFETY: room for a state; the unit's own results.
+                unsafe {
+                    match (self.state(&job.kernels, unit, blocks, centers, state), job.decided) {
+                        (true, Some(value)) => self.decide(unit, value),
+                        _ => self.finish(unit, state),
+                    }
+                }
+            });
+        }
+    }
+}
