@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised whenever a type below changes meaning; checked when a kernel table is loaded.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,15 @@ FUNCTIONS = (
         " out is contiguous. The same bits as blocks and finish. Returns 0.",
     ),
     Function(
+        "reduce_columns",
+        "void",
+        "void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride,"
+        " size_t cols, double divisor",
+        "Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second"
+        " operand of the same layout, or cols centers, or null (a variance then finds its own)."
+        " out is contiguous. The same bits as rows and finish.",
+    ),
+    Function(
         "pack",
         "void",
         "void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride,"
@@ -205,6 +214,7 @@ STRUCTS = (
             ("reduce_merge", "merge", ()),
             ("reduce_finish", "finish", ()),
             ("reduce_each", "each", ()),
+            ("reduce_columns", "columns", ()),
             ("size_t", "lane_bytes", ()),  # bytes of state a lane, over all planes
         ),
     ),

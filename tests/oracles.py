@@ -53,8 +53,12 @@ def _shift_right(a: Any, b: Any) -> Any:
 
 
 def _exact_floor(a: Any, b: Any) -> Any:
-    """floor(a / b) of finite floats, rounded once."""
-    whole = math.floor(Fraction(float(a)) / Fraction(float(b)))
+    """floor(a / b) of finite floats. Where not every integer is a float, the quotient is already whole
+    to within rounding, and the nearest float is the answer."""
+    quotient = Fraction(float(a)) / Fraction(float(b))
+    whole: int | Fraction = math.floor(quotient)
+    if abs(whole) > 2 ** np.finfo(a.dtype).nmant:
+        whole = quotient
     if whole == 0:
         return math.copysign(0.0, math.copysign(1.0, a) * math.copysign(1.0, b))
     try:

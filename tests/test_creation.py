@@ -1,4 +1,5 @@
 """Creation functions, against NumPy."""
+# ruff: noqa: E501 (one error, one line)
 
 from __future__ import annotations
 
@@ -47,7 +48,14 @@ def test_constants_of_every_shape_and_dtype(name: str, shape: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "dtype"),
-    [(True, "bool"), (7, "int64"), (2**63, "uint64"), (-(2**63), "int64"), (2.5, "float64"), (1 - 2j, "complex128")],
+    [
+        (True, "bool"),
+        (7, "int64"),
+        (2**63, "uint64"),
+        (-(2**63), "int64"),
+        (2.5, "float64"),
+        (1 - 2j, "complex128"),
+    ],
 )
 def test_full_has_the_dtype_of_its_value(value: Any, dtype: str) -> None:
     same(cp.full((2, 3), value), np.full((2, 3), value, dtype=dtype))
@@ -127,7 +135,9 @@ def test_linspace_ends_where_it_should(start: float, stop: float, num: int, endp
     between = num - 1 if endpoint else num
     for i, value in enumerate(out.tolist()):
         exact = Fraction(start) + i * (Fraction(stop) - Fraction(start)) / max(between, 1)
-        assert abs(Fraction(value) - exact) <= Fraction(2**-51) * max(abs(Fraction(start)), abs(Fraction(stop)))
+        assert abs(Fraction(value) - exact) <= Fraction(2**-51) * max(
+            abs(Fraction(start)), abs(Fraction(stop))
+        )
 
 
 def test_linspace_dtypes() -> None:
@@ -191,5 +201,8 @@ def test_error_messages(call: Any, kind: type[Exception], text: str | None) -> N
 def test_memory_that_there_is_not_is_an_error() -> None:
     with pytest.raises(MemoryError) as raised:
         cp.zeros(2**50)
-    assert str(raised.value) == "[zeros] cannot allocate 9007199254740992 bytes for shape (1125899906842624,) of float64"
+    assert (
+        str(raised.value)
+        == "[zeros] cannot allocate 9007199254740992 bytes for shape (1125899906842624,) of float64"
+    )
     assert cp.zeros(3).tolist() == [0.0] * 3

@@ -1,4 +1,5 @@
 """Indexing for reading and writing, against NumPy."""
+# ruff: noqa: E501 (one error, one line)
 
 from __future__ import annotations
 
@@ -132,7 +133,9 @@ def read(n: Array, key: Key) -> Any:
 
 
 @given(pairs(), st.data())
-def test_basic_keys_are_views_of_the_same_elements(pair: tuple[Array, cp.Tensor], data: st.DataObject) -> None:
+def test_basic_keys_are_views_of_the_same_elements(
+    pair: tuple[Array, cp.Tensor], data: st.DataObject
+) -> None:
     n, t = pair
     theirs, ours = data.draw(keys(n.shape, advanced=False))
     expected = read(n, theirs)
@@ -195,7 +198,9 @@ def test_any_key_writes_what_numpy_writes(pair: tuple[Array, cp.Tensor], data: s
 
 
 @given(pairs(least=1, dtypes=("int64", "uint8")), st.data())
-def test_overlapping_assignment_acts_as_if_copied_first(pair: tuple[Array, cp.Tensor], data: st.DataObject) -> None:
+def test_overlapping_assignment_acts_as_if_copied_first(
+    pair: tuple[Array, cp.Tensor], data: st.DataObject
+) -> None:
     n, t = pair
     n = n.copy()
     extent = n.shape[0]
@@ -442,7 +447,11 @@ def test_take_is_numpys(pair: tuple[Array, cp.Tensor], data: st.DataObject) -> N
         (lambda: cp.take(X, [0]), ValueError, "axis can be left out for one axis only, not for 2"),
         (lambda: cp.take(X, [0], axis=2), IndexError, "axis 2 is out of range for a tensor with 2 axes"),
         (lambda: cp.take(X, [3], axis=1), IndexError, "index 3 is out of range for axis 1 with 3 elements"),
-        (lambda: cp.take(X, [0.0], axis=1), IndexError, "indices are integers or a mask of bool, not float64"),
+        (
+            lambda: cp.take(X, [0.0], axis=1),
+            IndexError,
+            "indices are integers or a mask of bool, not float64",
+        ),
     ],
 )
 def test_take_errors(call: Any, kind: type[Exception], text: str) -> None:
@@ -455,7 +464,10 @@ def test_take_errors(call: Any, kind: type[Exception], text: str) -> None:
 def test_where_is_numpys(pair: tuple[Array, cp.Tensor], data: st.DataObject) -> None:
     n, t = pair
     mask = np.arange(n.size).reshape(n.shape) % 3 == 0
-    same(cp.where(cp.asarray(mask), t, t[..., ::-1] if n.ndim else t), np.where(mask, n, n[..., ::-1] if n.ndim else n))
+    same(
+        cp.where(cp.asarray(mask), t, t[..., ::-1] if n.ndim else t),
+        np.where(mask, n, n[..., ::-1] if n.ndim else n),
+    )
     same(cp.where(cp.asarray(mask), t, 5), np.where(mask, n, 5))
     same(cp.where(cp.asarray(mask), 2.5, t), np.where(mask, 2.5, n))
     same(cp.where(True, t, 0), n)

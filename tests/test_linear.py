@@ -1,4 +1,5 @@
 """matmul, dot and vecdot: shapes, dtypes, values and bits that do not depend on the shapes around them."""
+# ruff: noqa: E501 (one error, one line)
 
 from __future__ import annotations
 
@@ -111,7 +112,11 @@ def rounded(dtype: str, x: Array) -> list[Fraction]:
 def test_vecdot_is_within_one_ulp(dtype: str, n: int) -> None:
     a, b = plain(dtype, n, 1), plain(dtype, n, 2)
     exact = sum((x * y for x, y in zip(rounded(dtype, a), rounded(dtype, b), strict=True)), Fraction(0))
-    for out in (cp.vecdot(cp.asarray(a), cp.asarray(b)), cp.dot(cp.asarray(a), cp.asarray(b)), cp.asarray(a) @ cp.asarray(b)):
+    for out in (
+        cp.vecdot(cp.asarray(a), cp.asarray(b)),
+        cp.dot(cp.asarray(a), cp.asarray(b)),
+        cp.asarray(a) @ cp.asarray(b),
+    ):
         value = np.asarray(out)[()]
         assert value.dtype == dtype
         assert abs(Fraction(float(value)) - exact) <= Fraction(float(np.spacing(np.abs(value))))

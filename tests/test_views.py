@@ -1,4 +1,5 @@
 """Functions that rearrange tensors, against NumPy: views share memory, copies do not."""
+# ruff: noqa: E501 (one error, one line)
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def same_view(out: cp.Tensor, t: cp.Tensor, expected: Array, n: Array) -> None:
 
 
 @st.composite
-def pairs(draw: st.DrawFn, least: int = 0, most: int = 5, extents: int = 4, values: tuple[int, ...] = ()) -> Any:
+def pairs(
+    draw: st.DrawFn, least: int = 0, most: int = 5, extents: int = 4, values: tuple[int, ...] = ()
+) -> Any:
     """An array and a tensor with the same values in the same strided layout, each over memory of its own."""
     extent = st.sampled_from(values) if values else st.integers(0, extents)
     shape = draw(st.lists(extent, min_size=least, max_size=most))
@@ -52,7 +55,9 @@ def pairs(draw: st.DrawFn, least: int = 0, most: int = 5, extents: int = 4, valu
 
 
 @given(pairs(values=(1, 2, 3, 4, 6)), st.data())
-def test_reshape_is_a_view_exactly_where_numpy_has_one(pair: tuple[Array, cp.Tensor], data: st.DataObject) -> None:
+def test_reshape_is_a_view_exactly_where_numpy_has_one(
+    pair: tuple[Array, cp.Tensor], data: st.DataObject
+) -> None:
     n, t = pair
     rest = n.size
     shape = []
@@ -137,7 +142,9 @@ def test_flip_is_a_view(pair: tuple[Array, cp.Tensor], data: st.DataObject) -> N
 
 
 @given(pairs(values=(0, 1, 2, 3)), st.data())
-def test_broadcasting_is_read_only_and_shares_memory(pair: tuple[Array, cp.Tensor], data: st.DataObject) -> None:
+def test_broadcasting_is_read_only_and_shares_memory(
+    pair: tuple[Array, cp.Tensor], data: st.DataObject
+) -> None:
     n, t = pair
     shape = tuple(data.draw(st.sampled_from((e, 3))) if e == 1 else e for e in n.shape)
     shape = tuple(data.draw(st.lists(st.integers(0, 3), max_size=2))) + shape
@@ -234,7 +241,15 @@ def test_error_messages(call: Any, kind: type[Exception], text: str) -> None:
 
 def test_views_of_read_only_tensors_are_read_only() -> None:
     t = cp.broadcast_to(cp.zeros((1, 3)), (2, 3))
-    views = (t.T, t[0], t[..., None], cp.reshape(t[0], (3, 1)), cp.flip(t), cp.expand_dims(t), cp.moveaxis(t, 0, 1))
+    views = (
+        t.T,
+        t[0],
+        t[..., None],
+        cp.reshape(t[0], (3, 1)),
+        cp.flip(t),
+        cp.expand_dims(t),
+        cp.moveaxis(t, 0, 1),
+    )
     assert all(view.readonly for view in views)
     assert not cp.reshape(t, 6).readonly
     assert not cp.concat([t, t]).readonly

@@ -103,7 +103,7 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 1,
+  COREPY_ABI_VERSION = 2,
   COREPY_WIDTHS = 5,
   COREPY_BLOCK = 1024,
   COREPY_STRIPES = 16,
@@ -167,6 +167,9 @@ typedef void (*corepy_reduce_finish)(void *out, void *state, size_t cols, double
 // outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart; out is contiguous. The same bits as blocks and finish. Returns 0.
 typedef uint64_t (*corepy_reduce_each)(void *out, const void *a, const void *b, size_t outer, ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n, double divisor);
 
+// Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
+typedef void (*corepy_reduce_columns)(void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride, size_t cols, double divisor);
+
 // Packs a lanes x depth panel of a matrix for `block`: groups of mr (nr) lanes, each depth by depth, the last group padded with zeros. Strides are in bytes, any sign, any alignment.
 typedef void (*corepy_pack)(void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride, size_t lanes, size_t depth);
 
@@ -186,6 +189,7 @@ typedef struct {
   corepy_reduce_merge merge;
   corepy_reduce_finish finish;
   corepy_reduce_each each;
+  corepy_reduce_columns columns;
   size_t lane_bytes;
 } corepy_reduction;
 
@@ -229,8 +233,9 @@ static_assert(offsetof(corepy_reduction, rows) == 8, "layout of reduction.rows")
 static_assert(offsetof(corepy_reduction, merge) == 16, "layout of reduction.merge");
 static_assert(offsetof(corepy_reduction, finish) == 24, "layout of reduction.finish");
 static_assert(offsetof(corepy_reduction, each) == 32, "layout of reduction.each");
-static_assert(offsetof(corepy_reduction, lane_bytes) == 40, "layout of reduction.lane_bytes");
-static_assert(sizeof(corepy_reduction) == 48, "layout of reduction");
+static_assert(offsetof(corepy_reduction, columns) == 40, "layout of reduction.columns");
+static_assert(offsetof(corepy_reduction, lane_bytes) == 48, "layout of reduction.lane_bytes");
+static_assert(sizeof(corepy_reduction) == 56, "layout of reduction");
 static_assert(offsetof(corepy_gemm, pack_a) == 0, "layout of gemm.pack_a");
 static_assert(offsetof(corepy_gemm, pack_b) == 8, "layout of gemm.pack_b");
 static_assert(offsetof(corepy_gemm, block) == 16, "layout of gemm.block");
@@ -257,8 +262,8 @@ static_assert(offsetof(corepy_kernels, mask_positions) == 12144, "layout of kern
 static_assert(offsetof(corepy_kernels, ramp_integer) == 12152, "layout of kernels.ramp_integer");
 static_assert(offsetof(corepy_kernels, ramp_float) == 12160, "layout of kernels.ramp_float");
 static_assert(offsetof(corepy_kernels, reductions) == 12168, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, gemm) == 22968, "layout of kernels.gemm");
-static_assert(sizeof(corepy_kernels) == 23928, "layout of kernels");
+static_assert(offsetof(corepy_kernels, gemm) == 24768, "layout of kernels.gemm");
+static_assert(sizeof(corepy_kernels) == 25728, "layout of kernels");
 #endif
 
 #endif

@@ -524,8 +524,30 @@ struct Free {
     return 0;
   }
 
+  static void columns(void *first_out, const void *first_a, const void *, size_t rows,
+                      ptrdiff_t stride, size_t cols, double) {
+    using Out = typename F::Out;
+    constexpr size_t CHUNK = WIDE * NATIVE;
+    char *out = static_cast<char *>(first_out);
+    const char *a = static_cast<const char *>(first_a);
+    for (size_t lanes = cols * F::repeat; lanes != 0;) {
+      const size_t count = lanes < CHUNK ? lanes : CHUNK;
+      State state[CHUNK];
+      for (size_t i = 0; i < count; ++i) {
+        state[i] = F::identity;
+      }
+      passes(state, count, a, stride, rows);
+      for (size_t i = 0; i < count; i += UNIT) {
+        store(out + i / UNIT * sizeof(Out), F::value(state[i]));
+      }
+      out += count / UNIT * sizeof(Out);
+      a += count * sizeof(In);
+      lanes -= count;
+    }
+  }
+
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, F::repeat * sizeof(State)};
+    *slot = {blocks, rows, merge, finish, each, columns, F::repeat * sizeof(State)};
   }
 };
 

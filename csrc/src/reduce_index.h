@@ -261,8 +261,26 @@ struct ArgExtreme {
     return 0;
   }
 
+  static void columns(void *out, const void *first_a, const void *, size_t rows, ptrdiff_t stride,
+                      size_t cols, double) {
+    constexpr size_t CHUNK = WIDE * NATIVE;
+    const char *a = static_cast<const char *>(first_a);
+    for (size_t i = 0; i < cols; i += CHUNK) {
+      const size_t count = cols - i < CHUNK ? cols - i : CHUNK;
+      int64_t index[CHUNK];
+      Key found[CHUNK];
+      for (size_t j = 0; j < count; ++j) {
+        index[j] = ABSENT;
+        found[j] = K::identity;
+      }
+      passes(index, found, count, a + i * sizeof(In), stride, rows, 0, 1);
+      __builtin_memcpy(static_cast<char *>(out) + i * sizeof(int64_t), index,
+                       count * sizeof(int64_t));
+    }
+  }
+
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, sizeof(int64_t) + sizeof(Key)};
+    *slot = {blocks, rows, merge, finish, each, columns, sizeof(int64_t) + sizeof(Key)};
   }
 };
 

@@ -649,8 +649,71 @@ struct Ordered {
     return 0;
   }
 
+  // N lanes of `columns`. Every row is its own stripe, as in `few`.
+  template <size_t N>
+  static void few_rows(char *out, const char *a, const char *b, size_t rows, ptrdiff_t stride,
+                       double divisor) {
+    using Out = typename F::Out;
+    double centers[N];
+    if constexpr (CENTERED) {
+      if (b == nullptr) {
+        Ordered<Center<In>>::template few_rows<N>(reinterpret_cast<char *>(centers), a, nullptr,
+                                                  rows, stride, static_cast<double>(rows));
+        b = reinterpret_cast<const char *>(centers);
+      }
+    }
+    L<N> stripes[STRIPES];
+    for (size_t i = 0; i < rows; ++i) {
+      stripes[i] = F::template identity<N>();
+      step<N>(stripes[i], a, b);
+      a += stride;
+      b = next(b, stride);
+    }
+    for (size_t fold = STRIPES / 2; fold != 0; fold /= 2) {
+      for (size_t i = 0; i < fold && i + fold < rows; ++i) {
+        F::template merge<N>(stripes[i], stripes[i + fold]);
+      }
+    }
+    double planes[PLANES * N];
+    write<N>(planes, N, stripes[0]);
+    Out results[N];
+    for (size_t i = 0; i < N; ++i) {
+      double lane[PLANES];
+      for (size_t p = 0; p < PLANES; ++p) {
+        lane[p] = planes[p * N + i];
+      }
+      results[i] = static_cast<Out>(F::value(lane, divisor));
+    }
+    __builtin_memcpy(out, results, sizeof results);
+  }
+
+  // All lanes, in vectors of N and then of fewer.
+  template <size_t N>
+  static void columns_by(char *out, const char *a, const char *b, size_t rows, ptrdiff_t stride,
+                         size_t lanes, double divisor) {
+    size_t i = 0;
+    for (; i + N <= lanes; i += N) {
+      const char *const second = b == nullptr ? nullptr : lane_of_b(b, i);
+      few_rows<N>(out + i * sizeof(typename F::Out), a + i * sizeof(In), second, rows, stride,
+                  divisor);
+    }
+    if constexpr (N > F::unit) {
+      if (i != lanes) {
+        columns_by<N / 2>(out + i * sizeof(typename F::Out), a + i * sizeof(In),
+                          b == nullptr ? nullptr : lane_of_b(b, i), rows, stride, lanes - i,
+                          divisor);
+      }
+    }
+  }
+
+  static void columns(void *out, const void *a, const void *b, size_t rows, ptrdiff_t stride,
+                      size_t cols, double divisor) {
+    columns_by<NATIVE>(static_cast<char *>(out), static_cast<const char *>(a),
+                       static_cast<const char *>(b), rows, stride, cols * F::repeat, divisor);
+  }
+
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, F::repeat * PLANES * sizeof(double)};
+    *slot = {blocks, rows, merge, finish, each, columns, F::repeat * PLANES * sizeof(double)};
   }
 };
 

@@ -112,8 +112,24 @@ struct DotInteger {
     return 0;
   }
 
+  static void columns(void *first_out, const void *first_a, const void *first_b, size_t rows,
+                      ptrdiff_t stride, size_t cols, double) {
+    char *out = static_cast<char *>(first_out);
+    const char *a = static_cast<const char *>(first_a);
+    const char *b = static_cast<const char *>(first_b);
+    for (size_t i = 0; i < cols; ++i) {
+      U sum = 0;
+      for (size_t row = 0; row < rows; ++row) {
+        const ptrdiff_t offset =
+            static_cast<ptrdiff_t>(i * sizeof(U)) + static_cast<ptrdiff_t>(row) * stride;
+        sum = step<1>(sum, a + offset, b + offset);
+      }
+      store(out + i * sizeof(U), sum);
+    }
+  }
+
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, sizeof(U)};
+    *slot = {blocks, rows, merge, finish, each, columns, sizeof(U)};
   }
 };
 

@@ -4,7 +4,7 @@
 
 #![allow(non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 pub const DTYPES: usize = 15;
 pub const UNARY_OPS: usize = 15;
 pub const BINARY_OPS: usize = 23;
@@ -72,6 +72,9 @@ pub type reduce_finish = unsafe extern "C" fn(out: *mut u8, state: *mut u8, cols
 /// outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart; out is contiguous. The same bits as blocks and finish. Returns 0.
 pub type reduce_each = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, outer: usize, a_stride: isize, b_stride: isize, n: usize, divisor: f64) -> u64;
 
+/// Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
+pub type reduce_columns = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, rows: usize, row_stride: isize, cols: usize, divisor: f64);
+
 /// Packs a lanes x depth panel of a matrix for `block`: groups of mr (nr) lanes, each depth by depth, the last group padded with zeros. Strides are in bytes, any sign, any alignment.
 pub type pack = unsafe extern "C" fn(packed: *mut u8, in_: *const u8, lane_stride: isize, depth_stride: isize, lanes: usize, depth: usize);
 
@@ -93,6 +96,7 @@ pub struct reduction {
     pub merge: Option<reduce_merge>,
     pub finish: Option<reduce_finish>,
     pub each: Option<reduce_each>,
+    pub columns: Option<reduce_columns>,
     pub lane_bytes: usize,
 }
 
@@ -139,8 +143,9 @@ const _: () = assert!(std::mem::offset_of!(reduction, rows) == 8);
 const _: () = assert!(std::mem::offset_of!(reduction, merge) == 16);
 const _: () = assert!(std::mem::offset_of!(reduction, finish) == 24);
 const _: () = assert!(std::mem::offset_of!(reduction, each) == 32);
-const _: () = assert!(std::mem::offset_of!(reduction, lane_bytes) == 40);
-const _: () = assert!(size_of::<reduction>() == 48);
+const _: () = assert!(std::mem::offset_of!(reduction, columns) == 40);
+const _: () = assert!(std::mem::offset_of!(reduction, lane_bytes) == 48);
+const _: () = assert!(size_of::<reduction>() == 56);
 const _: () = assert!(std::mem::offset_of!(gemm, pack_a) == 0);
 const _: () = assert!(std::mem::offset_of!(gemm, pack_b) == 8);
 const _: () = assert!(std::mem::offset_of!(gemm, block) == 16);
@@ -167,5 +172,5 @@ const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 12144);
 const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 12152);
 const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 12160);
 const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 12168);
-const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 22968);
-const _: () = assert!(size_of::<kernels>() == 23928);
+const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 24768);
+const _: () = assert!(size_of::<kernels>() == 25728);

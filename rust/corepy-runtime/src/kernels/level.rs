@@ -185,6 +185,8 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
             if ops::FAMILY_DTYPES[family as usize].contains(dtype) {
                 let kernels = &table.reductions[family as usize][number];
                 let filled = kernels.blocks.is_some()
+                    && kernels.rows.is_some()
+                    && kernels.columns.is_some()
                     && kernels.merge.is_some()
                     && kernels.finish.is_some()
                     && kernels.each.is_some()
@@ -197,8 +199,11 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
             let filled = gemm.pack_a.is_some()
                 && gemm.pack_b.is_some()
                 && gemm.block.is_some()
+                && gemm.vector.is_some()
+                && gemm.small.is_some()
                 && gemm.mr > 0
-                && gemm.nr > 0;
+                && gemm.nr > 0
+                && gemm.packed_bytes > 0;
             need(filled, format!("gemm {}", dtype.name()));
         }
         for to in dtypes::ALL {

@@ -30,6 +30,7 @@ pub(super) struct Kernels {
     pub merge: abi::reduce_merge,
     pub finish: abi::reduce_finish,
     pub each: abi::reduce_each,
+    pub columns: abi::reduce_columns,
     pub lane_bytes: usize,
 }
 
@@ -42,6 +43,7 @@ impl Kernels {
             merge: slot.merge?,
             finish: slot.finish?,
             each: slot.each?,
+            columns: slot.columns?,
             lane_bytes: slot.lane_bytes,
         })
     }

@@ -4,16 +4,18 @@
 // worker; medians in us, serial against parallel:
 //
 //   work   polling worker   parked worker
-//      5       5.9 / 3.3       5.9 /   8
-//     10      11.0 / 5.9      11.1 /  13
-//     50      50.9 / 25.9     51.1 /  53
-//    100     100.9 / 51.2    101.2 /  77
-//    200     201.0 / 121     201.3 / 130
-//    500     501.0 / 275     501.5 / 295
+//      5       6.1 / 3.5       6.1 / 13.5
+//     10      10.8 / 5.9      10.8 / 18.4
+//     20      21.0 / 11.0     21.0 / 28
+//     50      50.9 / 26.0     50.9 / 44
+//    100     101.0 / 51.2    101.0 / 76
+//    200     201.0 / 120     201.0 / 127
+//    500     501.0 / 278     501.0 / 283
 //
-// A polling worker begins 0.2 us after the operation is published; a parked one after 25 to 40 us, of
-// which the caller spends 3 to 17 us on waking it. The thresholds lie where parallel wins clearly, so
-// that an estimate that is wrong by a factor of two still costs nothing.
+// (The polling column from 200 on wakes the worker too: it has stopped polling during the serial run
+// before.) A polling worker begins 0.2 us after the operation is published; a parked one after 30 to
+// 60 us, of which the caller spends 8 us on waking it. The thresholds lie where parallel wins clearly,
+// so that an estimate that is wrong by a factor of two still costs nothing.
 
 /// Serial time above which a worker that polls is given a part.
 pub const HOT_NS: f64 = 8_000.0;

@@ -272,3 +272,37 @@ pub fn after_fork(child: bool) {
         operation::after_fork();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Flow, run, set_num_threads};
+    use super::*;
+
+    #[test]
+    fn jobs_end_when_no_work_comes_and_none_is_lost_count_of() {
+        std::thread::scope(|scope| {
+            for caller in 0..4 {
+                scope.spawn(move || {
+                    for round in 0..2000 {
+                        if caller == 0 && round % 20 == 0 {
+                            set_num_threads([2, 5, 3, 1][round / 20 % 4]).unwrap();
+                        }
+                        let tile = |tile| {
+                            if caller == 1 && tile == 7 {
+                                std::panic::resume_unwind(Box::new(()));
+                            }
+                            Flow::Continue
+                        };
+                        let outcome = std::panic::catch_unwind(|| run(16, 1e9, &tile));
+                        assert_eq!(outcome.is_err(), caller == 1);
+                    }
+                });
+            }
+        });
+        let start = Instant::now();
+        while JOBS.0.load(Ordering::SeqCst) + polling() > 0 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{} jobs", JOBS.0.load(Ordering::SeqCst));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
