@@ -169,10 +169,23 @@ pub fn binary(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
 fn binary_general(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
     let row = &BINARY[op as usize];
     let (compute, result) = compute_dtype(row, a.dtype(), b.dtype())?;
+    if let (Binary::Pow, Arg::Tensor(x), Arg::Scalar(exponent)) = (op, &a, &b)
+        && is_two(exponent)
+    {
+        // x ** 2 is defined as x * x.
+        let out = empty_as(row.name, x.shape(), result, &[Some(x)])?;
+        unary_planned(Unary::Square, compute, result, &out, x)?;
+        return Ok(out);
+    }
     let shape = layout::broadcast_shapes(row.name, a.shape(), b.shape())?;
     let out = empty_as(row.name, &shape, result, &[a.tensor(), b.tensor()])?;
     binary_planned(op, compute, result, &out, a, b)?;
     Ok(out)
+}
+
+/// Whether an exponent is 2, in whichever dtype.
+fn is_two(exponent: &Scalar) -> bool {
+    exponent.cast(DType::Complex128).bytes() == Scalar::from_complex(2.0, 0.0).bytes()
 }
 
 /// Writes `a op b` to `out`, whose shape both broadcast to. `out` may be the same view as either and
