@@ -498,6 +498,7 @@ impl<'py> Reader<'py> {
         let to = self.dtype.unwrap_or(tensor.dtype());
         let wide = self.values.dtype();
         let n = tensor.size();
+        self.poll(n)?;
         if !self.values.reserve(n) {
             return Err(self.out_of_memory());
         }
@@ -533,7 +534,7 @@ impl<'py> Reader<'py> {
 
     #[inline]
     fn poll(&mut self, read: usize) -> PyResult<()> {
-        self.since_poll += read;
+        self.since_poll = self.since_poll.saturating_add(read);
         if self.since_poll >= POLL {
             self.since_poll = 0;
             self.py.check_signals()?;

@@ -18,6 +18,8 @@ const TAKE_NS: f64 = 2.0;
 const BYTE_NS: f64 = 0.1;
 /// Estimated ns for one element under a mask.
 const MASK_NS: f64 = 0.6;
+/// Estimated ns to divide one 64-bit integer by another.
+const DIVIDE_NS: f64 = 6.0;
 /// Elements of a tile under a mask.
 const MASK_TILE: usize = 16 * BLOCK;
 
@@ -501,15 +503,18 @@ pub fn mask_indices(mask: &Tensor) -> Result<Vec<Tensor>> {
     let out: Result<Vec<Tensor>> =
         mask.shape().iter().map(|_| Tensor::empty(OP, &[n as i64], DType::Int64)).collect();
     let out = out?;
-    for i in 0..n {
-        // SAFETY: all tensors have n elements.
-        let mut rest = unsafe { flat.data().cast::<i64>().add(i).read() };
-        for (tensor, &extent) in out.iter().zip(mask.shape()).rev() {
-            // SAFETY: as above. An extent is not 0 where an element is set.
-            unsafe { tensor.data().cast::<i64>().add(i).write(rest % extent) };
-            rest /= extent;
+    scheduler::run(n.div_ceil(MASK_TILE), DIVIDE_NS * (n * mask.ndim()) as f64, &|tile| {
+        for i in tile * MASK_TILE..n.min((tile + 1) * MASK_TILE) {
+            // SAFETY: all tensors have n elements.
+            let mut rest = unsafe { flat.data().cast::<i64>().add(i).read() };
+            for (tensor, &extent) in out.iter().zip(mask.shape()).rev() {
+                // SAFETY: as above. An extent is not 0 where an element is set.
+                unsafe { tensor.data().cast::<i64>().add(i).write(rest % extent) };
+                rest /= extent;
+            }
         }
-    }
+        Flow::Continue
+    })?;
     Ok(out)
 }
 

@@ -22,6 +22,8 @@ const STAGE_NS: f64 = 0.7;
 const TILE_NS: f64 = 20_000.0;
 /// Work of a group of blocks where one unit is shared among threads.
 const GROUP_NS: f64 = 8_000.0;
+/// The most work of a group: Ctrl-C waits for one, and is answered within 100 ms.
+const LONG_NS: f64 = 20e6;
 /// The functions of a reduction, all present.
 #[derive(Clone, Copy)]
 pub(super) struct Kernels {
@@ -218,11 +220,13 @@ impl Job {
         let cost = each * units.count() as f64;
         let per_block = each / self.n.max(1) as f64 * BLOCK as f64;
         let threads = scheduler::threads();
-        if self.blocks() > 1 && each > 2.0 * GROUP_NS && units.count() < 4 * threads {
+        let few = each > 2.0 * GROUP_NS && units.count() < 4 * threads;
+        if self.blocks() > 1 && (few || each > LONG_NS) {
             // A power of two; some eight for each thread, so that the last ones even out.
             let even = (self.blocks() * units.count()).div_ceil(8 * threads);
             let least = (GROUP_NS / per_block).ceil() as usize;
-            let group = even.max(least).max(1).next_power_of_two();
+            let most = 1 << ((LONG_NS / per_block) as usize).max(1).ilog2();
+            let group = even.max(least).max(1).next_power_of_two().min(most);
             if group < self.blocks() {
                 return self.grouped(units, group, cost);
             }
