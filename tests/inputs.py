@@ -55,9 +55,9 @@ def special(dtype: str, n: int, seed: int = 0) -> Array:
         some = list(SPECIAL_FLOATS)
     else:
         some = [False, True]
-    k = min(n, len(some))
     with np.errstate(over="ignore"):
-        out[:k] = np.array(some[:k]).astype(kind)
+        for i, value in enumerate(some[:n]):
+            out[i] = kind.type(value)
     return out
 
 

@@ -5,8 +5,10 @@ One row an operation: adding one to the op table adds one here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -50,13 +52,33 @@ def _shift_right(a: Any, b: Any) -> Any:
     return np.where(inside, np.right_shift(a, np.where(inside, b, 0).astype(a.dtype)), out).astype(a.dtype)
 
 
+def _exact_floor(a: Any, b: Any) -> Any:
+    """floor(a / b) of finite floats. Where not every integer is a float, the quotient is already whole
+    to within rounding, and the nearest float is the answer."""
+    quotient = Fraction(float(a)) / Fraction(float(b))
+    whole: int | Fraction = math.floor(quotient)
+    if abs(whole) > 2 ** np.finfo(a.dtype).nmant:
+        whole = quotient
+    if whole == 0:
+        return math.copysign(0.0, math.copysign(1.0, a) * math.copysign(1.0, b))
+    try:
+        return float(whole)
+    except OverflowError:
+        return math.inf if whole > 0 else -math.inf
+
+
 def _floor_divide(a: Any, b: Any) -> Any:
-    """NumPy's, with the Array API's table for infinite dividends and zero divisors."""
-    out = np.floor_divide(a, b)
-    if a.dtype.kind == "f":
-        signs = np.where(np.signbit(a) != np.signbit(b), -1.0, 1.0)
-        out = np.where(np.isinf(a) & np.isfinite(b), np.inf * signs, out)
-        out = np.where((b == 0) & (a != 0) & ~np.isnan(a), np.inf * signs, out).astype(a.dtype)
+    """Exact for finite floats, where NumPy is off by a unit of large quotients; else NumPy's, with the
+    Array API's table for infinite dividends and zero divisors."""
+    out = np.asarray(np.floor_divide(a, b))
+    if a.dtype.kind != "f":
+        return out
+    a, b = np.broadcast_arrays(a, b)
+    signs = np.where(np.signbit(a) != np.signbit(b), -1.0, 1.0)
+    out = np.where(np.isinf(a) & np.isfinite(b), np.inf * signs, out)
+    out = np.where((b == 0) & (a != 0) & ~np.isnan(a), np.inf * signs, out).astype(a.dtype)
+    for i in np.flatnonzero(np.isfinite(a) & np.isfinite(b) & (b != 0)):
+        out.flat[i] = a.dtype.type(_exact_floor(a.flat[i], b.flat[i]))
     return out
 
 

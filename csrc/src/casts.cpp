@@ -7,7 +7,8 @@ void fill_casts(corepy_kernels *table);
 
 namespace {
 
-template <class To, class From> void cast(void *out, const void *in, size_t n) {
+template <class To, class From>
+void cast(void *out, const void *in, size_t n) {
   To *results = static_cast<To *>(out);
   const From *x = static_cast<const From *>(in);
 #pragma GCC ivdep
@@ -16,14 +17,16 @@ template <class To, class From> void cast(void *out, const void *in, size_t n) {
     results[i] = convert<To>(x[i]);
 }
 
-template <size_t bytes> void copy(void *out, const void *in, size_t n) {
+template <size_t bytes>
+void copy(void *out, const void *in, size_t n) {
   if (n != 0)
     __builtin_memmove(out, in, n * bytes);
 }
 
 // Integers of one width convert between each other by keeping their bits; from and to anything
 // else, only the signedness of the source matters for integers.
-template <class To, class From> constexpr corepy_cast choose() {
+template <class To, class From>
+constexpr corepy_cast choose() {
   if constexpr (is_integer<To> && is_integer<From> && sizeof(To) == sizeof(From))
     return copy<sizeof(To)>;
   else if constexpr (__is_same(To, From) && !is_truth<To>)
@@ -38,7 +41,8 @@ template <class To, class From> constexpr corepy_cast choose() {
     return cast<To, From>;
 }
 
-template <class From> void fill_from(corepy_cast (&to)[COREPY_DTYPES]) {
+template <class From>
+void fill_from(corepy_cast (&to)[COREPY_DTYPES]) {
 #define COREPY_SET_CAST(DTYPE, To) to[COREPY_DTYPE_##DTYPE] = choose<To, From>();
   COREPY_STORAGE_DTYPES(COREPY_SET_CAST)
 #undef COREPY_SET_CAST

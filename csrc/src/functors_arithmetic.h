@@ -16,7 +16,8 @@ struct Functor {
   // The bits of an integer result do not depend on the operands' signedness.
   static constexpr bool sign_agnostic = false;
   // A result for every element; otherwise apply returns false for an element that faults.
-  template <class T> static constexpr bool total = true;
+  template <class T>
+  static constexpr bool total = true;
 };
 
 struct Unary : Functor {
@@ -31,13 +32,18 @@ template <class F, class T>
 constexpr bool is_constant = requires { requires F::template constant<T>; };
 
 struct Positive : Unary {
-  template <class T> static constexpr bool copies = true;
-  template <class T> static T apply(T x) { return x; }
+  template <class T>
+  static constexpr bool copies = true;
+  template <class T>
+  static T apply(T x) {
+    return x;
+  }
 };
 
 struct Negative : Unary {
   static constexpr bool sign_agnostic = true;
-  template <class T> static T apply(T x) {
+  template <class T>
+  static T apply(T x) {
     if constexpr (is_complex<T>)
       return {-x.re, -x.im};
     else if constexpr (is_integer<T>)
@@ -48,8 +54,10 @@ struct Negative : Unary {
 };
 
 struct Abs : Unary {
-  template <class T> static constexpr bool copies = kind_of<T> == Kind::unsigned_integer;
-  template <class T> static auto apply(T x) {
+  template <class T>
+  static constexpr bool copies = kind_of<T> == Kind::unsigned_integer;
+  template <class T>
+  static auto apply(T x) {
     if constexpr (is_complex<T>)
       return modulus(x);
     else if constexpr (is_signed_integer<T>)
@@ -62,12 +70,16 @@ struct Abs : Unary {
 };
 
 struct Sqrt : Unary {
-  template <class T> static T apply(T x) { return square_root(x); }
+  template <class T>
+  static T apply(T x) {
+    return square_root(x);
+  }
 };
 
 struct Square : Unary {
   static constexpr bool sign_agnostic = true;
-  template <class T> static T apply(T x) {
+  template <class T>
+  static T apply(T x) {
     if constexpr (is_complex<T>)
       return product(x, x);
     else if constexpr (is_integer<T>)
@@ -78,7 +90,8 @@ struct Square : Unary {
 };
 
 struct Sign : Unary {
-  template <class T> static T apply(T x) {
+  template <class T>
+  static T apply(T x) {
     if constexpr (is_complex<T>) {
       return direction(x);
     } else if constexpr (is_integer<T>) {
@@ -91,8 +104,10 @@ struct Sign : Unary {
 };
 
 struct Floor : Unary {
-  template <class T> static constexpr bool copies = is_integer<T>;
-  template <class T> static T apply(T x) {
+  template <class T>
+  static constexpr bool copies = is_integer<T>;
+  template <class T>
+  static T apply(T x) {
     if constexpr (is_floating<T>)
       return floor_of(x);
     else
@@ -101,8 +116,10 @@ struct Floor : Unary {
 };
 
 struct Ceil : Unary {
-  template <class T> static constexpr bool copies = is_integer<T>;
-  template <class T> static T apply(T x) {
+  template <class T>
+  static constexpr bool copies = is_integer<T>;
+  template <class T>
+  static T apply(T x) {
     if constexpr (is_floating<T>)
       return ceil_of(x);
     else
@@ -111,8 +128,10 @@ struct Ceil : Unary {
 };
 
 struct Trunc : Unary {
-  template <class T> static constexpr bool copies = is_integer<T>;
-  template <class T> static T apply(T x) {
+  template <class T>
+  static constexpr bool copies = is_integer<T>;
+  template <class T>
+  static T apply(T x) {
     if constexpr (is_floating<T>)
       return trunc_of(x);
     else
@@ -121,8 +140,10 @@ struct Trunc : Unary {
 };
 
 struct Round : Unary {
-  template <class T> static constexpr bool copies = is_integer<T>;
-  template <class T> static T apply(T x) {
+  template <class T>
+  static constexpr bool copies = is_integer<T>;
+  template <class T>
+  static T apply(T x) {
     if constexpr (is_complex<T>)
       return {round_of(x.re), round_of(x.im)};
     else if constexpr (is_floating<T>)
@@ -133,8 +154,10 @@ struct Round : Unary {
 };
 
 struct IsNan : Unary {
-  template <class T> static constexpr bool constant = is_integer<T>;
-  template <class T> static uint8_t apply(T x) {
+  template <class T>
+  static constexpr bool constant = is_integer<T>;
+  template <class T>
+  static uint8_t apply(T x) {
     if constexpr (is_complex<T>)
       return is_nan(x.re) | is_nan(x.im);
     else if constexpr (is_floating<T>)
@@ -145,8 +168,10 @@ struct IsNan : Unary {
 };
 
 struct IsInf : Unary {
-  template <class T> static constexpr bool constant = is_integer<T>;
-  template <class T> static uint8_t apply(T x) {
+  template <class T>
+  static constexpr bool constant = is_integer<T>;
+  template <class T>
+  static uint8_t apply(T x) {
     if constexpr (is_complex<T>)
       return is_infinite(x.re) | is_infinite(x.im);
     else if constexpr (is_floating<T>)
@@ -157,8 +182,10 @@ struct IsInf : Unary {
 };
 
 struct IsFinite : Unary {
-  template <class T> static constexpr bool constant = is_integer<T>;
-  template <class T> static uint8_t apply(T x) {
+  template <class T>
+  static constexpr bool constant = is_integer<T>;
+  template <class T>
+  static uint8_t apply(T x) {
     if constexpr (is_complex<T>)
       return is_finite(x.re) & is_finite(x.im);
     else if constexpr (is_floating<T>)
@@ -175,7 +202,8 @@ struct Arithmetic : Functor {
 struct Add : Arithmetic {
   static constexpr bool commutative = true;
   static constexpr bool sign_agnostic = true;
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (is_complex<T>)
       return {a.re + b.re, a.im + b.im};
     else if constexpr (is_integer<T>)
@@ -187,7 +215,8 @@ struct Add : Arithmetic {
 
 struct Subtract : Arithmetic {
   static constexpr bool sign_agnostic = true;
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (is_complex<T>)
       return {a.re - b.re, a.im - b.im};
     else if constexpr (is_integer<T>)
@@ -200,7 +229,8 @@ struct Subtract : Arithmetic {
 struct Multiply : Arithmetic {
   static constexpr bool commutative = true;
   static constexpr bool sign_agnostic = true;
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (is_complex<T>)
       return product(a, b);
     else if constexpr (is_integer<T>)
@@ -211,11 +241,23 @@ struct Multiply : Arithmetic {
 };
 
 struct Divide : Arithmetic {
-  template <class T> static T apply(T a, T b) {
+  // Complex: a formula for the vector units, which the loop repairs where it does not hold.
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (is_complex<T>)
-      return quotient(a, b);
+      return near_quotient(a, b);
     else
       return a / b;
+  }
+  template <class T>
+    requires is_complex<T>
+  static bool holds(T a, T b) {
+    return has_near_quotient(a, b);
+  }
+  template <class T>
+    requires is_complex<T>
+  static T otherwise(T a, T b) {
+    return distant_quotient(a, b);
   }
 };
 
@@ -224,7 +266,8 @@ struct Divide : Arithmetic {
 // a NaN or-ed with anything is NaN.
 struct Minimum : Arithmetic {
   static constexpr bool commutative = true;
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (is_floating<T>) {
       T first = a < b ? a : b;
       T second = b < a ? b : a;
@@ -237,7 +280,8 @@ struct Minimum : Arithmetic {
 
 struct Maximum : Arithmetic {
   static constexpr bool commutative = true;
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     if constexpr (is_floating<T>) {
       T first = a > b ? a : b;
       T second = b > a ? b : a;

@@ -12,7 +12,8 @@ struct Bits : Functor {
 
 struct BitwiseInvert : Unary {
   static constexpr bool sign_agnostic = true;
-  template <class T> static auto apply(T x) {
+  template <class T>
+  static auto apply(T x) {
     if constexpr (is_truth<T>)
       return uint8_t(x == 0);
     else
@@ -23,7 +24,8 @@ struct BitwiseInvert : Unary {
 struct BitwiseAnd : Bits {
   static constexpr bool commutative = true;
   static constexpr bool sign_agnostic = true;
-  template <class T> static auto apply(T a, T b) {
+  template <class T>
+  static auto apply(T a, T b) {
     if constexpr (is_truth<T>)
       return uint8_t((a != 0) & (b != 0));
     else
@@ -34,7 +36,8 @@ struct BitwiseAnd : Bits {
 struct BitwiseOr : Bits {
   static constexpr bool commutative = true;
   static constexpr bool sign_agnostic = true;
-  template <class T> static auto apply(T a, T b) {
+  template <class T>
+  static auto apply(T a, T b) {
     if constexpr (is_truth<T>)
       return uint8_t((a != 0) | (b != 0));
     else
@@ -45,7 +48,8 @@ struct BitwiseOr : Bits {
 struct BitwiseXor : Bits {
   static constexpr bool commutative = true;
   static constexpr bool sign_agnostic = true;
-  template <class T> static auto apply(T a, T b) {
+  template <class T>
+  static auto apply(T a, T b) {
     if constexpr (is_truth<T>)
       return uint8_t((a != 0) ^ (b != 0));
     else
@@ -56,7 +60,8 @@ struct BitwiseXor : Bits {
 // A negative count is, as an unsigned number, not below the width either.
 struct LeftShift : Bits {
   static constexpr bool sign_agnostic = true;
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     Wide<T> count = Raw<T>(b);
     Wide<T> moved = Wide<T>(Raw<T>(a)) << (count & (width_of<T> - 1));
     return T(count < Wide<T>(width_of<T>) ? moved : 0);
@@ -64,7 +69,8 @@ struct LeftShift : Bits {
 };
 
 struct RightShift : Bits {
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static T apply(T a, T b) {
     Wide<T> count = Raw<T>(b);
     if constexpr (is_signed_integer<T>) {
       Wide<T> last = width_of<T> - 1;

@@ -7,24 +7,29 @@ namespace COREPY_NAMESPACE {
 namespace {
 
 // Layouts of the two 16-bit floats.
-template <class H> struct Half;
-template <> struct Half<corepy_float16> {
+template <class H>
+struct Half;
+template <>
+struct Half<corepy_float16> {
   static constexpr int mantissa_bits = 10;
   static constexpr int exponent_bias = 15;
 };
-template <> struct Half<corepy_bfloat16> {
+template <>
+struct Half<corepy_bfloat16> {
   static constexpr int mantissa_bits = 7;
   static constexpr int exponent_bias = 127;
 };
 
 // 2**exponent of a normal number.
-template <class T> constexpr Raw<T> power_bits(int exponent) {
+template <class T>
+constexpr Raw<T> power_bits(int exponent) {
   return Raw<T>(exponent + Element<T>::exponent_bias) << Element<T>::mantissa_bits;
 }
 
 // float32 or float64 to 16 bits with one rounding to nearest, ties to even. Written without
 // branches, so that the loop over it vectorises; every level takes this path.
-template <class H, class T> inline H half_from(T x) {
+template <class H, class T>
+inline H half_from(T x) {
   constexpr int dropped = Element<T>::mantissa_bits - Half<H>::mantissa_bits;
   constexpr int bias = Half<H>::exponent_bias;
   constexpr Raw<T> infinite = Raw<T>(2 * bias + 1) << Half<H>::mantissa_bits;
@@ -36,14 +41,15 @@ template <class H, class T> inline H half_from(T x) {
   Raw<T> normal = size - (Raw<T>(Element<T>::exponent_bias - bias) << Element<T>::mantissa_bits);
   normal = (normal + (Raw<T>(1) << (dropped - 1)) - 1 + odd) >> dropped;
   // Subnormal: the sum with a number whose last place is the smallest subnormal rounds right.
-  constexpr Raw<T> anchor = power_bits<T>(1 - bias - Half<H>::mantissa_bits +
-                                          Element<T>::mantissa_bits);
+  constexpr Raw<T> anchor =
+      power_bits<T>(1 - bias - Half<H>::mantissa_bits + Element<T>::mantissa_bits);
   Raw<T> subnormal = raw(T(bits_as<T>(size) + bits_as<T>(anchor))) - anchor;
   // NaN keeps the upper bits of its payload.
   Raw<T> nan = quiet | (size >> dropped & ((Raw<T>(1) << Half<H>::mantissa_bits) - 1));
   Raw<T> result = size < power_bits<T>(1 - bias) ? subnormal : normal;
   // For bfloat16 from float32, infinity is the first size that is too large; else 2**(bias + 1).
-  constexpr Raw<T> limit = bias == Element<T>::exponent_bias ? infinity_bits<T> : power_bits<T>(bias + 1);
+  constexpr Raw<T> limit =
+      bias == Element<T>::exponent_bias ? infinity_bits<T> : power_bits<T>(bias + 1);
   result = size >= limit ? infinite : result;
   result = size > infinity_bits<T> ? nan : result;
   return {uint16_t(sign | result)};
@@ -64,7 +70,8 @@ inline float float_from(corepy_float16 x) {
 
 // The value as a double that rounds to 16 bits as the integer itself would: all bits below the 53
 // that a double holds are folded into the last one (rounding to odd).
-template <class T> inline double sticky_double(T x) {
+template <class T>
+inline double sticky_double(T x) {
   if constexpr (sizeof(T) < 8) {
     return double(x);
   } else {
@@ -77,7 +84,8 @@ template <class T> inline double sticky_double(T x) {
 }
 
 // Truncates; beyond the range of I the nearest end, NaN gives 0.
-template <class I, class T> inline I integer_from(T x) {
+template <class I, class T>
+inline I integer_from(T x) {
   constexpr int bits = width_of<I> - (is_signed_integer<I> ? 1 : 0);
   constexpr I largest = I(Raw<I>(~Raw<I>(0)) >> (width_of<I> - bits));
   constexpr I smallest = I(is_signed_integer<I> ? -largest - 1 : 0);
@@ -87,7 +95,8 @@ template <class I, class T> inline I integer_from(T x) {
   bool inside = (x >= lowest) & (x < limit);
   T safe = inside ? x : T(0);
   I result;
-  // Narrow types by way of int32, the only width that every level converts to in vectors.
+  // Narrow types by way of int32, the only width that every level converts to in vectors. Clamping
+  // before the conversion instead measured up to twice as slow: it works at the wider type.
   if constexpr (sizeof(I) < 4)
     result = I(int32_t(safe));
   else
@@ -96,7 +105,21 @@ template <class I, class T> inline I integer_from(T x) {
   return x < lowest ? smallest : result;
 }
 
-template <class To, class From> inline To convert(From x) {
+// 1 or 0 by its bits: GCC 12 does not vectorise the conversion of a comparison's result.
+template <class To>
+inline To number_of_truth(bool x) {
+  if constexpr (is_floating<To>)
+    return bits_as<To>(Raw<To>(x ? power_bits<To>(0) : 0));
+  else if constexpr (kind_of<To> == Kind::half)
+    return {uint16_t(x ? Half<To>::exponent_bias << Half<To>::mantissa_bits : 0)};
+  else if constexpr (is_complex<To>)
+    return {number_of_truth<typename Element<To>::part>(x), 0};
+  else
+    return To(x);
+}
+
+template <class To, class From>
+inline To convert(From x) {
   if constexpr (__is_same(To, From) && !is_truth<From>) {
     return x;
   } else if constexpr (kind_of<From> == Kind::half) {
@@ -107,7 +130,7 @@ template <class To, class From> inline To convert(From x) {
     else
       return To(x != 0);
   } else if constexpr (is_truth<From>) {
-    return convert<To>(uint8_t(x != 0));
+    return number_of_truth<To>(x != 0);
   } else if constexpr (is_complex<To>) {
     using Part = typename Element<To>::part;
     if constexpr (is_complex<From>)

@@ -11,7 +11,8 @@ struct Compare : Functor {
 };
 
 // Bool bytes may hold any value; a comparison sees 0 or 1.
-template <class T> inline auto comparable(T x) {
+template <class T>
+inline auto comparable(T x) {
   if constexpr (is_truth<T>)
     return uint8_t(x != 0);
   else
@@ -21,7 +22,8 @@ template <class T> inline auto comparable(T x) {
 struct Equal : Compare {
   static constexpr bool commutative = true;
   static constexpr bool sign_agnostic = true;
-  template <class T> static uint8_t apply(T a, T b) {
+  template <class T>
+  static uint8_t apply(T a, T b) {
     if constexpr (is_complex<T>)
       return (a.re == b.re) & (a.im == b.im);
     else
@@ -32,7 +34,8 @@ struct Equal : Compare {
 struct NotEqual : Compare {
   static constexpr bool commutative = true;
   static constexpr bool sign_agnostic = true;
-  template <class T> static uint8_t apply(T a, T b) {
+  template <class T>
+  static uint8_t apply(T a, T b) {
     if constexpr (is_complex<T>)
       return (a.re != b.re) | (a.im != b.im);
     else
@@ -41,11 +44,17 @@ struct NotEqual : Compare {
 };
 
 struct Less : Compare {
-  template <class T> static uint8_t apply(T a, T b) { return comparable(a) < comparable(b); }
+  template <class T>
+  static uint8_t apply(T a, T b) {
+    return comparable(a) < comparable(b);
+  }
 };
 
 struct LessEqual : Compare {
-  template <class T> static uint8_t apply(T a, T b) { return comparable(a) <= comparable(b); }
+  template <class T>
+  static uint8_t apply(T a, T b) {
+    return comparable(a) <= comparable(b);
+  }
 };
 
 // a > b is b < a: these have no loops of their own.
@@ -58,22 +67,34 @@ struct GreaterEqual : Compare {
 };
 
 struct LogicalNot : Unary {
-  template <class T> static uint8_t apply(T x) { return x == 0; }
+  template <class T>
+  static uint8_t apply(T x) {
+    return x == 0;
+  }
 };
 
 struct LogicalAnd : Compare {
   static constexpr bool commutative = true;
-  template <class T> static uint8_t apply(T a, T b) { return (a != 0) & (b != 0); }
+  template <class T>
+  static uint8_t apply(T a, T b) {
+    return (a != 0) & (b != 0);
+  }
 };
 
 struct LogicalOr : Compare {
   static constexpr bool commutative = true;
-  template <class T> static uint8_t apply(T a, T b) { return (a != 0) | (b != 0); }
+  template <class T>
+  static uint8_t apply(T a, T b) {
+    return (a != 0) | (b != 0);
+  }
 };
 
 struct LogicalXor : Compare {
   static constexpr bool commutative = true;
-  template <class T> static uint8_t apply(T a, T b) { return (a != 0) ^ (b != 0); }
+  template <class T>
+  static uint8_t apply(T a, T b) {
+    return (a != 0) ^ (b != 0);
+  }
 };
 
 } // namespace

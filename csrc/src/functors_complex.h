@@ -7,8 +7,10 @@ namespace COREPY_NAMESPACE {
 namespace {
 
 // The textbook formula in the element's own precision, each operation rounded, as NumPy has it.
-template <class Z> inline Z product(Z a, Z b) {
-  return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+template <class Z>
+inline Z product(Z a, Z b) {
+  return {rounded_product(a.re, b.re) - rounded_product(a.im, b.im),
+          rounded_product(a.re, b.im) + rounded_product(a.im, b.re)};
 }
 
 // The exact values of sums and products, as an unevaluated pair.
@@ -26,7 +28,7 @@ inline Pair exact_sum(double a, double b) {
 }
 
 inline Pair exact_product(double a, double b) {
-  double high = a * b;
+  double high = rounded_product(a, b);
   return {high, fused(a, b, -high)};
 }
 
@@ -91,7 +93,8 @@ inline float modulus(corepy_complex64 z) {
 
 // z / |z|. The standard leaves infinities open; as in NumPy, one infinite part gives its axis and
 // two give NaN.
-template <class Z> inline Z direction(Z z) {
+template <class Z>
+inline Z direction(Z z) {
   using T = typename Element<Z>::part;
   if (is_nan(z.re) || is_nan(z.im) || (is_infinite(z.re) && is_infinite(z.im)))
     return {quiet_nan<T>(), quiet_nan<T>()};
@@ -103,11 +106,13 @@ template <class Z> inline Z direction(Z z) {
     return {0, 0};
   double x = z.re, y = z.im;
   Scale scale = scale_for_squares(larger_magnitude(x, y));
-  x *= scale.up;
-  y *= scale.up;
-  Pair length = hypotenuse(x, y);
-  double whole = length.rounded();
-  return {T(x / whole), T(y / whole)};
+  double length = hypotenuse(x * scale.up, y * scale.up).rounded();
+  // Large values: half of z against half of |z|, because a small part would not survive the
+  // scaling and |z| may overflow.
+  bool large = scale.down > 1;
+  double shared = large ? 0.5 : scale.up;
+  length *= large ? 0.5 * scale.down : 1;
+  return {T(x * shared / length), T(y * shared / length)};
 }
 
 // The principal root of finite z: t = sqrt((|x| + |z|) / 2) and |y| / (2 t), in which nothing
@@ -126,18 +131,28 @@ template <class Z> inline Z direction(Z z) {
   double rest = 0.5 * (sum.low + length.low);
   double root = __builtin_sqrt(half);
   double near = root + (fused(-root, root, half) + rest) / (2 * root);
-  double far = y_scaled / (2 * near);
   // The square root of the scale: 2**300, 2**-300 or 1.
-  double down = scale.down == 1 ? 1 : scale.down > 1 ? 0x1p300 : 0x1p-300;
-  near *= down;
-  far *= down;
+  near *= scale.down == 1 ? 1 : scale.down > 1 ? 0x1p300 : 0x1p-300;
+  // From y itself, of which the scaling may have lost bits.
+  double far = magnitude(y) / (2 * near);
   if (x < 0)
     return {far, with_sign_of(near, y)};
   return {near, with_sign_of(far, y)};
 }
 
+// Parts of float32: float64 has the range and the bits to spare.
+inline corepy_complex64 root_of_finite(float re, float im) {
+  double x = magnitude(re), y = magnitude(im);
+  double near = __builtin_sqrt(0.5 * (x + __builtin_sqrt(x * x + y * y)));
+  double far = near == 0 ? 0 : y / (2 * near);
+  if (re < 0)
+    return {float(far), with_sign_of(float(near), im)};
+  return {float(near), with_sign_of(float(far), im)};
+}
+
 // Special values as in C Annex G and the Array API; sqrt(conj(z)) is conj(sqrt(z)).
-template <class Z> inline Z square_root_of_complex(Z z) {
+template <class Z>
+inline Z square_root_of_complex(Z z) {
   using T = typename Element<Z>::part;
   if (is_infinite(z.im))
     return {infinity<T>(), z.im};
@@ -149,8 +164,7 @@ template <class Z> inline Z square_root_of_complex(Z z) {
       return {z.re, is_nan(z.im) ? z.im : with_sign_of(T(0), z.im)};
     return {magnitude(other), with_sign_of(infinity<T>(), z.im)};
   }
-  corepy_complex128 root = root_of_finite(z.re, z.im);
-  return {T(root.re), T(root.im)};
+  return root_of_finite(z.re, z.im);
 }
 
 inline corepy_complex64 square_root(corepy_complex64 z) { return square_root_of_complex(z); }
@@ -158,7 +172,8 @@ inline corepy_complex128 square_root(corepy_complex128 z) { return square_root_o
 
 // Smith's method (Communications of the ACM 5, 1962) for divisors that are zero and operands that
 // are not finite: the standard leaves these open, and this is what NumPy gives.
-template <class Z> [[gnu::noinline]] Z special_quotient(Z a, Z b) {
+template <class Z>
+[[gnu::noinline]] Z special_quotient(Z a, Z b) {
   using T = typename Element<Z>::part;
   T c = magnitude(b.re), d = magnitude(b.im);
   if (c == 0 && d == 0)
@@ -166,18 +181,23 @@ template <class Z> [[gnu::noinline]] Z special_quotient(Z a, Z b) {
   if (c >= d) {
     T ratio = b.im / b.re;
     T factor = 1 / (b.re + b.im * ratio);
-    return {(a.re + a.im * ratio) * factor, (a.im - a.re * ratio) * factor};
+    return {(a.re + rounded_product(a.im, ratio)) * factor,
+            (a.im - rounded_product(a.re, ratio)) * factor};
   }
   T ratio = b.re / b.im;
   T factor = 1 / (b.re * ratio + b.im);
-  return {(a.re * ratio + a.im) * factor, (a.im * ratio - a.re) * factor};
+  return {(rounded_product(a.re, ratio) + a.im) * factor,
+          (rounded_product(a.im, ratio) - a.re) * factor};
 }
 
-template <class Z> inline bool all_finite(Z z) { return is_finite(z.re) && is_finite(z.im); }
+template <class Z>
+inline bool all_finite(Z z) {
+  return is_finite(z.re) && is_finite(z.im);
+}
 
-// x * 2**exponent for any exponent that can occur, rounded once but for results below the normal
-// range: four factors, each of which is a normal number.
+// x * 2**exponent for exponents within 4,000, rounded once: in four factors, each of them normal.
 inline double scaled(double x, int exponent) {
+  exponent = exponent > 4000 ? 4000 : exponent < -4000 ? -4000 : exponent;
   for (int step = 4; step > 0; step--) {
     int part = exponent / step;
     exponent -= part;
@@ -186,48 +206,97 @@ inline double scaled(double x, int exponent) {
   return x;
 }
 
-// Moves z so that its larger part is at least 2**510 and below 2**511, and returns by how much:
-// there, products of parts and their errors neither overflow nor underflow unless the other
-// product of the same sum is larger by more than the precision.
-inline int normalise(corepy_complex128 &z) {
-  int moved = 0;
-  if (larger_magnitude(z.re, z.im) < 0x1p-1000) {
-    moved = 100;
-    z = {z.re * 0x1p100, z.im * 0x1p100};
-  }
-  double largest = larger_magnitude(z.re, z.im);
-  if (largest == 0)
-    return 0;
-  int up = 510 + 1023 - int(raw(largest) >> 52);
-  // Two factors: moving 2**-900 up by 2**1410 is more than one normal number can do.
-  z = {scaled(z.re, up), scaled(z.im, up)};
-  return moved + up;
+// value * 2**exponent. The four parts of a quotient may lie 2,000 binary orders apart, so that no
+// common scale keeps them all: each has its own.
+struct Scaled {
+  double value;
+  int exponent;
+};
+struct ScaledPair {
+  Pair value;
+  int exponent;
+};
+// A zero's exponent: below all others, so that it never decides the scale of a sum.
+constexpr int exponent_of_zero = -10000;
+
+inline Scaled normalised(double x) {
+  if (x == 0)
+    return {x, exponent_of_zero};
+  int lifted = magnitude(x) < 0x1p-1022 ? 64 : 0;
+  x *= lifted ? 0x1p64 : 1;
+  int exponent = int(raw(magnitude(x)) >> 52) - 1023;
+  uint64_t unit_exponent = uint64_t(1023) << 52;
+  uint64_t rest = ~(uint64_t(0x7ff) << 52);
+  return {bits_as<double>((raw(x) & rest) | unit_exponent), exponent - lifted};
 }
 
-// Each part within 4 units: products are exact, sums of products carry their error terms, and
-// scaling keeps every step in range.
-[[gnu::noinline, maybe_unused]] corepy_complex128 quotient(corepy_complex128 a, corepy_complex128 b) {
+// a * b + c * d, to about 2**-104 of the larger product.
+inline ScaledPair sum_of_scaled_products(Scaled a, Scaled b, Scaled c, Scaled d) {
+  Pair left = exact_product(a.value, b.value);
+  Pair right = exact_product(c.value, d.value);
+  int left_exponent = a.exponent + b.exponent;
+  int right_exponent = c.exponent + d.exponent;
+  int exponent = left_exponent > right_exponent ? left_exponent : right_exponent;
+  // Beyond 2**-500 the smaller product cannot be seen in the sum.
+  int left_shift = left_exponent - exponent < -500 ? -500 : left_exponent - exponent;
+  int right_shift = right_exponent - exponent < -500 ? -500 : right_exponent - exponent;
+  double left_factor = bits_as<double>(uint64_t(left_shift + 1023) << 52);
+  double right_factor = bits_as<double>(uint64_t(right_shift + 1023) << 52);
+  Pair sum = exact_sum(left.high * left_factor, right.high * right_factor);
+  double low = sum.low + (left.low * left_factor + right.low * right_factor);
+  return {{sum.high, low}, exponent};
+}
+
+// Each part within 4 units, whatever the exponents.
+[[gnu::noinline, maybe_unused]] corepy_complex128 distant_quotient(corepy_complex128 a,
+                                                                   corepy_complex128 b) {
   if (!all_finite(a) || !all_finite(b) || (b.re == 0 && b.im == 0))
     return special_quotient(a, b);
-  int a_moved = normalise(a);
-  int b_moved = normalise(b);
-  Pair norm = sum_of_products(b.re, b.re, b.im, b.im);
-  // Near 1, so that the quotients below keep the numerators' range until the last scaling.
-  double divisor = norm.rounded() * 0x1p-1020;
-  Pair re = sum_of_products(a.re, b.re, a.im, b.im);
-  Pair im = sum_of_products(a.im, b.re, -a.re, b.im);
-  int back = b_moved - a_moved - 1020;
-  return {scaled(re.rounded() / divisor, back), scaled(im.rounded() / divisor, back)};
+  Scaled ar = normalised(a.re), ai = normalised(a.im);
+  Scaled br = normalised(b.re), bi = normalised(b.im);
+  ScaledPair norm = sum_of_scaled_products(br, br, bi, bi);
+  ScaledPair re = sum_of_scaled_products(ar, br, ai, bi);
+  ScaledPair im = sum_of_scaled_products(ai, br, {-ar.value, ar.exponent}, bi);
+  double divisor = norm.value.rounded();
+  return {scaled(re.value.rounded() / divisor, re.exponent - norm.exponent),
+          scaled(im.value.rounded() / divisor, im.exponent - norm.exponent)};
+}
+
+// The same without scaling, for parts that are zero or within 2**-240 ... 2**240.
+inline corepy_complex128 near_quotient(corepy_complex128 a, corepy_complex128 b) {
+  double divisor = sum_of_products(b.re, b.re, b.im, b.im).rounded();
+  double re = sum_of_products(a.re, b.re, a.im, b.im).rounded();
+  double im = sum_of_products(a.im, b.re, -a.re, b.im).rounded();
+  return {re / divisor, im / divisor};
+}
+inline bool is_near(double x) {
+  double size = magnitude(x);
+  return (size == 0) | ((size > 0x1p-240) & (size < 0x1p240));
+}
+inline bool has_near_quotient(corepy_complex128 a, corepy_complex128 b) {
+  bool zero = (b.re == 0) & (b.im == 0);
+  return is_near(a.re) & is_near(a.im) & is_near(b.re) & is_near(b.im) & !zero;
 }
 
 // Each part within 1 unit: float32 products are exact in float64, one sum and one division follow,
 // and no intermediate result leaves float64's range.
-inline corepy_complex64 quotient(corepy_complex64 a, corepy_complex64 b) {
-  if (!all_finite(a) || !all_finite(b) || (b.re == 0 && b.im == 0))
-    return special_quotient(a, b);
+inline corepy_complex64 near_quotient(corepy_complex64 a, corepy_complex64 b) {
   double ar = a.re, ai = a.im, br = b.re, bi = b.im;
-  double norm = br * br + bi * bi;
-  return {float((ar * br + ai * bi) / norm), float((ai * br - ar * bi) / norm)};
+  double norm = rounded_product(br, br) + rounded_product(bi, bi);
+  return {float((rounded_product(ar, br) + rounded_product(ai, bi)) / norm),
+          float((rounded_product(ai, br) - rounded_product(ar, bi)) / norm)};
+}
+inline bool has_near_quotient(corepy_complex64 a, corepy_complex64 b) {
+  bool zero = (b.re == 0) & (b.im == 0);
+  return is_finite(a.re) & is_finite(a.im) & is_finite(b.re) & is_finite(b.im) & !zero;
+}
+inline corepy_complex64 distant_quotient(corepy_complex64 a, corepy_complex64 b) {
+  return special_quotient(a, b);
+}
+
+template <class Z>
+inline Z quotient(Z a, Z b) {
+  return has_near_quotient(a, b) ? near_quotient(a, b) : distant_quotient(a, b);
 }
 
 } // namespace

@@ -10,7 +10,8 @@ struct Division : Functor {
   static constexpr Family family = Family::division;
 };
 
-template <class T> struct Floored {
+template <class T>
+struct Floored {
   T quotient, remainder;
 };
 
@@ -18,20 +19,21 @@ template <class T> struct Floored {
 // never below the true one's floor, and at most one above it: rounding cannot cross a whole number
 // downwards. a - floor * b is exact in one fused step unless the signs differ and |a| < |b|, where
 // it is the one rounding that Python's a % b has.
-template <class T> inline Floored<T> floored(T a, T b, T ratio) {
+template <class T>
+inline Floored<T> floored(T a, T b, T ratio) {
   bool below = magnitude(a) < magnitude(b);
   T quotient = below ? with_sign_of(T(0), ratio) : floor_of(ratio);
   T remainder = below ? a : fused(-quotient, b, a);
   bool crossed = (remainder < 0) & (b > 0);
   crossed |= (remainder > 0) & (b < 0);
-  return {crossed ? quotient - 1 : quotient,
-          remainder == 0 ? with_sign_of(T(0), b)
-          : crossed      ? remainder + b
-                         : remainder};
+  return {crossed ? quotient - 1 : quotient, remainder == 0 ? with_sign_of(T(0), b)
+                                             : crossed      ? remainder + b
+                                                            : remainder};
 }
 
 // Whether floored() holds; NaN and infinite ratios are outside.
-template <class T> inline bool is_moderate(T ratio) {
+template <class T>
+inline bool is_moderate(T ratio) {
   return magnitude(ratio) < 2 * whole_from<T>;
 }
 
@@ -67,7 +69,8 @@ template <class T> inline bool is_moderate(T ratio) {
 
 // The remainder where the ratio is not moderate. The remainder of two float32 is one, too, so
 // float64 serves both.
-template <class T> [[gnu::noinline]] T distant_remainder(T a, T b) {
+template <class T>
+[[gnu::noinline]] T distant_remainder(T a, T b) {
   if (!is_finite(a) || is_nan(b) || b == 0)
     return quiet_nan<T>();
   T remainder = T(truncated_remainder(a, b));
@@ -79,12 +82,15 @@ template <class T> [[gnu::noinline]] T distant_remainder(T a, T b) {
 // Integers: the fault is division by zero. The smallest integer by -1 wraps, and the processor's
 // division instruction would trap on it.
 struct FloorDivide : Division {
-  template <class T> static constexpr bool total = is_floating<T>;
-  template <class T> static T apply(T a, T b) {
+  template <class T>
+  static constexpr bool total = is_floating<T>;
+  template <class T>
+  static T apply(T a, T b) {
     T ratio = a / b;
     return is_moderate(ratio) ? floored(a, b, ratio).quotient : ratio;
   }
-  template <class T> static bool apply(T a, T b, T &out) {
+  template <class T>
+  static bool apply(T a, T b, T &out) {
     if (b == 0)
       return false;
     if constexpr (is_signed_integer<T>) {
@@ -103,12 +109,23 @@ struct FloorDivide : Division {
 };
 
 struct Remainder : Division {
-  template <class T> static constexpr bool total = is_floating<T>;
+  template <class T>
+  static constexpr bool total = is_floating<T>;
   // apply holds where `holds` says so; the loop repairs the other elements with `otherwise`.
-  template <class T> static T apply(T a, T b) { return floored(a, b, a / b).remainder; }
-  template <class T> static bool holds(T a, T b) { return is_moderate(a / b); }
-  template <class T> static T otherwise(T a, T b) { return distant_remainder(a, b); }
-  template <class T> static bool apply(T a, T b, T &out) {
+  template <class T>
+  static T apply(T a, T b) {
+    return floored(a, b, a / b).remainder;
+  }
+  template <class T>
+  static bool holds(T a, T b) {
+    return is_moderate(a / b);
+  }
+  template <class T>
+  static T otherwise(T a, T b) {
+    return distant_remainder(a, b);
+  }
+  template <class T>
+  static bool apply(T a, T b, T &out) {
     if (b == 0)
       return false;
     if constexpr (is_signed_integer<T>) {

@@ -29,7 +29,8 @@ inline Exponent exponent_of(double e) {
   return {Power::whole, e < 0, size < 0x1p63 ? uint64_t(size) : uint64_t(1) << 63};
 }
 
-template <class T> inline Exponent exponent_of_element(T e) {
+template <class T>
+inline Exponent exponent_of_element(T e) {
   if constexpr (is_complex<T>) {
     if (is_nan(e.re) || is_nan(e.im))
       return {Power::nan, false, 0};
@@ -46,14 +47,16 @@ template <class T> inline Exponent exponent_of_element(T e) {
   }
 }
 
-template <class T> inline T one() {
+template <class T>
+inline T one() {
   if constexpr (is_complex<T>)
     return {1, 0};
   else
     return T(1);
 }
 
-template <class T> inline T square_root_power(T x) {
+template <class T>
+inline T square_root_power(T x) {
   // 0.5 is not sqrt for -0 and -infinity: both lose their sign.
   if constexpr (is_floating<T>)
     return x == 0 ? T(0) : x == -infinity<T>() ? infinity<T>() : square_root(x);
@@ -63,15 +66,19 @@ template <class T> inline T square_root_power(T x) {
     return x;
 }
 
-template <class T> inline T reciprocal(T x) {
+template <class T>
+inline T reciprocal(T x) {
   if constexpr (is_integer<T>)
     return x;
+  else if constexpr (is_complex<T>)
+    return quotient(one<T>(), x);
   else
-    return Divide::apply(one<T>(), x);
+    return 1 / x;
 }
 
 // x to an exponent that is neither whole nor refused.
-template <class T> [[gnu::noinline]] T special_power(T x, Exponent exponent) {
+template <class T>
+[[gnu::noinline]] T special_power(T x, Exponent exponent) {
   if constexpr (is_floating<T>) {
     if (exponent.power == Power::half)
       return square_root_power(x);
@@ -93,9 +100,11 @@ template <class T> [[gnu::noinline]] T special_power(T x, Exponent exponent) {
 
 struct Pow : Functor {
   static constexpr Family family = Family::division;
-  template <class T> static constexpr bool total = false;
+  template <class T>
+  static constexpr bool total = false;
 
-  template <class T> [[gnu::noinline]] static bool apply(T x, T e, T &out) {
+  template <class T>
+  [[gnu::noinline]] static bool apply(T x, T e, T &out) {
     Exponent exponent = exponent_of_element(e);
     if (exponent.power == Power::refused)
       return false;
@@ -122,7 +131,8 @@ struct Pow : Functor {
 
   // Many bases and one exponent: the same multiplications in the same order, bit by bit of the
   // exponent over a block of bases that the vector units can work on.
-  template <class T> static uint64_t uniform(T *out, const T *x, T e, size_t n) {
+  template <class T>
+  static uint64_t uniform(T *out, const T *x, T e, size_t n) {
     constexpr size_t block = 512 / sizeof(T);
     Exponent exponent = exponent_of_element(e);
     if (exponent.power == Power::refused)

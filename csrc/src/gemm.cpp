@@ -8,6 +8,19 @@ namespace gemm {
 // Every element is one fma chain over the panel's depth, from +0 in rising order, whatever tile,
 // vector or scalar loop computes it. That is what makes the result independent of shape and level.
 
+// Copies fewer than 2 * Most bytes (a power of two) without a call: the edges of c are a few of
+// them.
+template <size_t Most>
+inline void copy_part(char *to, const char *from, size_t bytes) {
+  if (bytes & Most) {
+    __builtin_memcpy(to, from, Most);
+    to += Most;
+    from += Most;
+  }
+  if constexpr (Most > 1)
+    copy_part<Most / 2>(to, from, bytes);
+}
+
 // Rows x Vectors accumulators stay in registers over the whole depth.
 template <class A, size_t Rows, size_t Vectors>
 inline void tile(char *c, ptrdiff_t row_stride, const typename A::Packed *a,
@@ -67,13 +80,13 @@ inline void tile(char *c, ptrdiff_t row_stride, const typename A::Packed *a,
     char *from = part + ptrdiff_t(r * columns) * size;
     if (accumulate) {
       __builtin_memset(old, 0, sizeof old);
-      __builtin_memcpy(old, to, cols * size_t(size));
+      copy_part<columns * size>(old, to, cols * size_t(size));
       for (size_t v = 0; v < Vectors; v++) {
         const ptrdiff_t at = ptrdiff_t(v * A::lanes) * size;
         A::store_elements(from + at, A::load_elements(old + at) + A::load_elements(from + at));
       }
     }
-    __builtin_memcpy(to, from, cols * size_t(size));
+    copy_part<columns * size>(to, from, cols * size_t(size));
   }
 }
 
@@ -211,7 +224,7 @@ void vector_group(char *c, const typename A::Packed *x, const char *m, ptrdiff_t
   for (size_t first = 0; first < depth; first += piece) {
     const size_t n = depth - first < piece ? depth - first : piece;
     pack_group<A, group>(packed, m + ptrdiff_t(first) * depth_stride, lane_stride, depth_stride,
-                         used, n);
+                         used, n, ptrdiff_t(2 * piece * sizeof(typename A::Element)));
     for (size_t d = 0; d < n; d++) {
       const typename A::Scalar scalar = A::scalar(x + (first + d) * A::parts);
 #pragma GCC unroll 4

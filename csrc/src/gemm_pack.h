@@ -102,7 +102,7 @@ struct Square {
 // the lanes or the depth, the last square overlaps the one before it and writes the same again.
 template <class A, size_t Group, size_t Side>
 inline void pack_squares(typename A::Packed *to, const char *from, ptrdiff_t lane_stride,
-                         size_t used, size_t depth) {
+                         size_t used, size_t depth, ptrdiff_t ahead) {
   using Packed = typename A::Packed;
   constexpr size_t size = sizeof(typename A::Element), packed = sizeof(Packed) * A::parts;
   constexpr size_t word = packed < 8 ? packed : 8;
@@ -119,6 +119,7 @@ inline void pack_squares(typename A::Packed *to, const char *from, ptrdiff_t lan
 #pragma GCC unroll 16
       for (size_t i = 0; i < Side; i++) {
         const char *at = in + ptrdiff_t(i) * lane_stride;
+        __builtin_prefetch(at + ahead, 0, 2);
         if constexpr (size == packed)
           row[i] = load<V>(at);
         else
@@ -144,7 +145,7 @@ constexpr size_t square_side(size_t group, size_t packed) {
 // compute whole vectors.
 template <class A, size_t Group>
 inline void pack_group(typename A::Packed *to, const char *from, ptrdiff_t lane_stride,
-                       ptrdiff_t depth_stride, size_t used, size_t depth) {
+                       ptrdiff_t depth_stride, size_t used, size_t depth, ptrdiff_t ahead) {
   using Packed = typename A::Packed;
   constexpr ptrdiff_t size = sizeof(typename A::Element);
   constexpr size_t row = Group * A::parts;
@@ -173,9 +174,9 @@ inline void pack_group(typename A::Packed *to, const char *from, ptrdiff_t lane_
     constexpr size_t half = side > 4 ? 4 : side;
     if (depth_stride == size && used >= half && depth >= half) {
       if (used >= side && depth >= side)
-        pack_squares<A, Group, side>(to, from, lane_stride, used, depth);
+        pack_squares<A, Group, side>(to, from, lane_stride, used, depth, ahead);
       else
-        pack_squares<A, Group, half>(to, from, lane_stride, used, depth);
+        pack_squares<A, Group, half>(to, from, lane_stride, used, depth, ahead);
       lane = used;
     }
   }
@@ -194,7 +195,7 @@ void pack(void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_s
   auto *from = static_cast<const char *>(in);
   for (size_t lane = 0; lane < lanes; lane += Group, to += Group * A::parts * depth)
     pack_group<A, Group>(to, from + ptrdiff_t(lane) * lane_stride, lane_stride, depth_stride,
-                         lanes - lane < Group ? lanes - lane : Group, depth);
+                         lanes - lane < Group ? lanes - lane : Group, depth, 8 * lane_stride);
 }
 
 } // namespace gemm

@@ -24,7 +24,8 @@ template <class F, class T, bool shared = F::sign_agnostic && is_signed_integer<
 struct KernelElement {
   using type = T;
 };
-template <class F, class T> struct KernelElement<F, T, true> {
+template <class F, class T>
+struct KernelElement<F, T, true> {
   using type = Raw<T>;
 };
 
@@ -33,23 +34,26 @@ template <class F, class T> struct KernelElement<F, T, true> {
 // peels each scalar remainder completely, which makes the kernels 1.7 times as large.
 #define COREPY_LOOP _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
 
-template <class F, class T> uint64_t unary(void *out, const void *a, size_t n) {
+template <class F, class T>
+uint64_t unary(void *out, const void *a, size_t n) {
   using Result = decltype(F::apply(T{}));
   Result *results = static_cast<Result *>(out);
   const T *x = static_cast<const T *>(a);
-COREPY_LOOP
+  COREPY_LOOP
   for (size_t i = 0; i < n; i++)
     results[i] = F::apply(x[i]);
   return n;
 }
 
-template <size_t bytes> uint64_t copy(void *out, const void *a, size_t n) {
+template <size_t bytes>
+uint64_t copy(void *out, const void *a, size_t n) {
   if (n != 0)
     __builtin_memmove(out, a, n * bytes);
   return n;
 }
 
-template <class F, class T> uint64_t constant(void *out, const void *, size_t n) {
+template <class F, class T>
+uint64_t constant(void *out, const void *, size_t n) {
   if (n != 0)
     __builtin_memset(out, F::apply(T{}), n);
   return n;
@@ -63,16 +67,16 @@ uint64_t total_loop(void *out, const T *x, const T *y, size_t n) {
   Result *results = static_cast<Result *>(out);
   if constexpr (a_step == 0) {
     const T left = *x;
-COREPY_LOOP
+    COREPY_LOOP
     for (size_t i = 0; i < n; i++)
       results[i] = F::apply(left, y[i]);
   } else if constexpr (b_step == 0) {
     const T right = *y;
-COREPY_LOOP
+    COREPY_LOOP
     for (size_t i = 0; i < n; i++)
       results[i] = F::apply(x[i], right);
   } else {
-COREPY_LOOP
+    COREPY_LOOP
     for (size_t i = 0; i < n; i++)
       results[i] = F::apply(x[i], y[i]);
   }
@@ -89,12 +93,12 @@ uint64_t repaired_loop(T *out, const T *x, const T *y, size_t n) {
     size_t count = n - start < block ? n - start : block;
     const T *a = x + a_step * start;
     const T *b = y + b_step * start;
-    Raw<T> outside = 0;
+    uint32_t outside = 0;
     for (size_t i = 0; i < count; i++) {
       T p = a_step ? a[i] : left;
       T q = b_step ? b[i] : right;
       results[i] = F::apply(p, q);
-      outside |= Raw<T>(F::holds(p, q) ? 0 : 1);
+      outside |= F::holds(p, q) ? 0 : 1;
     }
     if (outside)
       for (size_t i = 0; i < count; i++) {
@@ -143,7 +147,8 @@ uint64_t swapped(void *out, const void *a, const void *b, size_t n) {
   return kernel(out, b, a, n);
 }
 
-template <Family family, class F, class T> void set_unary(corepy_unary &slot) {
+template <Family family, class F, class T>
+void set_unary(corepy_unary &slot) {
   if constexpr (F::family == family) {
     if constexpr (is_copy<F, T>)
       slot = copy<sizeof(T)>;

@@ -7,32 +7,39 @@ void fill_casts(corepy_kernels *table);
 
 namespace {
 
-// An element of a width as bits. Strided memory may have any alignment.
-template <size_t bytes> struct Word;
-template <> struct Word<1> {
-  typedef uint8_t unaligned __attribute__((aligned(1), may_alias));
+// An element of a width as bits, at any alignment. Classes, because template arguments and `auto`
+// drop the attributes of a typedef.
+typedef uint64_t TwoWords __attribute__((vector_size(16)));
+template <size_t bytes>
+struct Word;
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<1> {
+  uint8_t bits;
 };
-template <> struct Word<2> {
-  typedef uint16_t unaligned __attribute__((aligned(1), may_alias));
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<2> {
+  uint16_t bits;
 };
-template <> struct Word<4> {
-  typedef uint32_t unaligned __attribute__((aligned(1), may_alias));
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<4> {
+  uint32_t bits;
 };
-template <> struct Word<8> {
-  typedef uint64_t unaligned __attribute__((aligned(1), may_alias));
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<8> {
+  uint64_t bits;
 };
-// One vector, because there is no 16-byte integer in the vector units.
-template <> struct Word<16> {
-  typedef uint64_t unaligned __attribute__((vector_size(16), aligned(1), may_alias));
+template <>
+struct [[gnu::packed, gnu::may_alias]] Word<16> {
+  TwoWords bits;
 };
 
-template <size_t bytes> using Unaligned = typename Word<bytes>::unaligned;
-
-template <size_t bytes> inline Unaligned<bytes> *words(void *p) {
-  return static_cast<Unaligned<bytes> *>(p);
+template <size_t bytes>
+inline Word<bytes> *words(void *p) {
+  return static_cast<Word<bytes> *>(p);
 }
-template <size_t bytes> inline const Unaligned<bytes> *words(const void *p) {
-  return static_cast<const Unaligned<bytes> *>(p);
+template <size_t bytes>
+inline const Word<bytes> *words(const void *p) {
+  return static_cast<const Word<bytes> *>(p);
 }
 
 template <size_t bytes, size_t a_step, size_t b_step>
@@ -41,15 +48,15 @@ template <size_t bytes, size_t a_step, size_t b_step>
   auto *results = words<bytes>(out);
   auto *x = words<bytes>(a);
   auto *y = words<bytes>(b);
-  const auto left = *x;
-  const auto right = *y;
+  const auto left = x->bits;
+  const auto right = y->bits;
 #pragma GCC ivdep
 #pragma GCC unroll 1
   for (size_t i = 0; i < n; i++) {
     // Both are read, so that the loop needs no masked loads.
-    const auto p = a_step ? x[i] : left;
-    const auto q = b_step ? y[i] : right;
-    results[i] = mask[i] ? p : q;
+    const auto p = a_step ? x[i].bits : left;
+    const auto q = b_step ? y[i].bits : right;
+    results[i].bits = mask[i] ? p : q;
   }
 }
 
@@ -69,13 +76,14 @@ void select(void *out, const void *mask, const void *a, const void *b, size_t n,
     select_steps<bytes, 0, 0>(out, m, a, b, n);
 }
 
-template <size_t bytes> void fill(void *out, const void *value, size_t n) {
+template <size_t bytes>
+void fill(void *out, const void *value, size_t n) {
   if (n == 0)
     return;
   auto *results = words<bytes>(out);
-  const auto element = *words<bytes>(value);
+  const auto element = words<bytes>(value)->bits;
   for (size_t i = 0; i < n; i++)
-    results[i] = element;
+    results[i].bits = element;
 }
 
 // Strides of one and two elements, forward and backward, vectorise; the rest is one load each.
@@ -86,10 +94,11 @@ inline void gather_step(void *out, const void *in, size_t n) {
 #pragma GCC ivdep
 #pragma GCC unroll 1
   for (size_t i = 0; i < n; i++)
-    results[i] = x[ptrdiff_t(i) * step];
+    results[i].bits = x[ptrdiff_t(i) * step].bits;
 }
 
-template <size_t bytes> void gather(void *out, const void *in, size_t n, ptrdiff_t stride) {
+template <size_t bytes>
+void gather(void *out, const void *in, size_t n, ptrdiff_t stride) {
   constexpr ptrdiff_t width = bytes;
   if (n == 0)
     return;
@@ -107,11 +116,12 @@ template <size_t bytes> void gather(void *out, const void *in, size_t n, ptrdiff
 #pragma GCC ivdep
 #pragma GCC unroll 4
     for (size_t i = 0; i < n; i++)
-      results[i] = *words<bytes>(x + ptrdiff_t(i) * stride);
+      results[i].bits = words<bytes>(x + ptrdiff_t(i) * stride)->bits;
   }
 }
 
-template <size_t bytes> void scatter(void *out, const void *in, size_t n, ptrdiff_t stride) {
+template <size_t bytes>
+void scatter(void *out, const void *in, size_t n, ptrdiff_t stride) {
   if (n == 0)
     return;
   if (stride == ptrdiff_t(bytes)) {
@@ -123,7 +133,7 @@ template <size_t bytes> void scatter(void *out, const void *in, size_t n, ptrdif
 #pragma GCC ivdep
 #pragma GCC unroll 4
   for (size_t i = 0; i < n; i++)
-    *words<bytes>(results + ptrdiff_t(i) * stride) = x[i];
+    words<bytes>(results + ptrdiff_t(i) * stride)->bits = x[i].bits;
 }
 
 template <size_t bytes>
@@ -133,7 +143,7 @@ void take(void *out, const void *in, const int64_t *index, size_t n, ptrdiff_t s
 #pragma GCC ivdep
 #pragma GCC unroll 4
   for (size_t i = 0; i < n; i++)
-    results[i] = *words<bytes>(x + index[i] * stride);
+    results[i].bits = words<bytes>(x + index[i] * stride)->bits;
 }
 
 // Masks are read in groups of this many bytes.
@@ -154,7 +164,7 @@ inline size_t true_places(uint8_t *places, const uint8_t *mask, size_t count) {
 inline bool is_empty(const uint8_t *mask) {
   uint64_t any = 0;
   for (size_t i = 0; i < group; i += 8)
-    any |= *words<8>(mask + i);
+    any |= words<8>(mask + i)->bits;
   return any == 0;
 }
 
@@ -176,7 +186,7 @@ uint64_t compress(void *out, const void *in, const void *mask, size_t n, size_t 
       __builtin_memcpy(results + kept, x + start, group * bytes);
     else
       for (size_t i = 0; i < found; i++)
-        results[kept + i] = x[start + places[i]];
+        results[kept + i].bits = x[start + places[i]].bits;
     kept += found;
   }
   return kept;
@@ -267,7 +277,8 @@ void ramp_float(double *out, double start, double step, int64_t first, size_t n)
   }
 }
 
-template <size_t bytes, size_t number> void fill_width(corepy_kernels *table) {
+template <size_t bytes, size_t number>
+void fill_width(corepy_kernels *table) {
   table->select[number] = select<bytes>;
   table->gather[number] = gather<bytes>;
   table->scatter[number] = scatter<bytes>;

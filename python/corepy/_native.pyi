@@ -10,6 +10,120 @@ from typing import Any, ClassVar, Protocol, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
 
+__all__ = [
+    "DType",
+    "Tensor",
+    "__version__",
+    "_rebuild",
+    "abs",
+    "add",
+    "all",
+    "any",
+    "arange",
+    "argmax",
+    "argmin",
+    "asarray",
+    "astype",
+    "bfloat16",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "bool",
+    "broadcast_arrays",
+    "broadcast_to",
+    "can_cast",
+    "ceil",
+    "complex128",
+    "complex64",
+    "concat",
+    "count_nonzero",
+    "divide",
+    "dot",
+    "empty",
+    "empty_like",
+    "equal",
+    "expand_dims",
+    "eye",
+    "finfo",
+    "finfo_object",
+    "flip",
+    "float16",
+    "float32",
+    "float64",
+    "floor",
+    "floor_divide",
+    "from_dlpack",
+    "full",
+    "full_like",
+    "get_num_threads",
+    "greater",
+    "greater_equal",
+    "iinfo",
+    "iinfo_object",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
+    "isdtype",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "linspace",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "matmul",
+    "matrix_transpose",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "moveaxis",
+    "multiply",
+    "negative",
+    "not_equal",
+    "ones",
+    "ones_like",
+    "permute_dims",
+    "positive",
+    "pow",
+    "prod",
+    "remainder",
+    "reshape",
+    "result_type",
+    "round",
+    "set_num_threads",
+    "sign",
+    "simd_level",
+    "simd_levels",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "subtract",
+    "sum",
+    "take",
+    "threads",
+    "trunc",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+    "var",
+    "vecdot",
+    "where",
+    "zeros",
+    "zeros_like",
+]
+
 __version__: str
 
 Scalar: TypeAlias = builtins.bool | builtins.int | builtins.float | complex
@@ -110,6 +224,8 @@ class Tensor:
     def __deepcopy__(self, memo: Any, /) -> Tensor: ...
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]: ...
     def __sizeof__(self) -> builtins.int: ...
+    def __divmod__(self, other: ArrayLike, /) -> tuple[Tensor, Tensor]: ...
+    def __rdivmod__(self, other: ArrayLike, /) -> tuple[Tensor, Tensor]: ...
     def __matmul__(self, other: ArrayLike, /) -> Tensor: ...
     def __rmatmul__(self, other: ArrayLike, /) -> Tensor: ...
     def __imatmul__(self, other: ArrayLike, /) -> Tensor: ...
@@ -200,7 +316,7 @@ class Tensor:
     def __imod__(self, other: ArrayLike, /) -> Tensor: ...
     def __pow__(self, other: ArrayLike, modulo: None = None, /) -> Tensor: ...
     def __rpow__(self, other: ArrayLike, modulo: None = None, /) -> Tensor: ...
-    def __ipow__(self, other: ArrayLike, modulo: None = None, /) -> Tensor: ...
+    def __ipow__(self, other: ArrayLike, /) -> Tensor: ...  # type: ignore[misc]
     def __eq__(self, other: ArrayLike, /) -> Tensor: ...  # type: ignore[override]
     def __ne__(self, other: ArrayLike, /) -> Tensor: ...  # type: ignore[override]
     def __lt__(self, other: ArrayLike, /) -> Tensor: ...
@@ -329,3 +445,4 @@ def simd_levels() -> tuple[str, ...]: ...
 def simd_level() -> str: ...
 def get_num_threads() -> builtins.int: ...
 def set_num_threads(n: builtins.int, /) -> None: ...
+def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...

@@ -33,16 +33,20 @@ fn digits(value: f64, dtype: DType) -> (String, i32) {
 
 /// As `{:e}`, for dtypes that Rust has no formatting of: nine digits tell all apart.
 fn short(value: f64, dtype: DType) -> String {
-    let reads_back = |text: &String| {
-        // Both roundings are exact enough: no decimal of up to nine digits that is not the value
-        // itself lies near the middle between two values of 11 or 8 bits.
-        let read: f64 = text.parse().unwrap_or(f64::NAN);
-        match dtype {
-            DType::Float16 => f16::from_f64(read).to_f64() == value,
-            _ => bf16::from_f64(read).to_f64() == value,
-        }
-    };
+    // Both roundings are exact enough: no decimal of up to nine digits that is not the value itself
+    // lies near the middle between two values of 11 or 8 bits.
+    let reads_back = |text: &String| text.parse().is_ok_and(|read: f64| rounded(read, dtype) == value);
     (0..9).map(|n| format!("{value:.n$e}")).find(reads_back).unwrap_or_else(|| format!("{value:e}"))
+}
+
+/// A number rounded to a floating dtype.
+fn rounded(value: f64, dtype: DType) -> f64 {
+    match dtype {
+        DType::Float32 => (value as f32).into(),
+        DType::Float16 => f16::from_f64(value).to_f64(),
+        DType::Bfloat16 => bf16::from_f64(value).to_f64(),
+        _ => value,
+    }
 }
 
 impl FloatColumn {
@@ -50,8 +54,14 @@ impl FloatColumn {
     pub fn new(values: &[f64], dtype: DType, plus: bool) -> FloatColumn {
         let sizes = || values.iter().map(|v| v.abs()).filter(|v| v.is_finite() && *v != 0.0);
         let (low, high) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
-        // NumPy's rule for scientific notation.
-        let scientific = high >= 1e8 || low < 1e-4 || (high > 0.0 && high / low > 1000.0);
+        // NumPy's rule for scientific notation, computed in the dtype as NumPy does.
+        let too_high = match dtype {
+            DType::Float16 | DType::Bfloat16 => 1e3,
+            DType::Float32 => 1e6,
+            _ => 1e8,
+        };
+        let scientific = high > 0.0
+            && (high >= too_high || low < rounded(1e-4, dtype) || rounded(high / low, dtype) > 1000.0);
         let mut parts: Vec<Parts> =
             values.iter().map(|&value| Parts::new(value, dtype, plus, scientific)).collect();
         if scientific {

@@ -374,7 +374,7 @@ fn take<M: Managed + 'static>(
     let array = unsafe { managed.as_ref() }.array();
     let mut parts = check(op, array).map_err(|e| error(py, e))?;
     parts.read_only = read_only;
-    let aligned = parts.data as usize % parts.dtype.alignment() == 0;
+    let aligned = (parts.data as usize).is_multiple_of(parts.dtype.alignment());
     if !aligned && !parts.shape.contains(&0) {
         return Err(buffer_error(py, op, format!("the elements of {owner} are not aligned")));
     }

@@ -129,3 +129,28 @@ pub fn in_place<'py>(
     };
     enter(py, 2 * out.size() * out.itemsize(), || run::binary_into(op, out, arg))
 }
+
+#[pymethods]
+impl PyTensor {
+    fn __divmod__(slf: &Bound<'_, Self>, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        quotient_and_remainder(py, slf, other, false)
+    }
+
+    fn __rdivmod__(slf: &Bound<'_, Self>, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        quotient_and_remainder(py, slf, other, true)
+    }
+}
+
+fn quotient_and_remainder<'py>(
+    py: Python<'py>,
+    own: &Bound<'py, PyTensor>,
+    other: &Bound<'py, PyAny>,
+    reflected: bool,
+) -> PyResult<Py<PyAny>> {
+    let quotient = operator(py, Binary::FloorDivide, own, other, reflected)?;
+    if quotient.is(py.NotImplemented()) {
+        return Ok(quotient);
+    }
+    let remainder = operator(py, Binary::Remainder, own, other, reflected)?;
+    Ok((quotient, remainder).into_pyobject(py)?.into_any().unbind())
+}

@@ -1,48 +1,103 @@
 //! The only way from Python into the runtime: GIL, floating-point state, panics, errors.
 
+use corepy_runtime::scheduler::{self, fp_state};
 use corepy_runtime::{Error, Result};
 use pyo3::exceptions::{
-    PyBufferError, PyIndexError, PyMemoryError, PyNotImplementedError, PyOverflowError, PyRuntimeError,
-    PyTypeError, PyValueError, PyZeroDivisionError,
+    PyBufferError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError, PyOverflowError,
+    PyRuntimeError, PyTypeError, PyValueError, PyZeroDivisionError,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 
 /// Bytes that an operation may touch before releasing the GIL pays. Release and take again cost
 /// about 50 ns alone and up to a switch interval when others wait; 256 KiB take some 10 us.
 const RELEASE_BYTES: usize = 256 * 1024;
 
 /// Runs `f`, which touches about `bytes` bytes, in the runtime.
+///
+/// Long work lets go of the GIL and, on the main thread, stops for signals.
 #[inline]
 pub fn enter<R: Send>(py: Python<'_>, bytes: usize, f: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
-    if bytes < RELEASE_BYTES {
-        guarded(f).map_err(|e| error(py, e))
-    } else {
-        py.detach(|| guarded(f)).map_err(|e| error(py, e))
-    }
+    let done = if bytes < RELEASE_BYTES { guarded(f) } else { py.detach(|| interruptibly(f)) };
+    done.map_err(|e| error(py, e))
 }
 
 #[inline]
 fn guarded<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let _state = fp_state::Guard::new();
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(internal(panic)))
 }
 
+fn interruptibly<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    let before = scheduler::interruptible(is_main_thread());
+    let done = guarded(f);
+    scheduler::interruptible(before);
+    done
+}
+
+/// Whether this is the thread that runs Python's signal handlers: that of the process's own id, also
+/// in a child that a thread has forked.
+fn is_main_thread() -> bool {
+    // SAFETY: neither call has preconditions.
+    unsafe { libc::gettid() == libc::getpid() }
+}
+
+thread_local! {
+    /// What a signal handler raised while an operation ran on this thread.
+    static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+}
+
+/// Runs Python's pending signal handlers; true when one raised.
+fn signal_raised() -> bool {
+    Python::attach(|py| match py.check_signals() {
+        Ok(()) => false,
+        Err(raised) => {
+            RAISED.set(Some(raised));
+            true
+        }
+    })
+}
+
+/// Connects the runtime to the interpreter; called once, by the module's initialisation.
+pub fn install() {
+    scheduler::set_interrupt_hook(signal_raised);
+    // The default hook prints; a library leaves that to the exception.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
+        *PLACE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = place;
+    }));
+}
+
+/// Where the latest panic came from, for the message of the exception that it becomes.
+static PLACE: Mutex<String> = Mutex::new(String::new());
+
+/// The error behind a panic: one of the catalogue that unwound as itself, else a defect of corepy's own.
 #[cold]
-fn internal(panic: Box<dyn std::any::Any + Send>) -> Error {
-    let what = match panic.downcast::<String>() {
-        Ok(text) => *text,
-        Err(panic) => panic
-            .downcast::<&'static str>()
-            .map_or_else(|_| "a panic without a message".into(), |t| t.to_string()),
+fn internal(panic: Box<dyn Any + Send>) -> Error {
+    let panic = match panic.downcast::<Error>() {
+        Ok(error) => return *error,
+        Err(other) => other,
     };
-    Error::Internal { op: "runtime", what }
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&'static str>().copied())
+        .unwrap_or("a panic without a message");
+    let place = PLACE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    Error::Internal { op: "runtime", what: format!("{text} ({place})") }
 }
 
 /// The Python exception of an error of the catalogue.
 #[cold]
 pub fn error(py: Python<'_>, error: Error) -> PyErr {
+    if let Error::Interrupted {} = error {
+        return RAISED.take().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()));
+    }
     let message = error.to_string();
     match error.class() {
         "ValueError" => PyValueError::new_err(message),

@@ -94,7 +94,10 @@ impl PyTensor {
     }
 }
 
-/// The view for a key of one integer, one slice, or a tuple of integers; `None` for any other key.
+/// Parts of a key, and axes of a tensor, up to which keys are read without allocating.
+const QUICK: usize = 8;
+
+/// The view for a key of integers, slices, None and one ellipsis; `None` for any other key.
 #[inline]
 fn quick(op: &'static str, x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
     let py = key.py();
@@ -107,15 +110,57 @@ fn quick(op: &'static str, x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Optio
     {
         return view(&[read_slice(op, slice, extent)?]);
     }
-    if let Ok(keys) = key.cast_exact::<PyTuple>()
-        && keys.len() == 2
-        && let (Ok(first), Ok(second)) = (keys.get_borrowed_item(0), keys.get_borrowed_item(1))
-        && first.cast_exact::<PyInt>().is_ok()
-        && second.cast_exact::<PyInt>().is_ok()
-    {
-        return view(&[Pick::At(read_index(op, &first)?), Pick::At(read_index(op, &second)?)]);
+    let Ok(keys) = key.cast_exact::<PyTuple>() else { return Ok(None) };
+    if keys.len() > QUICK || x.ndim() > QUICK {
+        return Ok(None);
     }
-    Ok(None)
+    let mut picks = [Pick::All; 2 * QUICK];
+    let (mut filled, mut axis, mut ellipsis) = (0, 0, false);
+    for (place, item) in keys.iter_borrowed().enumerate() {
+        if item.cast_exact::<PyInt>().is_ok() {
+            picks[filled] = Pick::At(read_index(op, &item)?);
+        } else if let Ok(slice) = item.cast_exact::<PySlice>() {
+            // Too many of them: an error, which is found where all keys are read.
+            let Some(&extent) = x.shape().get(axis) else { return Ok(None) };
+            picks[filled] = read_slice(op, &slice, extent)?;
+        } else if item.is_none() {
+            picks[filled] = Pick::New;
+            filled += 1;
+            continue;
+        } else if item.cast::<PyEllipsis>().is_ok() && !ellipsis {
+            ellipsis = true;
+            // How many axes it stands for depends on what follows: integers and slices take one each.
+            let Some(rest) = axes_taken(keys, place + 1) else { return Ok(None) };
+            if axis + rest > x.ndim() {
+                return Ok(None);
+            }
+            let whole = x.ndim() - axis - rest;
+            filled += whole;
+            axis += whole;
+            continue;
+        } else {
+            return Ok(None);
+        }
+        filled += 1;
+        axis += 1;
+        if axis > x.ndim() {
+            return Ok(None);
+        }
+    }
+    view(&picks[..filled])
+}
+
+/// How many axes the parts of a key from `first` on take; `None` where some are not basic.
+fn axes_taken(keys: &Bound<'_, PyTuple>, first: usize) -> Option<usize> {
+    let mut taken = 0;
+    for item in keys.iter_borrowed().skip(first) {
+        if item.cast_exact::<PyInt>().is_ok() || item.cast_exact::<PySlice>().is_ok() {
+            taken += 1;
+        } else if !item.is_none() {
+            return None;
+        }
+    }
+    Some(taken)
 }
 
 /// What any key picks.

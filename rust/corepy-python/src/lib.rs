@@ -23,10 +23,20 @@ mod tensor;
 
 use pyo3::prelude::*;
 
+/// Reads every environment variable, so that a bad value fails the import and not a later call.
+fn check_environment() -> corepy_runtime::Result<()> {
+    corepy_runtime::kernels::level::choose_from_environment()?;
+    corepy_runtime::memory::pool::settings()?;
+    corepy_runtime::memory::arena::settings()?;
+    corepy_runtime::scheduler::settings()?;
+    Ok(())
+}
+
 #[pymodule]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();
-    corepy_runtime::kernels::level::choose_from_environment().map_err(|e| enter::error(py, e))?;
+    enter::install();
+    check_environment().map_err(|e| enter::error(py, e))?;
     m.add_class::<tensor::PyTensor>()?;
     m.add_class::<dtype::PyDType>()?;
     m.add_class::<functions::information::FloatInfo>()?;

@@ -6,6 +6,7 @@ use crate::tensor::PyTensor;
 use corepy_runtime::layout::{self, MAX_AXES};
 use corepy_runtime::{DType, Error, Kind, Tensor, dtype, ops};
 use num_complex::Complex64;
+use pyo3::exceptions::PyIndexError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyComplex, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -32,6 +33,18 @@ enum Number<'a, 'py> {
     Huge(&'a Bound<'py, PyAny>),
     Float(f64),
     Complex(Complex64),
+}
+
+impl Number<'_, '_> {
+    fn is_true(&self) -> bool {
+        match self {
+            Number::Bool(v) => *v,
+            Number::Int(v) => *v != 0,
+            Number::Uint(_) | Number::Huge(_) => true,
+            Number::Float(v) => *v != 0.0,
+            Number::Complex(v) => v.re != 0.0 || v.im != 0.0,
+        }
+    }
 }
 
 /// Reads one object. Sizes are fixed on the way down to the first element; every element after it is
@@ -264,13 +277,14 @@ impl<'py> Reader<'py> {
                 Some(get) => unsafe {
                     Bound::from_borrowed_ptr_or_opt(self.py, get(object.as_ptr(), i as isize))
                 },
-                None => object.get_item(i).ok(),
+                None => match object.get_item(i) {
+                    Err(e) if e.is_instance_of::<PyIndexError>(self.py) => return Err(self.changed()),
+                    item => Some(item?),
+                },
             };
             let Some(item) = item else {
-                let cause = PyErr::take(self.py);
-                if get.is_none() && cause.is_some() {
-                    return Err(cause.unwrap_or_else(|| self.changed()));
-                }
+                // Clears the IndexError, in whose place comes one that says more.
+                drop(PyErr::take(self.py));
                 return Err(self.changed());
             };
             self.place.push(i);
@@ -416,77 +430,63 @@ impl<'py> Reader<'py> {
 
     /// Appends a number, converted as asked.
     fn push(&mut self, number: Number<'_, 'py>) -> PyResult<()> {
-        let to = self.dtype.unwrap_or(DType::Float64);
         if !self.values.reserve(1) {
             return Err(self.out_of_memory());
         }
-        let value = match (&mut self.values, &number) {
-            (Values::Bool(values), number) => {
-                values.push(match number {
-                    Number::Bool(v) => *v,
-                    Number::Int(v) => *v != 0,
-                    Number::Uint(_) | Number::Huge(_) => true,
-                    Number::Float(v) => *v != 0.0,
-                    Number::Complex(v) => v.re != 0.0 || v.im != 0.0,
-                } as u8);
-                return Ok(());
-            }
-            (Values::Float(values), Number::Bool(v)) => return Ok(values.push(f64::from(*v))),
-            (Values::Float(values), Number::Int(v)) => return Ok(values.push(*v as f64)),
-            (Values::Float(values), Number::Uint(v)) => return Ok(values.push(*v as f64)),
-            (Values::Float(values), Number::Float(v)) => return Ok(values.push(*v)),
-            (Values::Complex(values), Number::Complex(v)) => return Ok(values.push(*v)),
-            (Values::Complex(values), Number::Bool(v)) => return Ok(values.push(f64::from(*v).into())),
-            (Values::Complex(values), Number::Int(v)) => return Ok(values.push((*v as f64).into())),
-            (Values::Complex(values), Number::Uint(v)) => return Ok(values.push((*v as f64).into())),
-            (Values::Complex(values), Number::Float(v)) => return Ok(values.push((*v).into())),
-            (Values::Float(_) | Values::Complex(_), Number::Huge(object)) => {
-                let value = object.extract::<f64>();
-                let Ok(value) = value else {
-                    return Err(self.overflow(format!(
-                        "{} does not fit {}",
-                        self.show_integer(object),
-                        to.name()
-                    )));
-                };
+        match (&mut self.values, &number) {
+            (Values::Bool(values), _) => values.push(number.is_true() as u8),
+            (Values::Complex(values), Number::Complex(value)) => values.push(*value),
+            (Values::Float(_) | Values::Complex(_), _) => {
+                let value = self.real(&number)?;
                 match &mut self.values {
-                    Values::Float(values) => values.push(value),
                     Values::Complex(values) => values.push(value.into()),
+                    Values::Float(values) => values.push(value),
                     _ => {}
                 }
-                return Ok(());
             }
-            (_, Number::Complex(_)) => {
-                let (from, to) = ("complex", to.name());
-                return Err(error(self.py, Error::ComplexToReal { op: self.op, from, to }));
+            (Values::Int(_) | Values::Uint(_), _) => {
+                let value = self.integer(&number)?;
+                match &mut self.values {
+                    Values::Uint(values) => values.push(value as u64),
+                    Values::Int(values) => values.push(value as i64),
+                    _ => {}
+                }
             }
-            (_, Number::Bool(v)) => *v as i128,
-            (_, Number::Int(v)) => *v as i128,
-            (_, Number::Uint(v)) => *v as i128,
-            (_, Number::Huge(object)) => {
-                return Err(self.overflow(format!(
-                    "{} does not fit {}",
-                    self.show_integer(object),
-                    to.name()
-                )));
-            }
-            // Toward zero, as int() does it; what no integer is near is an error, not a wrong number.
-            (_, Number::Float(v)) if v.is_nan() => {
-                return Err(value_error(self.py, self.op, format!("NaN does not convert to {}", to.name())));
-            }
-            (_, Number::Float(v)) if v.abs() < 1e30 => v.trunc() as i128,
-            (_, Number::Float(v)) => return Err(self.overflow(format!("{v:e} does not fit {}", to.name()))),
-        };
-        let (low, high) = bounds(to);
-        if !(low..=high).contains(&value) {
-            return Err(self.overflow(format!("{value} does not fit {}", to.name())));
-        }
-        match &mut self.values {
-            Values::Uint(values) => values.push(value as u64),
-            Values::Int(values) => values.push(value as i64),
-            _ => {}
         }
         Ok(())
+    }
+
+    /// A number as a real one.
+    fn real(&self, number: &Number<'_, 'py>) -> PyResult<f64> {
+        Ok(match number {
+            Number::Bool(v) => f64::from(*v),
+            Number::Int(v) => *v as f64,
+            Number::Uint(v) => *v as f64,
+            Number::Float(v) => *v,
+            Number::Huge(object) => object.extract().map_err(|_| self.misfit(self.show_integer(object)))?,
+            Number::Complex(_) => return Err(self.imaginary()),
+        })
+    }
+
+    /// A number as an integer that the dtype holds. Floats go toward zero, as int() does it; where no
+    /// integer is near, that is an error and not a wrong number.
+    fn integer(&self, number: &Number<'_, 'py>) -> PyResult<i128> {
+        let to = self.dtype.unwrap_or(DType::Int64);
+        let value = match number {
+            Number::Bool(v) => i128::from(*v),
+            Number::Int(v) => i128::from(*v),
+            Number::Uint(v) => i128::from(*v),
+            Number::Huge(object) => return Err(self.misfit(self.show_integer(object))),
+            Number::Float(v) if v.is_nan() => {
+                return Err(value_error(self.py, self.op, format!("NaN does not convert to {}", to.name())));
+            }
+            // Below 2**100 the conversion is exact; above, no dtype holds the value.
+            Number::Float(v) if v.abs() < 1e30 => v.trunc() as i128,
+            Number::Float(v) => return Err(self.misfit(format!("{v:e}"))),
+            Number::Complex(_) => return Err(self.imaginary()),
+        };
+        let (low, high) = bounds(to);
+        if (low..=high).contains(&value) { Ok(value) } else { Err(self.misfit(value.to_string())) }
     }
 
     /// Appends the elements of a tensor.
@@ -587,6 +587,17 @@ impl<'py> Reader<'py> {
 
     fn overflow(&self, what: String) -> PyErr {
         error(self.py, Error::Overflow { op: self.op, what })
+    }
+
+    /// The error for a number that the dtype does not hold.
+    fn misfit(&self, shown: String) -> PyErr {
+        let to = self.dtype.unwrap_or(DType::Float64).name();
+        self.overflow(format!("{shown} does not fit {to}"))
+    }
+
+    fn imaginary(&self) -> PyErr {
+        let to = self.dtype.unwrap_or(DType::Float64).name();
+        error(self.py, Error::ComplexToReal { op: self.op, from: "complex", to })
     }
 
     fn out_of_memory(&self) -> PyErr {

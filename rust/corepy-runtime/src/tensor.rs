@@ -46,6 +46,30 @@ impl Tensor {
         })
     }
 
+    /// As `empty`, with the shape of a contiguous tensor.
+    #[inline]
+    pub fn empty_like(op: &'static str, like: &Tensor, dtype: DType) -> Result<Tensor> {
+        if dtype.itemsize() != like.dtype.itemsize() || !like.is_contiguous() {
+            return Tensor::empty(op, &like.shape, dtype);
+        }
+        let storage = allocate(op, like.size * dtype.itemsize(), &like.shape, dtype)?;
+        Ok(Tensor {
+            data: storage.data(),
+            storage,
+            size: like.size,
+            dtype,
+            flags: CONTIGUOUS | ALIGNED,
+            shape: like.shape.clone(),
+            strides: like.strides.clone(),
+        })
+    }
+
+    /// Whether both have the same extents.
+    #[inline]
+    pub fn has_shape_of(&self, other: &Tensor) -> bool {
+        self.shape == other.shape
+    }
+
     /// A dense tensor whose elements are not set, its axes in memory from slowest to fastest in the
     /// given order.
     pub fn empty_ordered(op: &'static str, shape: &[i64], dtype: DType, order: &[usize]) -> Result<Tensor> {

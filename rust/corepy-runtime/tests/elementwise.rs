@@ -105,7 +105,7 @@ fn dtypes_meet() {
                     let b = strided(
                         b_dtype,
                         shape,
-                        &layouts(b_dtype, shape, &|_| 0.0)[4].1.strides().to_vec(),
+                        layouts(b_dtype, shape, &|_| 0.0)[4].1.strides(),
                         0,
                         &ramp(5, 2),
                     );

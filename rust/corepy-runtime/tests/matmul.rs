@@ -428,8 +428,7 @@ fn memory_at_any_alignment() {
 
 fn message(a: &[i64], b: &[i64]) -> String {
     matmul("matmul", &random::<f32>(a, 1), &random::<f32>(b, 1))
-        .err()
-        .expect("shapes that do not fit")
+        .expect_err("shapes that do not fit")
         .to_string()
 }
 
@@ -456,10 +455,10 @@ fn shapes_that_do_not_fit() {
 fn dtypes_that_do_not_multiply() {
     let of = |dtype| Tensor::empty("test", &[2, 2], dtype).unwrap();
     for dtype in [DType::Bool, DType::Float16, DType::Bfloat16] {
-        let error = matmul("matmul", &of(dtype), &of(dtype)).err().expect("no kernel");
+        let error = matmul("matmul", &of(dtype), &of(dtype)).expect_err("no kernel");
         assert!(matches!(error, Error::DtypeRefused { op: "matmul", .. }), "{error}");
     }
-    let error = matmul("matmul", &of(DType::Int8), &of(DType::Int16)).err().expect("two dtypes");
+    let error = matmul("matmul", &of(DType::Int8), &of(DType::Int16)).expect_err("two dtypes");
     assert!(matches!(error, Error::NoPromotion { .. }), "{error}");
 }
 
@@ -468,6 +467,6 @@ fn a_result_that_no_memory_holds() {
     // Broadcast operands can name a result of any size.
     let one = random::<f32>(&[1, 1], 1);
     let a = one.view(0, &[1 << 40, 1], &[0, 4]);
-    let error = matmul("matmul", &a, &a.view(0, &[1, 1 << 40], &[4, 0])).err().expect("2**82 bytes");
+    let error = matmul("matmul", &a, &a.view(0, &[1, 1 << 40], &[4, 0])).expect_err("2**82 bytes");
     assert!(matches!(error, Error::TooLarge { .. }), "{error}");
 }

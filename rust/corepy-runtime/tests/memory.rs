@@ -2,17 +2,19 @@
 
 use std::ptr::NonNull;
 use std::sync::mpsc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use corepy_runtime::error::Error;
 use corepy_runtime::memory::arena::{self, with_arena};
 use corepy_runtime::memory::pool;
 
-/// Tests read statistics of the process, so they run one after the other.
-fn alone() -> MutexGuard<'static, ()> {
+/// Runs a test alone, because it reads statistics of the process, and on a thread of its own, so that
+/// what the thread holds is given back before the next one begins.
+fn alone(test: impl FnOnce() + Send) {
     static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| scope.spawn(test).join()).unwrap();
 }
 
 /// Runs `work` on `count` threads, and waits until they have ended, their thread-local values included.
@@ -103,123 +105,131 @@ impl Random {
 
 #[test]
 fn every_size_is_usable_and_distinct() {
-    let _alone = alone();
-    let sizes = (0..2000).chain((2000..300_000).step_by(997)).chain([1 << 20, (2 << 20) + 1, 5 << 20]);
-    let blocks: Vec<Filled> = sizes.map(Filled::new).collect();
-    let mut spans: Vec<(usize, usize)> = blocks.iter().map(|b| (b.block.addr().get(), b.bytes)).collect();
-    spans.sort_unstable();
-    assert!(spans.windows(2).all(|pair| pair[0].0 + pair[0].1.max(1) <= pair[1].0), "blocks overlap");
+    alone(|| {
+        let sizes = (0..2000).chain((2000..300_000).step_by(997)).chain([1 << 20, (2 << 20) + 1, 5 << 20]);
+        let blocks: Vec<Filled> = sizes.map(Filled::new).collect();
+        let mut spans: Vec<(usize, usize)> = blocks.iter().map(|b| (b.block.addr().get(), b.bytes)).collect();
+        spans.sort_unstable();
+        assert!(spans.windows(2).all(|pair| pair[0].0 + pair[0].1.max(1) <= pair[1].0), "blocks overlap");
+    });
 }
 
 #[test]
 fn threads_allocate_and_free_what_others_allocated() {
-    let _alone = alone();
-    let before = pool::stats().in_use;
-    let threads = 4;
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads).map(|_| mpsc::channel::<Filled>()).unzip();
-    let ends: Vec<_> =
-        receivers.into_iter().map(|receiver| Mutex::new(Some((receiver, senders.clone())))).collect();
-    drop(senders);
-    on_threads(threads, |number| {
-        let (receiver, senders) = ends[number].lock().unwrap().take().unwrap();
-        let mut random = Random(0x9e37_79b9 + number as u64);
-        let mut kept = Vec::new();
-        for _ in 0..15_000 {
-            match random.next(10) {
-                0..4 => kept.push(Filled::new(random.bytes())),
-                4..7 if !kept.is_empty() => drop(kept.swap_remove(random.next(kept.len()))),
-                7 | 8 if !kept.is_empty() => {
-                    let block = kept.swap_remove(random.next(kept.len()));
-                    // A thread that has ended refuses it, and it is freed here.
-                    drop(senders[random.next(threads)].send(block));
+    alone(|| {
+        let before = pool::stats().in_use;
+        let threads = 4;
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads).map(|_| mpsc::channel::<Filled>()).unzip();
+        let ends: Vec<_> =
+            receivers.into_iter().map(|receiver| Mutex::new(Some((receiver, senders.clone())))).collect();
+        drop(senders);
+        on_threads(threads, |number| {
+            let (receiver, senders) = ends[number].lock().unwrap().take().unwrap();
+            let mut random = Random(0x9e37_79b9 + number as u64);
+            let mut kept = Vec::new();
+            for _ in 0..15_000 {
+                match random.next(10) {
+                    0..4 => kept.push(Filled::new(random.bytes())),
+                    4..7 if !kept.is_empty() => drop(kept.swap_remove(random.next(kept.len()))),
+                    7 | 8 if !kept.is_empty() => {
+                        let block = kept.swap_remove(random.next(kept.len()));
+                        // A thread that has ended refuses it, and it is freed here.
+                        drop(senders[random.next(threads)].send(block));
+                    }
+                    _ => kept.extend(receiver.try_iter().take(8)),
                 }
-                _ => kept.extend(receiver.try_iter().take(8)),
+                if random.next(5000) == 0 {
+                    pool::trim();
+                }
+                if kept.len() > 200 {
+                    kept.truncate(50);
+                }
             }
-            if random.next(5000) == 0 {
-                pool::trim();
-            }
-            if kept.len() > 200 {
-                kept.truncate(50);
-            }
-        }
+        });
+        drop(ends);
+        assert_eq!(pool::stats().in_use, before, "blocks are lost or counted twice");
     });
-    drop(ends);
-    assert_eq!(pool::stats().in_use, before, "blocks are lost or counted twice");
 }
 
 #[test]
 fn one_thread_frees_all_that_another_allocates() {
-    let _alone = alone();
-    let before = pool::stats();
-    let (sender, receiver) = mpsc::sync_channel::<Filled>(100);
-    let ends = Mutex::new((Some(sender), Some(receiver)));
-    on_threads(2, |number| {
-        if number == 0 {
-            let sender = ends.lock().unwrap().0.take().unwrap();
-            (0..100_000).for_each(|i| sender.send(Filled::new(1 + i % 700)).unwrap());
-        } else {
-            let receiver = ends.lock().unwrap().1.take().unwrap();
-            receiver.iter().for_each(drop);
-        }
+    alone(|| {
+        let before = pool::stats();
+        let (sender, receiver) = mpsc::sync_channel::<Filled>(100);
+        let ends = Mutex::new((Some(sender), Some(receiver)));
+        on_threads(2, |number| {
+            if number == 0 {
+                let sender = ends.lock().unwrap().0.take().unwrap();
+                (0..100_000).for_each(|i| sender.send(Filled::new(1 + i % 700)).unwrap());
+            } else {
+                let receiver = ends.lock().unwrap().1.take().unwrap();
+                receiver.iter().for_each(drop);
+            }
+        });
+        let after = pool::stats();
+        assert_eq!(after.in_use, before.in_use);
+        // 70 MB went through; the memory went round instead of growing.
+        assert!(after.mappings <= before.mappings + 12, "{before:?} {after:?}");
     });
-    let after = pool::stats();
-    assert_eq!(after.in_use, before.in_use);
-    // 70 MB went through; the memory went round instead of growing.
-    assert!(after.mappings <= before.mappings + 12, "{before:?} {after:?}");
 }
 
 #[test]
 fn statistics_count_blocks() {
-    let _alone = alone();
-    pool::trim();
-    let before = pool::stats();
-    let large = 10 << 20;
-    let block = pool::allocate(large).unwrap();
-    let during = pool::stats();
-    assert_eq!(during.in_use, before.in_use + large);
-    assert!(during.peak >= during.in_use && during.mappings == before.mappings + 1);
-    // SAFETY: allocated above with this length; released once.
-    unsafe { pool::release(block, large) };
-    let after = pool::stats();
-    assert_eq!((after.in_use, after.cached, after.peak), (before.in_use, before.cached + large, during.peak));
-    // The same block comes back, without the faults of a fresh one.
-    let again = pool::allocate(large - 1).unwrap();
-    assert_eq!(again, block);
-    assert!(pool::stats().faults_saved > after.faults_saved);
-    assert_eq!(pool::stats().cached, before.cached);
-    // SAFETY: as above.
-    unsafe { pool::release(again, large - 1) };
-    assert!(pool::trim() >= large);
-    assert_eq!(pool::stats().mappings, before.mappings);
-    let small: Vec<_> = (0..10_000).map(|_| pool::allocate(100).unwrap()).collect();
-    assert_eq!(pool::stats().in_use, before.in_use + 10_000 * 128);
-    for block in small {
+    alone(|| {
+        pool::trim();
+        let before = pool::stats();
+        let large = 10 << 20;
+        let block = pool::allocate(large).unwrap();
+        let during = pool::stats();
+        assert_eq!(during.in_use, before.in_use + large);
+        assert!(during.peak >= during.in_use && during.mappings == before.mappings + 1);
+        // SAFETY: allocated above with this length; released once.
+        unsafe { pool::release(block, large) };
+        let after = pool::stats();
+        assert_eq!(
+            (after.in_use, after.cached, after.peak),
+            (before.in_use, before.cached + large, during.peak)
+        );
+        // The same block comes back, without the faults of a fresh one.
+        let again = pool::allocate(large - 1).unwrap();
+        assert_eq!(again, block);
+        assert!(pool::stats().faults_saved > after.faults_saved);
+        assert_eq!(pool::stats().cached, before.cached);
         // SAFETY: as above.
-        unsafe { pool::release(block, 100) };
-    }
-    assert_eq!(pool::stats().in_use, before.in_use);
-    assert!(pool::stats().cached >= 10_000 * 128);
-    pool::trim();
-    assert_eq!(pool::stats().mappings, before.mappings);
+        unsafe { pool::release(again, large - 1) };
+        assert!(pool::trim() >= large);
+        assert_eq!(pool::stats().mappings, before.mappings);
+        let small: Vec<_> = (0..10_000).map(|_| pool::allocate(100).unwrap()).collect();
+        assert_eq!(pool::stats().in_use, before.in_use + 10_000 * 128);
+        for block in small {
+            // SAFETY: as above.
+            unsafe { pool::release(block, 100) };
+        }
+        assert_eq!(pool::stats().in_use, before.in_use);
+        assert!(pool::stats().cached >= 10_000 * 128);
+        pool::trim();
+        assert_eq!(pool::stats().mappings, before.mappings);
+    });
 }
 
 #[test]
 fn a_thread_that_ends_gives_its_blocks_back() {
-    let _alone = alone();
-    pool::trim();
-    let before = pool::stats();
-    for _ in 0..50 {
-        std::thread::spawn(|| {
-            let blocks: Vec<Filled> = (0..100).map(|i| Filled::new(i * 50)).collect();
-            drop(blocks);
-        })
-        .join()
-        .unwrap();
-    }
-    assert_eq!(pool::stats().in_use, before.in_use);
-    pool::trim();
-    let after = pool::stats();
-    assert_eq!((after.cached, after.mappings), (before.cached, before.mappings));
+    alone(|| {
+        pool::trim();
+        let before = pool::stats();
+        for _ in 0..50 {
+            std::thread::spawn(|| {
+                let blocks: Vec<Filled> = (0..100).map(|i| Filled::new(i * 50)).collect();
+                drop(blocks);
+            })
+            .join()
+            .unwrap();
+        }
+        assert_eq!(pool::stats().in_use, before.in_use);
+        pool::trim();
+        let after = pool::stats();
+        assert_eq!((after.cached, after.mappings), (before.cached, before.mappings));
+    });
 }
 
 /// Runs one test of this file in a process of its own, with an environment variable set.
@@ -298,158 +308,166 @@ fn child_with_a_bad_limit() {
 
 #[test]
 fn refused_sizes_are_none() {
-    let _alone = alone();
-    for bytes in [usize::MAX, usize::MAX - 63, isize::MAX as usize, 1 << 62, (1 << 62) + 1, 1 << 50] {
-        assert_eq!(pool::allocate(bytes), None, "{bytes}");
-    }
+    alone(|| {
+        for bytes in [usize::MAX, usize::MAX - 63, isize::MAX as usize, 1 << 62, (1 << 62) + 1, 1 << 50] {
+            assert_eq!(pool::allocate(bytes), None, "{bytes}");
+        }
+    });
 }
 
 #[test]
 fn large_blocks_are_aligned_for_huge_pages() {
-    let _alone = alone();
-    for bytes in [2 << 20, 3 << 20, 100 << 20] {
-        let block = pool::allocate(bytes).unwrap();
-        assert_eq!(block.addr().get() % (2 << 20), 0);
-        // SAFETY: allocated above with this length; released once.
-        unsafe { pool::release(block, bytes) };
-    }
+    alone(|| {
+        for bytes in [2 << 20, 3 << 20, 100 << 20] {
+            let block = pool::allocate(bytes).unwrap();
+            assert_eq!(block.addr().get() % (2 << 20), 0);
+            // SAFETY: allocated above with this length; released once.
+            unsafe { pool::release(block, bytes) };
+        }
+    });
 }
 
 #[test]
 fn arena_scopes_nest_and_give_back() {
-    let _alone = alone();
-    with_arena(|arena| arena.scratch(1).len());
-    let before = arena::stats();
-    let first = with_arena(|outer| {
-        let a = outer.scratch(100);
-        let b = outer.scratch(0);
-        let c = outer.scratch(1);
-        assert!([a, b, c].iter().all(|s| s.as_ptr().addr() % 64 == 0));
-        assert_eq!((a.len(), b.is_empty(), c.is_empty()), (100, true, false));
-        assert!(c.as_ptr().addr() >= a.as_ptr().addr() + 128);
-        assert_eq!(arena::stats().used, before.used + 192);
-        // SAFETY: the scratch is 100 bytes long.
-        unsafe { a.as_ptr().write_bytes(7, 100) };
-        let inner_address = with_arena(|inner| {
-            let d = inner.scratch(1000);
-            // SAFETY: the scratch is 1000 bytes long.
-            unsafe { d.as_ptr().write_bytes(9, 1000) };
-            d.as_ptr().addr()
+    alone(|| {
+        with_arena(|arena| arena.scratch(1).len());
+        let before = arena::stats();
+        let first = with_arena(|outer| {
+            let a = outer.scratch(100);
+            let b = outer.scratch(0);
+            let c = outer.scratch(1);
+            assert!([a, b, c].iter().all(|s| s.as_ptr().addr() % 64 == 0));
+            assert_eq!((a.len(), b.is_empty(), c.is_empty()), (100, true, false));
+            assert!(c.as_ptr().addr() >= a.as_ptr().addr() + 128);
+            assert_eq!(arena::stats().used, before.used + 192);
+            // SAFETY: the scratch is 100 bytes long.
+            unsafe { a.as_ptr().write_bytes(7, 100) };
+            let inner_address = with_arena(|inner| {
+                let d = inner.scratch(1000);
+                // SAFETY: the scratch is 1000 bytes long.
+                unsafe { d.as_ptr().write_bytes(9, 1000) };
+                d.as_ptr().addr()
+            });
+            let e = outer.scratch(1000);
+            assert_eq!(e.as_ptr().addr(), inner_address, "the inner scope's memory is used again");
+            // SAFETY: `e` is 1000 bytes long, `a` 100.
+            unsafe {
+                e.as_ptr().write_bytes(1, 1000);
+                assert!((0..100).all(|i| *a.as_ptr().add(i) == 7));
+            }
+            a.as_ptr().addr()
         });
-        let e = outer.scratch(1000);
-        assert_eq!(e.as_ptr().addr(), inner_address, "the inner scope's memory is used again");
-        // SAFETY: `e` is 1000 bytes long, `a` 100.
-        unsafe {
-            e.as_ptr().write_bytes(1, 1000);
-            assert!((0..100).all(|i| *a.as_ptr().add(i) == 7));
-        }
-        a.as_ptr().addr()
+        assert_eq!(arena::stats().used, before.used);
+        assert_eq!(arena::stats().overflows, before.overflows);
+        with_arena(|arena| assert_eq!(arena.scratch(64).as_ptr().addr(), first));
     });
-    assert_eq!(arena::stats().used, before.used);
-    assert_eq!(arena::stats().overflows, before.overflows);
-    with_arena(|arena| assert_eq!(arena.scratch(64).as_ptr().addr(), first));
 }
 
 #[test]
 fn an_outer_scope_keeps_what_it_takes_inside_an_inner_one() {
-    let _alone = alone();
-    with_arena(|outer| {
-        let mut late = Vec::new();
-        with_arena(|inner| {
-            for i in 0..10_u8 {
-                // SAFETY: each scratch is 300 bytes long.
-                unsafe {
-                    let scratch = outer.scratch(300);
-                    scratch.as_ptr().write_bytes(i, 300);
-                    late.push(scratch);
-                    inner.scratch(300).as_ptr().write_bytes(200, 300);
+    alone(|| {
+        with_arena(|outer| {
+            let mut late = Vec::new();
+            with_arena(|inner| {
+                for i in 0..10_u8 {
+                    // SAFETY: each scratch is 300 bytes long.
+                    unsafe {
+                        let scratch = outer.scratch(300);
+                        scratch.as_ptr().write_bytes(i, 300);
+                        late.push(scratch);
+                        inner.scratch(300).as_ptr().write_bytes(200, 300);
+                    }
                 }
+            });
+            // SAFETY: the scratch is long enough, and of an open scope.
+            unsafe { outer.scratch(100_000).as_ptr().write_bytes(100, 100_000) };
+            for (i, scratch) in late.iter().enumerate() {
+                // SAFETY: the scope that gave the scratch is open.
+                assert!((0..300).all(|k| unsafe { *scratch.as_ptr().add(k) } == i as u8));
             }
         });
-        // SAFETY: the scratch is long enough, and of an open scope.
-        unsafe { outer.scratch(100_000).as_ptr().write_bytes(100, 100_000) };
-        for (i, scratch) in late.iter().enumerate() {
-            // SAFETY: the scope that gave the scratch is open.
-            assert!((0..300).all(|k| unsafe { *scratch.as_ptr().add(k) } == i as u8));
-        }
     });
 }
 
 #[test]
 fn arena_overflows_into_the_pool_and_counts() {
-    let _alone = alone();
-    with_arena(|_| ());
-    let (before, pool_before) = (arena::stats(), pool::stats().in_use);
-    with_arena(|arena| {
-        for bytes in [(1 << 20) + 1, 5 << 20, 700 << 10, 600 << 10, 1] {
-            let scratch = arena.scratch(bytes);
-            assert_eq!(scratch.as_ptr().addr() % 64, 0);
-            // SAFETY: the scratch is `bytes` long.
-            unsafe { scratch.as_ptr().write_bytes(3, bytes) };
-        }
-        let during = arena::stats();
-        assert_eq!(during.overflows, before.overflows + 3);
-        assert!(during.used >= before.used + (7 << 20) && during.peak >= during.used);
-        assert!(pool::stats().in_use > pool_before);
-    });
-    assert_eq!(arena::stats().used, before.used);
-    assert_eq!(pool::stats().in_use, pool_before);
-    // A scope that unwinds gives back as well.
-    let caught = std::panic::catch_unwind(|| {
+    alone(|| {
+        with_arena(|_| ());
+        let (before, pool_before) = (arena::stats(), pool::stats().in_use);
         with_arena(|arena| {
-            arena.scratch(1000);
-            arena.scratch(2 << 20);
-            std::panic::resume_unwind(Box::new(1));
-        })
+            for bytes in [(1 << 20) + 1, 5 << 20, 700 << 10, 600 << 10, 1] {
+                let scratch = arena.scratch(bytes);
+                assert_eq!(scratch.as_ptr().addr() % 64, 0);
+                // SAFETY: the scratch is `bytes` long.
+                unsafe { scratch.as_ptr().write_bytes(3, bytes) };
+            }
+            let during = arena::stats();
+            assert_eq!(during.overflows, before.overflows + 3);
+            assert!(during.used >= before.used + (7 << 20) && during.peak >= during.used);
+            assert!(pool::stats().in_use > pool_before);
+        });
+        assert_eq!(arena::stats().used, before.used);
+        assert_eq!(pool::stats().in_use, pool_before);
+        // A scope that unwinds gives back as well.
+        let caught = std::panic::catch_unwind(|| {
+            with_arena(|arena| {
+                arena.scratch(1000);
+                arena.scratch(2 << 20);
+                std::panic::resume_unwind(Box::new(1));
+            })
+        });
+        assert!(caught.is_err());
+        assert_eq!((arena::stats().used, pool::stats().in_use), (before.used, pool_before));
     });
-    assert!(caught.is_err());
-    assert_eq!((arena::stats().used, pool::stats().in_use), (before.used, pool_before));
 }
 
 #[test]
 fn scratch_that_nobody_has_is_an_error_and_not_an_abort() {
-    let _alone = alone();
-    for bytes in [usize::MAX, isize::MAX as usize, 1 << 50] {
-        assert!(with_arena(|arena| arena.try_scratch(bytes).is_none()));
-        let payload =
-            std::panic::catch_unwind(|| with_arena(|arena| arena.scratch(bytes).len())).unwrap_err();
-        let error = *payload.downcast::<Error>().unwrap();
-        assert_eq!(error.class(), "MemoryError");
-        assert!(error.to_string().contains(&bytes.to_string()), "{error}");
-    }
-    assert_eq!(with_arena(|arena| arena.scratch(10).len()), 10);
+    alone(|| {
+        for bytes in [usize::MAX, isize::MAX as usize, 1 << 50] {
+            assert!(with_arena(|arena| arena.try_scratch(bytes).is_none()));
+            let payload =
+                std::panic::catch_unwind(|| with_arena(|arena| arena.scratch(bytes).len())).unwrap_err();
+            let error = *payload.downcast::<Error>().unwrap();
+            assert_eq!(error.class(), "MemoryError");
+            assert!(error.to_string().contains(&bytes.to_string()), "{error}");
+        }
+        assert_eq!(with_arena(|arena| arena.scratch(10).len()), 10);
+    });
 }
 
 #[test]
 fn arenas_of_threads_are_their_own_and_end_with_them() {
-    let _alone = alone();
-    with_arena(|_| ());
-    let before = arena::stats();
-    on_threads(8, |number| {
-        for round in 0..200_usize {
-            with_arena(|arena| {
-                let mut taken = Vec::new();
-                for i in 0..10 {
-                    let (bytes, value) = ((round * 37 + i * 30_011) % 300_000 + 1, (number * 16 + i) as u8);
-                    let scratch = arena.scratch(bytes);
-                    // SAFETY: the scratch is `bytes` long.
-                    unsafe { scratch.as_ptr().write_bytes(value, bytes) };
-                    taken.push((scratch, value));
-                }
-                for (scratch, value) in taken {
-                    // SAFETY: both ends are inside the scratch, whose scope is open.
-                    unsafe {
-                        assert_eq!(*scratch.as_ptr(), value);
-                        assert_eq!(*scratch.as_ptr().add(scratch.len() - 1), value);
+    alone(|| {
+        with_arena(|_| ());
+        let before = arena::stats();
+        on_threads(8, |number| {
+            for round in 0..200_usize {
+                with_arena(|arena| {
+                    let mut taken = Vec::new();
+                    for i in 0..10 {
+                        let (bytes, value) =
+                            ((round * 37 + i * 30_011) % 300_000 + 1, (number * 16 + i) as u8);
+                        let scratch = arena.scratch(bytes);
+                        // SAFETY: the scratch is `bytes` long.
+                        unsafe { scratch.as_ptr().write_bytes(value, bytes) };
+                        taken.push((scratch, value));
                     }
-                }
-            });
-        }
-        assert!(arena::stats().capacity >= before.capacity + (1 << 20));
+                    for (scratch, value) in taken {
+                        // SAFETY: both ends are inside the scratch, whose scope is open.
+                        unsafe {
+                            assert_eq!(*scratch.as_ptr(), value);
+                            assert_eq!(*scratch.as_ptr().add(scratch.len() - 1), value);
+                        }
+                    }
+                });
+            }
+            assert!(arena::stats().capacity >= before.capacity + (1 << 20));
+        });
+        let after = arena::stats();
+        assert_eq!((after.used, after.capacity), (before.used, before.capacity));
+        assert!(after.overflows > before.overflows, "overflows of threads that ended are still counted");
     });
-    let after = arena::stats();
-    assert_eq!((after.used, after.capacity), (before.used, before.capacity));
-    assert!(after.overflows > before.overflows, "overflows of threads that ended are still counted");
 }
 
 #[test]

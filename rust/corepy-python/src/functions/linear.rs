@@ -123,7 +123,9 @@ pub fn vecdot<'py>(
         }
         let a = views::axis_last(&converted(OP, &a, dtype)?, a_axis);
         let b = views::axis_last(&converted(OP, &b, dtype)?, b_axis);
-        reduce::vecdot(OP, Family::Vecdot, &a, &b)
+        let outer = layout::broadcast_shapes(OP, &a.shape()[..a.ndim() - 1], &b.shape()[..b.ndim() - 1])?;
+        let shape: Vec<i64> = outer.iter().copied().chain([x]).collect();
+        reduce::vecdot(OP, Family::Vecdot, &a.broadcast_to(OP, &shape)?, &b.broadcast_to(OP, &shape)?)
     })?;
     PyTensor::object(py, out)
 }

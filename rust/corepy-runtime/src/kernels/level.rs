@@ -199,8 +199,11 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
             let filled = gemm.pack_a.is_some()
                 && gemm.pack_b.is_some()
                 && gemm.block.is_some()
+                && gemm.vector.is_some()
+                && gemm.small.is_some()
                 && gemm.mr > 0
-                && gemm.nr > 0;
+                && gemm.nr > 0
+                && gemm.packed_bytes > 0;
             need(filled, format!("gemm {}", dtype.name()));
         }
         for to in dtypes::ALL {

@@ -119,7 +119,8 @@ impl Drop for End {
     fn drop(&mut self) {
         let record = RECORD.replace(std::ptr::null());
         if !record.is_null() {
-            registry().retain(|entry| !std::ptr::eq(entry.0, record));
+            let mut registry = registry();
+            registry.retain(|entry| !std::ptr::eq(entry.0, record));
             // SAFETY: made by `Box::into_raw`; this thread's pointer and the registry's entry are gone,
             // and no scope is open when a thread's values are destroyed.
             unsafe { free_record(record) };
@@ -338,7 +339,8 @@ impl Arena {
 /// What the arenas hold, summed over all threads.
 pub fn stats() -> Stats {
     let mut stats = Stats { used: 0, capacity: 0, peak: 0, overflows: 0 };
-    for entry in registry().iter() {
+    let registry = registry();
+    for entry in registry.iter() {
         // SAFETY: a registered record lives, and its owner takes this lock before it frees it.
         let record = unsafe { &*entry.0 };
         stats.used += record.used.load(Relaxed);

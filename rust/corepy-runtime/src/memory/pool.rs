@@ -653,14 +653,16 @@ fn front_bytes(front: &Front) -> usize {
 
 /// What the pool holds now. While other threads allocate, the numbers are near one moment, not of one.
 pub fn stats() -> Stats {
+    let registry = registry();
     let mut used = USED.load(Relaxed);
     let mut cached = CACHED.load(Relaxed);
-    for entry in registry().iter() {
+    for entry in registry.iter() {
         // SAFETY: a front that is registered lives, and its owner takes this lock before it ends.
         let front = unsafe { &*entry.0 };
         used = used.wrapping_add(front.used.load(Relaxed));
         cached = cached.wrapping_add(front_bytes(front));
     }
+    drop(registry);
     let in_use = usize::try_from(used).unwrap_or(0);
     let peak = PEAK.fetch_max(in_use, Relaxed).max(in_use);
     Stats {

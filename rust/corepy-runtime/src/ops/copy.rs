@@ -215,6 +215,17 @@ fn move_elements(plan: &mut Plan<2>, operands: &[Operand; 2]) -> Result<()> {
     }
     let gather = kernels::gather(dtype);
     let in_place = to == dense && operands[0].aligned;
+    if let Walk::Crossed { rows } = plan.walk()
+        && stage::access(plan, &operands[1], 1, false) == Access::Crossed
+    {
+        let access = [if in_place { Access::Direct } else { Access::Strided }, Access::Packed];
+        let pitch = stage::pitch(rows, itemsize) as isize;
+        return finish(plan, &operands, &access, ns, &|[out, x], n| {
+            // SAFETY: a row of a staged block to read, n contiguous elements to set.
+            unsafe { gather(out, x, n, pitch) };
+            n
+        });
+    }
     let access = [if in_place { Access::Direct } else { Access::Strided }, Access::Direct];
     finish(plan, &operands, &access, ns, &|[out, x], n| {
         // SAFETY: n elements at the stride to read, n contiguous ones to set.

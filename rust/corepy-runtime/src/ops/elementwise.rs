@@ -102,7 +102,7 @@ pub fn unary(op: Unary, x: &Tensor) -> Result<Tensor> {
         && x.is_plain()
         && let Some(kernel) = kernels::unary(op, x.dtype())
     {
-        let out = Tensor::empty(row.name, x.shape(), result_dtype(row, x.dtype()))?;
+        let out = Tensor::empty_like(row.name, x, result_dtype(row, x.dtype()))?;
         // SAFETY: both are contiguous and aligned, of the kernel's dtypes and the same size.
         unsafe { kernel(out.data(), x.data(), x.size()) };
         return Ok(out);
@@ -137,7 +137,7 @@ pub fn binary(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
     // Operands of one dtype that has a kernel need no conversion.
     let straight = match (&a, &b) {
         (Arg::Tensor(x), Arg::Tensor(y)) => {
-            let same = x.size() <= STRAIGHT && x.is_plain() && y.is_plain() && x.shape() == y.shape();
+            let same = x.size() <= STRAIGHT && x.is_plain() && y.is_plain() && x.has_shape_of(y);
             same.then(|| (*x, x.data().cast_const(), y.data().cast_const(), Form::VectorVector))
         }
         (Arg::Tensor(x), Arg::Scalar(s)) => {
@@ -154,7 +154,7 @@ pub fn binary(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
         && a.dtype() == b.dtype()
         && let Some(kernel) = kernels::binary(op, a.dtype(), form)
     {
-        let out = Tensor::empty(row.name, like.shape(), result_dtype(row, a.dtype()))?;
+        let out = Tensor::empty_like(row.name, like, result_dtype(row, a.dtype()))?;
         // SAFETY: all operands are contiguous and aligned, of the kernel's dtypes, and of one size
         // except for a scalar in its form.
         let ended = unsafe { kernel(out.data(), x, y, like.size()) } as usize;
@@ -169,10 +169,23 @@ pub fn binary(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
 fn binary_general(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
     let row = &BINARY[op as usize];
     let (compute, result) = compute_dtype(row, a.dtype(), b.dtype())?;
+    if let (Binary::Pow, Arg::Tensor(x), Arg::Scalar(exponent)) = (op, &a, &b)
+        && is_two(exponent)
+    {
+        // x ** 2 is defined as x * x.
+        let out = empty_as(row.name, x.shape(), result, &[Some(x)])?;
+        unary_planned(Unary::Square, compute, result, &out, x)?;
+        return Ok(out);
+    }
     let shape = layout::broadcast_shapes(row.name, a.shape(), b.shape())?;
     let out = empty_as(row.name, &shape, result, &[a.tensor(), b.tensor()])?;
     binary_planned(op, compute, result, &out, a, b)?;
     Ok(out)
+}
+
+/// Whether an exponent is 2, in whichever dtype.
+fn is_two(exponent: &Scalar) -> bool {
+    exponent.cast(DType::Complex128).bytes() == Scalar::from_complex(2.0, 0.0).bytes()
 }
 
 /// Writes `a op b` to `out`, whose shape both broadcast to. `out` may be the same view as either and
@@ -315,7 +328,7 @@ pub fn binary_into(op: Binary, out: &Tensor, b: Arg) -> Result<()> {
         let straight = match &b {
             Arg::Scalar(scalar) => Some((scalar.as_ptr(), Form::VectorScalar)),
             Arg::Tensor(y) => {
-                let fits = y.is_plain() && y.shape() == out.shape();
+                let fits = y.is_plain() && y.has_shape_of(out);
                 let apart = y.data() == out.data() || !y.may_overlap(out);
                 (fits && apart).then(|| (y.data().cast_const(), Form::VectorVector))
             }

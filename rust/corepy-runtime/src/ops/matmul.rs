@@ -51,16 +51,17 @@ const PORTABLE: Blocking = Blocking {
 };
 
 /// Multiply-adds up to which the kernel without packing is the fastest.
-const SMALL: usize = 512;
+const SMALL: usize = 256;
 /// Multiply-adds of one product from which its own rows and columns are shared out among threads;
 /// below, whole products of a batch are.
 const SHARE_PRODUCT: f64 = 4e6;
 /// Least multiply-adds of a tile, so that claiming it (some 20 ns) does not show.
 const TILE: f64 = 2e5;
-/// Lanes of a tile of a matrix x vector product whose lanes are contiguous: whole strips of the kernel.
-const VECTOR_LANES: usize = 1024;
-/// Bytes of the matrix in such a tile, in any layout, between two synchronisations.
-const VECTOR_BYTES: usize = 1 << 20;
+/// Matrix x vector: bytes of a row in a tile whose lanes are contiguous, and lanes of any other tile.
+const VECTOR_ROW: usize = 2 << 10;
+const VECTOR_LANES: usize = 256;
+/// Bytes of the matrix in a tile between two synchronisations.
+const VECTOR_BYTES: usize = 16 << 20;
 /// Bytes per ns that one core reads.
 const READ_SPEED: f64 = 20.0;
 
@@ -569,10 +570,11 @@ impl Product {
     fn vector(&self, lanes: Lanes, runner: Runner) -> Result<()> {
         let Kernels { vector, nr, bytes, .. } = self.kernels;
         let Lanes { matrix, count, left, .. } = lanes;
-        let along_depth = matrix.column.unsigned_abs() < matrix.row.unsigned_abs();
-        let most = if along_depth { VECTOR_BYTES / (bytes * PANEL * 4) } else { VECTOR_LANES };
-        let part = even(count, most, nr);
-        let depth = (VECTOR_BYTES * 16 / (part * bytes) / PANEL).max(1) * PANEL;
+        let along_lanes = matrix.row == bytes as isize;
+        // What the kernel takes at once where it packs: two groups of nr.
+        let unit = 2 * nr;
+        let part = even(count, if along_lanes { VECTOR_ROW / bytes } else { VECTOR_LANES }, unit);
+        let depth = (VECTOR_BYTES / (part * bytes) / PANEL).max(1) * PANEL;
         for first in (0..self.k).step_by(depth) {
             let depth = depth.min(self.k - first);
             with_arena(|arena| {
@@ -593,8 +595,8 @@ impl Product {
                 runner.run(count.div_ceil(part), cost, &|tile| {
                     let begin = tile * part;
                     let end = count.min(begin + part);
-                    // Along the depth, rows are read to their end before the next few begin.
-                    let group = if along_depth { nr } else { part };
+                    // Rows are read to their end before the next few begin.
+                    let group = if along_lanes { part } else { unit };
                     for lane in (begin..end).step_by(group) {
                         for (panel, panel_depth) in panels(depth) {
                             // SAFETY: the lanes exist in the matrix and in c, where no other tile has them.

@@ -47,26 +47,30 @@ pub fn index_value(x: &Tensor) -> i64 {
 }
 
 /// The part of a tensor that a basic index picks. Axes beyond the picks stay whole.
+#[inline]
 pub fn basic(op: &'static str, x: &Tensor, picks: &[Pick]) -> Result<Tensor> {
     let (shape, strides) = (x.shape(), x.strides());
-    let taken = picks.iter().filter(|p| !matches!(p, Pick::New)).count();
+    let (mut taken, mut dropped) = (0, 0);
+    for pick in picks {
+        taken += usize::from(*pick != Pick::New);
+        dropped += usize::from(matches!(pick, Pick::At(_)));
+    }
     if taken > shape.len() {
         return Err(Error::TooManyIndices { op, given: taken, ndim: shape.len() });
     }
-    let dropped = picks.iter().filter(|p| matches!(p, Pick::At(_))).count();
     let ndim = shape.len() + (picks.len() - taken) - dropped;
     if ndim > layout::MAX_AXES {
         return Err(Error::TooManyAxes { op, ndim });
     }
     let (mut to_shape, mut to_strides) = (Dims::zeros(ndim), Dims::zeros(ndim));
     let (mut offset, mut axis, mut out) = (0i64, 0, 0);
-    let mut added = [false; layout::MAX_AXES];
-    let whole = std::iter::repeat_n(Pick::All, shape.len() - taken);
-    for pick in picks.iter().copied().chain(whole) {
-        match pick {
+    // One bit for each axis of the result.
+    let mut added = 0u64;
+    for pick in picks {
+        match *pick {
             Pick::New => {
                 to_shape[out] = 1;
-                added[out] = true;
+                added |= 1 << out;
                 out += 1;
                 continue;
             }
@@ -87,15 +91,19 @@ pub fn basic(op: &'static str, x: &Tensor, picks: &[Pick]) -> Result<Tensor> {
         }
         axis += 1;
     }
-    strides_of_added(&to_shape, &mut to_strides, &added, x.itemsize());
+    to_shape[out..].copy_from_slice(&shape[axis..]);
+    to_strides[out..].copy_from_slice(&strides[axis..]);
+    if added != 0 {
+        strides_of_added(&to_shape, &mut to_strides, added, x.itemsize());
+    }
     Ok(x.view(offset, &to_shape, &to_strides))
 }
 
 /// Gives new axes of extent 1 the stride that keeps a C-ordered tensor C-ordered.
-fn strides_of_added(shape: &[i64], strides: &mut [i64], added: &[bool], itemsize: usize) {
+fn strides_of_added(shape: &[i64], strides: &mut [i64], added: u64, itemsize: usize) {
     let mut stride = itemsize as i64;
     for axis in (0..shape.len()).rev() {
-        if added[axis] {
+        if added >> axis & 1 == 1 {
             strides[axis] = stride;
         }
         stride = strides[axis].saturating_mul(shape[axis].max(1));
@@ -121,7 +129,7 @@ pub fn resolve_shape(op: &'static str, x: &Tensor, to: &[i64]) -> Result<Dims> {
         other => other?,
     };
     if let Some(axis) = unknown {
-        if known == 0 || x.size() % known != 0 {
+        if known == 0 || !x.size().is_multiple_of(known) {
             return Err(Error::ReshapeUnknown { op, to: layout::show(to) });
         }
         shape[axis] = (x.size() / known) as i64;
@@ -148,6 +156,9 @@ pub fn reshape(op: &'static str, x: &Tensor, to: &[i64], copy: Option<bool>) -> 
         Some(true) => copy::contiguous(x)?,
         _ => x.clone(),
     };
+    if source.is_contiguous() {
+        return Ok(source.view(0, &shape, &layout::contiguous_strides(&shape, x.itemsize())));
+    }
     if let Some(strides) = layout::reshape_strides(source.shape(), source.strides(), &shape, x.itemsize()) {
         return Ok(source.view(0, &shape, &strides));
     }

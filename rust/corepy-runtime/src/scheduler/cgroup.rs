@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::affinity;
+
 /// Processors that this process may run on at once: its affinity, and the container's quota rounded up.
 pub fn processors() -> usize {
     let quota = Hierarchy::of_this_process().cpu_quota();
-    affinity().min(quota.unwrap_or(usize::MAX)).max(1)
+    affinity::processors().min(quota.unwrap_or(usize::MAX)).max(1)
 }
 
 /// Bytes of memory that this process may use: the container's limit or the machine's memory.
@@ -18,23 +20,6 @@ fn physical_memory() -> u64 {
     // SAFETY: sysconf reads a constant of the system.
     let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
     u64::try_from(pages).unwrap_or(0).saturating_mul(crate::memory::page_size() as u64)
-}
-
-/// Number of processors in the thread's affinity mask.
-pub fn affinity() -> usize {
-    #[cfg(target_os = "linux")]
-    {
-        // 65,536 processors; `cpu_set_t` ends at 1,024.
-        let mut mask = [0_u64; 1024];
-        // SAFETY: the kernel writes at most the length given, into the mask.
-        let result = unsafe {
-            libc::sched_getaffinity(0, size_of_val(&mask), mask.as_mut_ptr().cast::<libc::cpu_set_t>())
-        };
-        if result == 0 {
-            return mask.iter().map(|word| word.count_ones() as usize).sum::<usize>().max(1);
-        }
-    }
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Where this process's control groups can be read.
@@ -226,7 +211,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_processor_and_memory() {
-        assert!((1..=affinity()).contains(&processors()));
+        assert!((1..=affinity::processors()).contains(&processors()));
         assert!(memory_limit() > 1 << 20);
     }
 }

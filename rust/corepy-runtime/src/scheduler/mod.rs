@@ -4,6 +4,7 @@
 //! could finish alone; workers only help, so that busy, dead or forked workers cannot hang it. Which
 //! thread runs a tile never shows in a result: that is the duty of whoever cuts an operation into tiles.
 
+mod affinity;
 pub mod cgroup;
 pub mod cost;
 pub mod fork;

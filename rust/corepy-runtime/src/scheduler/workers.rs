@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use super::cost::Help;
-use super::{cgroup, fork, fp_state, in_tile, operation};
+use super::{affinity, cgroup, fork, fp_state, in_tile, operation};
 
 /// How long a worker polls after work: a few times what waking it costs, which bounds the loss where
 /// no work comes.
@@ -35,6 +35,9 @@ static POOL_NUMBER: AtomicUsize = AtomicUsize::new(0);
 static MAX_POLLING: AtomicUsize = AtomicUsize::new(0);
 /// A thread that makes the pool is on its way.
 static BUILDING: AtomicBool = AtomicBool::new(false);
+
+/// Where the caller ran that woke workers last.
+static CALLER_PROCESSOR: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 struct Workers {
     pool: Option<ThreadPool>,
@@ -65,6 +68,7 @@ pub fn call(help: Help, most: usize) {
         (missing > 0).then_some(jobs + missing)
     };
     if JOBS.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, reserve).is_ok() {
+        CALLER_PROCESSOR.store(affinity::current().unwrap_or(usize::MAX), Ordering::Relaxed);
         wake(missing, most);
     }
 }
@@ -190,12 +194,17 @@ fn job(mut jobs: usize, number: usize) {
     }
     let _fp_state = fp_state::Guard::new();
     let counted = Counted;
+    let caller = CALLER_PROCESSOR.load(Ordering::Relaxed);
+    if affinity::current() == Some(caller) {
+        affinity::avoid(caller);
+    }
     loop {
         let seen = EPOCH.0.load(Ordering::SeqCst);
         in_tile(operation::help_all);
         if poll(seen, number) {
             continue;
         }
+        affinity::avoid(CALLER_PROCESSOR.load(Ordering::Relaxed));
         JOBS.0.fetch_sub(1, Ordering::SeqCst);
         if EPOCH.0.load(Ordering::SeqCst) == seen {
             std::mem::forget(counted);
@@ -261,5 +270,39 @@ pub fn after_fork(child: bool) {
         POLLING.0.store(0, Ordering::Relaxed);
         BUILDING.store(false, Ordering::Relaxed);
         operation::after_fork();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Flow, run, set_num_threads};
+    use super::*;
+
+    #[test]
+    fn jobs_end_when_no_work_comes_and_none_is_lost_count_of() {
+        std::thread::scope(|scope| {
+            for caller in 0..4 {
+                scope.spawn(move || {
+                    for round in 0..2000 {
+                        if caller == 0 && round % 20 == 0 {
+                            set_num_threads([2, 5, 3, 1][round / 20 % 4]).unwrap();
+                        }
+                        let tile = |tile| {
+                            if caller == 1 && tile == 7 {
+                                std::panic::resume_unwind(Box::new(()));
+                            }
+                            Flow::Continue
+                        };
+                        let outcome = std::panic::catch_unwind(|| run(16, 1e9, &tile));
+                        assert_eq!(outcome.is_err(), caller == 1);
+                    }
+                });
+            }
+        });
+        let start = Instant::now();
+        while JOBS.0.load(Ordering::SeqCst) + polling() > 0 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{} jobs", JOBS.0.load(Ordering::SeqCst));
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }

@@ -1,0 +1,88 @@
+"""Float reductions have, bit for bit, the order that ARCHITECTURE.md describes."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import corepy as cp
+import reduction_order
+from inputs import Array, plain, special
+
+SIZES = (0, 1, 2, 15, 16, 17, 40, 1023, 1024, 1025, 2048, 2049, 3 * 1024 + 5, 7 * 1024, 11_000)
+FLOATS = ("float32", "float64")
+COMPLEX = ("complex64", "complex128")
+
+
+def same(got: Any, expected: Any) -> bool:
+    """The same bits, NaN aside."""
+    if isinstance(expected, complex):
+        return same(got.real, expected.real) and same(got.imag, expected.imag)
+    if math.isnan(expected):
+        return math.isnan(got)
+    return struct.pack("d", got) == struct.pack("d", expected)
+
+
+def inputs(dtype: str, n: int, name: str) -> list[Array]:
+    """Ordinary values, values of wild magnitudes, and special ones (products stay in range)."""
+    tame = plain(dtype, n, seed=n + 1)
+    if name == "prod":
+        size = np.abs(tame)
+        tame = np.where(size > 0, tame / np.where(size > 0, size, 1), 1).astype(dtype)
+        tame = (tame * (1 + plain("float64", n, seed=3) * 1e-3)).astype(dtype)
+        return [tame, -tame]
+    wild = (tame * np.exp2(plain("float64", n, seed=5) % 20)).astype(dtype)
+    with_zeros = tame.copy()
+    with_zeros[::3] = -0.0
+    out = [tame, wild, with_zeros, np.full(n, -0.0, dtype)]
+    if name in ("sum", "mean"):
+        out.append(special(dtype, n)[::-1])
+    return out
+
+
+def check(name: str, dtype: str, got: cp.Tensor, expected: Any, n: int) -> None:
+    assert same(got.item(), expected), f"{name} {dtype} n={n}: {got.item()!r}, not {expected!r}"
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX])
+@pytest.mark.parametrize("name", ["sum", "mean", "prod", "var", "std"])
+def test_reductions(name: str, dtype: str, n: int) -> None:
+    if name in ("var", "std") and dtype in COMPLEX:
+        pytest.skip("var and std are for real dtypes")
+    oracle: Callable[..., Any] = getattr(reduction_order, f"{name}_of")
+    for values in inputs(dtype, n, name):
+        expected = oracle(values.tolist(), dtype)
+        check(name, dtype, getattr(cp, name)(cp.asarray(values)), expected, n)
+        # The same elements as a column: the kernel for outer axes has to agree.
+        column = cp.asarray(np.stack([values, values[::-1]], axis=1))
+        check(name, dtype, getattr(cp, name)(column, axis=0)[0], expected, n)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX])
+def test_products(dtype: str, n: int) -> None:
+    a, b = plain(dtype, n, seed=n), plain(dtype, n, seed=n + 9)
+    x, y = cp.asarray(a), cp.asarray(b)
+    vecdot = reduction_order.vecdot_of(a.tolist(), b.tolist(), dtype)
+    dot = reduction_order.dot_of(a.tolist(), b.tolist(), dtype)
+    check("vecdot", dtype, cp.vecdot(x, y), vecdot, n)
+    check("dot", dtype, cp.dot(x, y), dot, n)
+    check("matmul", dtype, cp.matmul(x, y), dot, n)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_rows_and_columns_of_every_width(dtype: str) -> None:
+    for cols in (1, 2, 3, 7, 8, 15, 16, 17, 31, 64, 65, 300):
+        values = plain(dtype, 2100 * cols, seed=cols).reshape(2100, cols)
+        got = np.asarray(cp.sum(cp.asarray(values), axis=0))
+        variance = np.asarray(cp.var(cp.asarray(values), axis=0))
+        for j in {0, cols // 2, cols - 1}:
+            column = values[:, j].tolist()
+            assert same(float(got[j]), reduction_order.sum_of(column, dtype)), (cols, j)
+            assert same(float(variance[j]), reduction_order.var_of(column, dtype)), (cols, j)

@@ -1,0 +1,105 @@
+"""Tensors as Python numbers and lists, membership, weak references."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+import corepy as cp
+from ops.dtypes import DTYPES
+
+
+def test_conversions_of_one_element() -> None:
+    for t in (cp.asarray(3), cp.asarray([3]), cp.asarray([[3]], dtype=cp.uint8)):
+        assert (bool(t), int(t), float(t), complex(t)) == (True, 3, 3.0, 3 + 0j)
+        assert t.item() == 3
+        assert range(10)[t] == 3
+    assert int(cp.asarray(-2.7)) == -2
+    assert int(cp.asarray(2**64 - 1, dtype=cp.uint64)) == 2**64 - 1
+    assert float(cp.asarray(1.5, dtype=cp.float16)) == 1.5
+    assert complex(cp.asarray(1 - 2j)) == 1 - 2j
+    assert type(cp.asarray(True).item()) is bool
+    assert type(cp.asarray(1.5, dtype=cp.bfloat16).item()) is float
+    assert not bool(cp.asarray(-0.0))
+    assert bool(cp.asarray(float("nan")))
+    assert bool(cp.asarray(1e-300j))
+
+
+def test_conversions_that_are_refused() -> None:
+    for t in (cp.zeros(2), cp.zeros(0), cp.zeros((2, 2), dtype=cp.int8)):
+        shape = str(t.shape).replace("(", r"\(").replace(")", r"\)")
+        with pytest.raises(
+            ValueError,
+            match=rf"^\[bool\] needs a tensor with one element, not shape {shape}: use any\(\) or all\(\)$",
+        ):
+            bool(t)
+        for op, call in (("int", int), ("float", float), ("complex", complex), ("item", cp.Tensor.item)):
+            with pytest.raises(
+                ValueError, match=rf"^\[{op}\] needs a tensor with one element, not shape {shape}$"
+            ):
+                call(t)
+        with pytest.raises(TypeError, match=r"^\[index\] an index needs one integer"):
+            range(3)[t]
+    for t in (cp.asarray(1.0), cp.asarray(True), cp.asarray(1j)):
+        with pytest.raises(TypeError, match=r"^\[index\] an index needs one integer, not shape \(\) of "):
+            range(3)[t]
+    with pytest.raises(TypeError, match=r"^\[float\] complex128 does not convert to float"):
+        float(cp.asarray(1j))
+    with pytest.raises(TypeError):
+        int(cp.asarray(1j))
+    with pytest.raises(ValueError, match="NaN"):
+        int(cp.asarray(float("nan")))
+    with pytest.raises(OverflowError):
+        int(cp.asarray(float("inf")))
+
+
+@pytest.mark.parametrize("d", DTYPES, ids=lambda d: d.name)
+def test_tolist_gives_python_scalars(d: Any) -> None:
+    t = cp.asarray([[0, 1], [1, 0], [1, 1]], dtype=getattr(cp, d.name))
+    kind = {"b": bool, "i": int, "u": int, "f": float, "c": complex}[d.kind]
+    rows = t.tolist()
+    assert all(type(x) is kind for row in rows for x in row)
+    assert rows == [[0, 1], [1, 0], [1, 1]]
+    assert t[:, ::-1].T.tolist() == [[1, 0, 1], [0, 1, 1]]
+    assert t[0, 1].tolist() == 1
+    assert cp.zeros((2, 0), dtype=t.dtype).tolist() == [[], []]
+    assert cp.zeros((0, 2), dtype=t.dtype).tolist() == []
+
+
+def test_tolist_is_exact_at_the_limits() -> None:
+    for dtype in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
+        info = np.iinfo(dtype)
+        limits = [int(info.min), int(info.max)]
+        assert cp.asarray(np.array(limits, dtype)).tolist() == limits
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    assert repr(cp.asarray(halves).tolist()) == repr(halves.tolist())
+
+
+def test_long_lists_are_made_in_pieces() -> None:
+    a = np.arange((1 << 20) * 2 + 5, dtype=np.int32)
+    assert cp.asarray(a).tolist() == a.tolist()
+    assert cp.asarray(a)[::-2].tolist() == a[::-2].tolist()
+
+
+def test_contains() -> None:
+    t = cp.asarray([[1.0, 2.0], [3.0, float("nan")]])
+    assert 2 in t
+    assert 2.0 in t
+    assert 5 not in t
+    assert float("nan") not in t
+    assert None not in t
+    assert "text" not in t
+    assert [1.0, 2.0] in t
+    assert 1 not in cp.zeros(0)
+    assert 300 not in cp.asarray([1, 2], dtype=cp.int8)
+
+
+def test_tensors_can_be_referred_to_weakly() -> None:
+    t = cp.zeros(2)
+    ref = weakref.ref(t)
+    assert ref() is t
+    del t
+    assert ref() is None
