@@ -73,7 +73,7 @@ pub fn values_in(t: &Tensor, shape: &[i64]) -> Vec<f64> {
 
 /// All elements in row-major order.
 pub fn values(t: &Tensor) -> Vec<f64> {
-    values_in(t, &t.shape().to_vec())
+    values_in(t, t.shape())
 }
 
 /// Memory that nobody else has, full of a byte that no test expects.
