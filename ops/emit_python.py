@@ -316,6 +316,10 @@ from typing import Any, ClassVar, Protocol, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
 
+__all__ = [
+{names}
+]
+
 __version__: str
 
 Scalar: TypeAlias = builtins.bool | builtins.int | builtins.float | complex
@@ -442,7 +446,8 @@ def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> st
 
 
 def stubs() -> str:
-    out = [_STUB_HEAD.format(notice=NOTICE).rstrip("\n")]
+    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_rebuild"])
+    out = [_STUB_HEAD.format(notice=NOTICE, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
     out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
     for op in (*UNARY, *BINARY):
         if not op.operator:
@@ -453,13 +458,17 @@ def stubs() -> str:
             ignore = "  # type: ignore[override]" if op.operator in {"eq", "ne"} else ""
             out.append(f"    def __{op.operator}__(self, other: ArrayLike, /) -> Tensor: ...{ignore}")
         else:
+            # The third operand of pow() exists for __pow__ and __rpow__ alone.
             modulo = ", modulo: None = None" if op.operator == "pow" else ""
-            out += [f"    def __{prefix}{op.operator}__(self, other: ArrayLike{modulo}, /) -> Tensor: ..." for prefix in ("", "r", "i")]
+            for prefix, rest in (("", modulo), ("r", modulo), ("i", "")):
+                ignore = "  # type: ignore[misc]" if rest != modulo else ""
+                out.append(f"    def __{prefix}{op.operator}__(self, other: ArrayLike{rest}, /) -> Tensor: ...{ignore}")
     out.append("    __hash__: ClassVar[None]  # type: ignore[assignment]")
     out.append("")
     out += [f"{d.name}: DType" for d in DTYPES]
     out.append("")
     out += [_stub_signature(row, method=False) for row in ROWS]
+    out.append("def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...")
     return "\n".join(out) + "\n"
 
 

@@ -115,9 +115,9 @@ pub unsafe fn list<'py>(
         ($type:ty, $value:expr) => {{
             let make = typed::<$type, _>($value);
             for i in 0..n {
-                // SAFETY: as the caller promises.
-                let value =
-                    unsafe { at.offset(i as isize * stride as isize).cast::<$type>().read_unaligned() };
+                let place = at.wrapping_offset(i as isize * stride as isize).cast::<$type>();
+                // SAFETY: an element lies there, as the caller promises.
+                let value = unsafe { place.read_unaligned() };
                 let object = make(value).new_reference(py);
                 if object.is_null() {
                     return Err(PyErr::fetch(py));

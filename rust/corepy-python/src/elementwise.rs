@@ -148,7 +148,7 @@ fn quotient_and_remainder<'py>(
     reflected: bool,
 ) -> PyResult<Py<PyAny>> {
     let quotient = operator(py, Binary::FloorDivide, own, other, reflected)?;
-    if quotient.is(&py.NotImplemented()) {
+    if quotient.is(py.NotImplemented()) {
         return Ok(quotient);
     }
     let remainder = operator(py, Binary::Remainder, own, other, reflected)?;

@@ -35,10 +35,10 @@ fn value(dtype: DType) -> impl Fn(usize) -> f64 {
     move |i| {
         let h = hash(i);
         match dtype.kind() {
-            Kind::Bool => (h % 3 == 0) as u8 as f64,
+            Kind::Bool => h.is_multiple_of(3) as u8 as f64,
             Kind::Unsigned => (h % 200) as f64,
             Kind::Signed => (h % 200) as f64 - 100.0,
-            _ if h % 17 == 0 => {
+            _ if h.is_multiple_of(17) => {
                 if h & 64 == 0 {
                     -0.0
                 } else {
@@ -143,7 +143,7 @@ fn every_layout_and_every_set_of_axes() {
                 for op in Reduce::ALL {
                     let Some(computed) = computed_for(op, dtype) else { continue };
                     for axes in subsets(shape.len()) {
-                        let keepdims = hash(axes.len() + shape.len()) % 2 == 0;
+                        let keepdims = hash(axes.len() + shape.len()).is_multiple_of(2);
                         let got = reduce(op, &x, Some(&axes), keepdims, None, 1.0);
                         if is_empty_error(op, shape, &axes) {
                             assert!(
