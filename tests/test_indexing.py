@@ -1,6 +1,5 @@
 """Indexing for reading and writing, against NumPy."""
 
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,6 +1,5 @@
 """matmul, dot and vecdot: shapes, dtypes, values and bits that do not depend on the shapes around them."""
 
-
 from __future__ import annotations
 
 from fractions import Fraction

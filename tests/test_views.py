@@ -1,6 +1,5 @@
 """Functions that rearrange tensors, against NumPy: views share memory, copies do not."""
 
-
 from __future__ import annotations
 
 from typing import Any
