@@ -30,7 +30,7 @@ ERROR_CLASSES = (
 )
 
 ERRORS = (
-    Error("Broadcast", "ValueError", "[{op}] shapes {a} and {b} do not broadcast: axis {axis} has {x} and {y}", "op, a: String, b: String, axis: isize, x: usize, y: usize"),
+    Error("Broadcast", "ValueError", "[{op}] shapes {a} and {b} do not broadcast: axis {axis} has {x} and {y}", "op, a: String, b: String, axis: usize, x: usize, y: usize"),
     Error("BroadcastTo", "ValueError", "[{op}] shape {a} does not broadcast to {b}", "op, a: String, b: String"),
     Error("Axis", "AxisError", "[{op}] axis {axis} is out of range for a tensor with {ndim} axes", "op, axis: i64, ndim: usize"),
     Error("AxisTwice", "AxisError", "[{op}] axis {axis} is given twice", "op, axis: i64"),

@@ -208,7 +208,7 @@ ERRORS = [
     (lambda: cp.broadcast_to(T23, 3), ValueError, "[broadcast_to] shape (2, 3) does not broadcast to (3,)"),
     (lambda: cp.broadcast_to(T23, (-1, 2, 3)), ValueError, "[broadcast_to] shape (-1, 2, 3) has a negative extent"),
     (lambda: cp.broadcast_to(T23, (2**62, 2, 3)), ValueError, f"[broadcast_to] shape ({2**62}, 2, 3) of float64 needs more than 2**63 - 1 bytes"),
-    (lambda: cp.broadcast_arrays(T23, cp.zeros(2)), ValueError, "[broadcast_arrays] shapes (2, 3) and (2,) do not broadcast: axis -1 has 3 and 2"),
+    (lambda: cp.broadcast_arrays(T23, cp.zeros(2)), ValueError, "[broadcast_arrays] shapes (2, 3) and (2,) do not broadcast: axis 1 has 3 and 2"),
     (lambda: cp.squeeze(T23, 0), ValueError, "[squeeze] axis 0 of shape (2, 3) has 2 elements, not 1"),
     (lambda: cp.squeeze(T23, 2), cp.AxisError, "[squeeze] axis 2 is out of range for a tensor with 2 axes"),
     (lambda: cp.expand_dims(T23, axis=4), IndexError, "[expand_dims] axis 4 is out of range for a tensor with 3 axes"),

@@ -91,7 +91,7 @@ fn broadcasting() {
     let b = plain(DType::Float32, &[4], &|_| 0.0);
     assert_eq!(
         binary(Binary::Add, Arg::Tensor(&a), Arg::Tensor(&b)).err().unwrap().to_string(),
-        "[add] shapes (2, 3) and (4,) do not broadcast: axis -1 has 3 and 4"
+        "[add] shapes (2, 3) and (4,) do not broadcast: axis 1 has 3 and 4"
     );
 }
 

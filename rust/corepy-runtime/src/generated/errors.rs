@@ -6,7 +6,7 @@
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     #[error("[{op}] shapes {a} and {b} do not broadcast: axis {axis} has {x} and {y}")]
-    Broadcast { op: &'static str, a: String, b: String, axis: isize, x: usize, y: usize },
+    Broadcast { op: &'static str, a: String, b: String, axis: usize, x: usize, y: usize },
     #[error("[{op}] shape {a} does not broadcast to {b}")]
     BroadcastTo { op: &'static str, a: String, b: String },
     #[error("[{op}] axis {axis} is out of range for a tensor with {ndim} axes")]
