@@ -4,6 +4,7 @@
 #   make test      kernels under sanitizers, the Rust tests, the Python tests at every SIMD level
 #   make lint      formatting, types, generated files, and what the native library may contain
 #   make coverage  line coverage of the Python package and of the Rust runtime
+#   make bits      every digest, layout, thread count and SIMD level of this machine: minutes
 #   make bench     the performance suite
 #   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
 #   make generate  what follows from the op table
@@ -35,7 +36,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized
+.PHONY: demo test bits lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized
 
 # ---- set-up and build
 
@@ -79,6 +80,11 @@ bench: $(NATIVE)
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(PY) $$script; done
 
 # ---- tests
+
+# The whole product of layouts, thread counts and levels; the tests take a part of it.
+bits: $(NATIVE)
+	for level in $$($(PY) -c 'import corepy; print(*corepy.simd_levels())'); do \
+	    COREPY_SIMD=$$level $(PY) tests/golden/digests.py --check; done
 
 test: kernels-test rust-test python-test
 

@@ -1,5 +1,4 @@
 """Creation functions, against NumPy."""
-# ruff: noqa: E501 (one error, one line)
 
 from __future__ import annotations
 

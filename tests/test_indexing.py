@@ -1,5 +1,4 @@
 """Indexing for reading and writing, against NumPy."""
-# ruff: noqa: E501 (one error, one line)
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """What dtypes are and how they promote; SIMD levels and threads."""
-# ruff: noqa: E501 (one error, one line)
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """matmul, dot and vecdot: shapes, dtypes, values and bits that do not depend on the shapes around them."""
-# ruff: noqa: E501 (one error, one line)
 
 from __future__ import annotations
 

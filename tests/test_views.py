@@ -1,5 +1,4 @@
 """Functions that rearrange tensors, against NumPy: views share memory, copies do not."""
-# ruff: noqa: E501 (one error, one line)
 
 from __future__ import annotations
 

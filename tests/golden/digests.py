@@ -1,8 +1,8 @@
 """Digests of results of every operation, dtype and layout on fixed inputs.
 
 `python tests/golden/digests.py --write` stores them; the tests compare them on every level, with
-several thread counts and in every layout. Stored digests change only with a decision that the
-numbers themselves change.
+several thread counts and in every layout, and `--check` compares every layout with every thread count
+at the level in use. Stored digests change only with a decision that the numbers themselves change.
 """
 
 from __future__ import annotations
@@ -133,13 +133,34 @@ def table(shape: tuple[int, ...]) -> dict[str, str]:
         return {name: digest(calls["contiguous"]()) for name, calls in cases(shape)}
 
 
-def main() -> None:
-    if "--write" not in sys.argv[1:]:
-        raise SystemExit("usage: digests.py --write")
-    found = {"small": table(SMALL), "large": table(LARGE)}
+def check() -> int:
+    """How many digests differ, over all layouts and thread counts."""
+    stored = json.loads(TABLE.read_text())
+    compared = differing = 0
+    for threads in (1, 2, 3, 7):
+        cp.set_num_threads(threads)
+        for size, shape in (("small", SMALL), ("large", LARGE)):
+            for name, calls in cases(shape):
+                for layout, call in calls.items():
+                    compared += 1
+                    if digest(call()) != stored[size][name]:
+                        differing += 1
+                        print(f"differs: {name}, {layout}, {size}, {threads} threads")
+    print(f"{cp.simd_level()}: {differing} of {compared} digests differ")
+    return differing
+
+
+def main() -> int:
+    with np.errstate(all="ignore"):
+        if sys.argv[1:] == ["--check"]:
+            return int(check() > 0)
+        if sys.argv[1:] != ["--write"]:
+            raise SystemExit("usage: digests.py --write | --check")
+        found = {"small": table(SMALL), "large": table(LARGE)}
     TABLE.write_text(json.dumps(found, indent=0, sort_keys=True) + "\n")
     print(f"{sum(map(len, found.values()))} digests at level {cp.simd_level()}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -368,6 +368,29 @@ fn powers_by_scalars() {
 }
 
 #[test]
+fn squares_have_the_bits_of_products() {
+    for n in [100i64, 5000] {
+        for dtype in [DType::Float32, DType::Float64, DType::Complex64, DType::Complex128, DType::Int16] {
+            let parts = dtype.itemsize() / dtype.real_part().itemsize();
+            let x = plain(dtype, &[n], &|i| (i as f64 - 40.0) * 1.23456789 + 0.1);
+            // Imaginary parts, for complex dtypes.
+            for i in 0..if parts == 2 { n as usize } else { 0 } {
+                let at = x.data().wrapping_add(i * dtype.itemsize() + dtype.real_part().itemsize());
+                layouts::put(at, dtype.real_part(), (i as f64 * 0.777).sin() * 50.0);
+            }
+            let two = Arg::Scalar(scalar(dtype, 2.0));
+            let powered = binary(Binary::Pow, Arg::Tensor(&x), two).unwrap();
+            let product = binary(Binary::Multiply, Arg::Tensor(&x), Arg::Tensor(&x)).unwrap();
+            let bytes = |t: &Tensor| -> Vec<u8> {
+                // SAFETY: a contiguous tensor's memory.
+                (0..t.size() * t.itemsize()).map(|i| unsafe { t.data().add(i).read() }).collect()
+            };
+            assert_eq!(bytes(&powered), bytes(&product), "{dtype:?} {n}");
+        }
+    }
+}
+
+#[test]
 fn where_takes_every_layout_and_keeps_bits() {
     for shape in SHAPES {
         for (c_name, c) in layouts(DType::Bool, shape, &ramp(3, 2)) {

@@ -59,8 +59,10 @@ impl<'a> Indices<'a> {
         Ok(Indices { op, x, tensors, shape, count })
     }
 
-    /// Byte offsets in `x` of places `first .. first + n` (at most 1,024). Indices are read once, into
-    /// memory of our own, and checked there. Fails with the place of the first that is out of range.
+    /// Checked indices or byte offsets of places `first .. first + n` (at most 1,024), and what to
+    /// multiply them by for bytes in `x`: with one index tensor in `scratch`, else in `offsets`.
+    /// Indices are read once, into memory of our own, and checked there. Fails with the place of the
+    /// first that is out of range.
     ///
     /// # Safety
     /// `offsets` has room for n entries, `scratch` for n too; both are aligned.
@@ -70,7 +72,7 @@ impl<'a> Indices<'a> {
         n: usize,
         offsets: *mut i64,
         scratch: *mut i64,
-    ) -> std::result::Result<(), (usize, Error)> {
+    ) -> std::result::Result<(*const i64, isize), (usize, Error)> {
         let mut failed: Option<(usize, Error)> = None;
         for (nth, (axis, tensor)) in self.tensors.iter().enumerate() {
             let from = tensor.data().wrapping_add(first * tensor.itemsize());
@@ -112,16 +114,20 @@ impl<'a> Indices<'a> {
                 }
                 continue;
             }
+            if self.tensors.len() == 1 {
+                return Ok((scratch.cast_const(), stride as isize));
+            }
             // SAFETY: both have n entries.
             let (sum, own) = unsafe {
                 (std::slice::from_raw_parts_mut(offsets, n), std::slice::from_raw_parts(scratch, n))
             };
             for (sum, index) in sum.iter_mut().zip(own) {
-                // In range, so that the offset lies inside the tensor.
-                *sum = if nth == 0 { index * stride } else { *sum + index * stride };
+                // In range, so that the offset lies inside the tensor and nothing wraps.
+                let before = if nth == 0 { 0 } else { *sum };
+                *sum = before.wrapping_add(index.wrapping_mul(stride));
             }
         }
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok((offsets.cast_const(), 1)), Err)
     }
 
     /// Checks all indices in order; the error is that of the first out of range.
@@ -253,6 +259,11 @@ fn gather(indices: &Indices) -> Result<Tensor> {
     let itemsize = x.itemsize();
     let row = behind.iter().map(|a| a.extent).product::<i64>() as usize;
     let outer = before.iter().map(|a| a.extent).product::<i64>() as usize;
+    let row_bytes = match behind[..] {
+        [] => Some(itemsize),
+        [axis] if axis.strides[1] == itemsize as i64 => Some(row * itemsize),
+        _ => None,
+    };
     let pieces = indices.count.div_ceil(BLOCK);
     // A tile is one piece of the indices for as many outer places as make it worth claiming.
     let work = indices.count.min(BLOCK) * row;
@@ -273,37 +284,40 @@ fn gather(indices: &Indices) -> Result<Tensor> {
             let offsets = arena.scratch(BLOCK * size_of::<i64>()).as_ptr().cast::<i64>();
             let scratch = arena.scratch(BLOCK * size_of::<i64>()).as_ptr().cast::<i64>();
             // SAFETY: both hold a block of aligned entries.
-            if let Err((at, _)) = unsafe { indices.offsets(first, n, offsets, scratch) } {
-                failed.fetch_min(first + at, Ordering::Relaxed);
-                return Flow::Stop;
-            }
+            let (places, stride) = match unsafe { indices.offsets(first, n, offsets, scratch) } {
+                Ok(checked) => checked,
+                Err((at, _)) => {
+                    failed.fetch_min(first + at, Ordering::Relaxed);
+                    return Flow::Stop;
+                }
+            };
             let mut cursor = Cursor::new(&before, part * group);
             for _ in part * group..outer.min((part + 1) * group) {
                 let to = addresses.to.wrapping_offset((cursor.offsets[0] + first as i64 * step) as isize);
                 let from = addresses.from.wrapping_offset(cursor.offsets[1] as isize);
                 if behind.is_empty() && x.is_aligned() {
                     // SAFETY: checked offsets of elements of x; out has n places from `to` on.
-                    unsafe { take(to, from, offsets, n, 1) };
-                } else {
-                    for i in 0..n {
-                        // SAFETY: offsets has n entries.
-                        let at = unsafe { offsets.add(i).read() };
-                        let to = to.wrapping_offset((i as i64 * step) as isize);
-                        let from = from.wrapping_offset(at as isize);
-                        each_run(&behind, itemsize, |[put, get], count, [_, stride]| {
-                            let to = to.wrapping_offset(put as isize);
-                            let from = from.wrapping_offset(get as isize);
-                            // SAFETY: a run of x from a checked offset on, and its places in out,
-                            // which are contiguous.
-                            unsafe {
-                                if stride == itemsize as i64 {
-                                    to.copy_from_nonoverlapping(from, count * itemsize);
-                                } else {
-                                    move_run(to, from, count, stride as isize);
-                                }
-                            }
-                        });
+                    unsafe { take(to, from, places, n, stride) };
+                    cursor.forward();
+                    continue;
+                }
+                for i in 0..n {
+                    // SAFETY: there are n places, each of a row of x.
+                    let at = unsafe { places.add(i).read() } as isize * stride;
+                    let (to, from) =
+                        (to.wrapping_offset(i as isize * step as isize), from.wrapping_offset(at));
+                    if let Some(bytes) = row_bytes {
+                        // SAFETY: a contiguous row of x, and its place in out.
+                        unsafe { to.copy_from_nonoverlapping(from, bytes) };
+                        continue;
                     }
+                    each_run(&behind, itemsize, |[put, get], count, [_, stride]| {
+                        let (to, from) =
+                            (to.wrapping_offset(put as isize), from.wrapping_offset(get as isize));
+                        // SAFETY: a run of x from a checked offset on, and its places in out, which are
+                        // contiguous.
+                        unsafe { move_run(to, from, count, stride as isize) };
+                    });
                 }
                 cursor.forward();
             }
@@ -332,7 +346,10 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
     let dtype = x.dtype();
     // The values in C order and of x's dtype, apart from x.
     let values = match value {
-        Arg::Scalar(scalar) => Tensor::from_scalar(OP, &scalar.cast(dtype))?.broadcast_to(OP, &shape)?,
+        Arg::Scalar(scalar) => {
+            copy::check_convertible(OP, scalar.dtype(), dtype)?;
+            Tensor::from_scalar(OP, &scalar.cast(dtype))?.broadcast_to(OP, &shape)?
+        }
         Arg::Tensor(tensor) => {
             check_storable(OP, tensor.dtype(), dtype)?;
             if tensor.size() == 1 && tensor.ndim() <= shape.len() {
@@ -354,7 +371,13 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
         for first in (0..indices.count).step_by(BLOCK) {
             let n = BLOCK.min(indices.count - first);
             // SAFETY: places has count entries, scratch a block.
-            unsafe { indices.offsets(first, n, offsets.add(first), scratch) }.map_err(|(_, error)| error)?;
+            unsafe {
+                let to = offsets.add(first);
+                let (checked, stride) = indices.offsets(first, n, to, scratch).map_err(|(_, error)| error)?;
+                for i in 0..n {
+                    to.add(i).write(checked.add(i).read() * stride as i64);
+                }
+            }
         }
         Ok(())
     })?;
@@ -526,7 +549,10 @@ pub fn mask_assign(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     let dtype = x.dtype();
     let rest = x.ndim() - mask.ndim();
     let value = match value {
-        Arg::Scalar(scalar) => Tensor::from_scalar(OP, &scalar.cast(dtype))?,
+        Arg::Scalar(scalar) => {
+            copy::check_convertible(OP, scalar.dtype(), dtype)?;
+            Tensor::from_scalar(OP, &scalar.cast(dtype))?
+        }
         Arg::Tensor(tensor) => {
             check_storable(OP, tensor.dtype(), dtype)?;
             // A value without an axis of its own for the mask's elements is the same for each of them.

@@ -9,16 +9,18 @@ pub const TILE: usize = 16 * BLOCK;
 
 const INLINE: usize = 4;
 
-/// Rows and run length of a block of a transposing walk: as many rows as a cache line of 64 bytes
-/// holds small elements, so that each line of the transposed operand is fetched once, and runs that
-/// keep those lines within the 8 ways that a stride of a power of two leaves of a level-2 cache.
-const CROSS_ROWS: usize = 32;
-const CROSS_RUN: usize = 64;
+/// A block of a transposing walk: runs of this many elements, and rows of this many bytes, so that the
+/// transposed operand is read in pieces of 4 cache lines and the block stays in the 32 KiB of a
+/// level-1 cache.
+pub const CROSS_RUN: usize = 64;
+const CROSS_BYTES: usize = 256;
 
-/// Runs shorter than this are gathered into blocks: below it the call of a kernel costs more than
-/// its work.
+/// Runs shorter than this are gathered into blocks where that takes no staging: the call of a kernel
+/// costs some 8 ns, the work of a hundred elements.
 const SHORT_RUN: usize = 64;
-/// The same where operands have to be gathered anyway.
+/// The same where blocks of contiguous runs have to be staged, at some 0.5 ns an element.
+const SHORT_STAGED_RUN: usize = 16;
+/// The same where runs have to be staged too.
 const SHORT_STRIDED_RUN: usize = 256;
 
 /// One loop: how often, and the bytes from one step to the next in each operand.
@@ -83,9 +85,9 @@ pub enum Walk {
     /// At most 1,024 elements over the axes from `first` on: whole multiples of `elements`, the
     /// product of the axes behind `first`, except that a plan of fewer has `first` at its first axis.
     Blocks { first: usize, elements: usize, rows: usize },
-    /// Pieces of the innermost axis in blocks with the axis before it, for operands whose memory runs
-    /// along that one.
-    Crossed,
+    /// Blocks of the last two axes, at most `rows` times 64 elements, for operands whose memory runs
+    /// along the last but one.
+    Crossed { rows: usize },
 }
 
 /// Loops over N operands of one shape. Operand 0 is the output.
@@ -203,14 +205,16 @@ impl<const N: usize> Plan<N> {
             && let Some(axis) = self.crossing_axis()
         {
             self.axes.room()[axis..len - 1].rotate_left(1);
-            self.walk = Walk::Crossed;
-            return;
-        }
-        let in_place = inner.strides.iter().zip(operands).all(|(&s, o)| s == 0 || s == o.itemsize as i64);
-        if run >= if in_place { SHORT_RUN } else { SHORT_STRIDED_RUN } {
+            let widest = operands.iter().map(|o| o.itemsize).max().unwrap_or(1);
+            self.walk = Walk::Crossed { rows: (CROSS_BYTES / widest).min(CROSS_RUN) };
             return;
         }
         let axes = self.axes.all();
+        let itemsize = |k: usize| operands[k].itemsize as i64;
+        let contiguous = (0..N).all(|k| inner.strides[k] == 0 || inner.strides[k] == itemsize(k));
+        if run >= if contiguous { SHORT_RUN } else { SHORT_STRIDED_RUN } {
+            return;
+        }
         let mut first = len - 1;
         let mut elements = 1;
         while first > 0 && elements * axes[first].extent as usize <= BLOCK {
@@ -218,6 +222,20 @@ impl<const N: usize> Plan<N> {
             first -= 1;
         }
         let rows = (BLOCK / elements).min(axes[first].extent as usize);
+        if contiguous && run >= SHORT_STAGED_RUN {
+            let dense = |k: usize| {
+                let mut expected = itemsize(k);
+                axes[first..].iter().rev().all(|axis| {
+                    let fits = axis.strides[k] == expected;
+                    expected *= axis.extent;
+                    fits
+                })
+            };
+            let constant = |k: usize| axes[..=first].iter().all(|axis| axis.strides[k] == 0);
+            if (0..N).any(|k| !dense(k) && !constant(k)) {
+                return;
+            }
+        }
         self.walk = Walk::Blocks { first, elements, rows };
     }
 
@@ -283,13 +301,13 @@ impl<const N: usize> Plan<N> {
                 let chunks = (axes[first].extent as usize).div_ceil(rows);
                 (elements * rows, (self.tile / (elements * rows)).max(1), outer as usize * chunks)
             }
-            Walk::Crossed => {
+            Walk::Crossed { rows } => {
                 let (outer, last) = axes.split_at(axes.len() - 2);
                 let count: i64 = outer.iter().map(|a| a.extent).product();
-                let rows = (last[0].extent as usize).div_ceil(CROSS_ROWS);
-                let runs = (last[1].extent as usize).div_ceil(CROSS_RUN);
-                let block = CROSS_ROWS * CROSS_RUN;
-                (block, (self.tile / block).max(1), count as usize * rows * runs)
+                let down = (last[0].extent as usize).div_ceil(rows);
+                let across = (last[1].extent as usize).div_ceil(CROSS_RUN);
+                let block = rows * CROSS_RUN;
+                (block, (self.tile / block).max(1), count as usize * down * across)
             }
         }
     }
@@ -308,24 +326,22 @@ impl<const N: usize> Plan<N> {
     }
 
     /// Hands the pieces of a tile to `f`: the position in walking order of the first element, each
-    /// operand's pointer to it, and the number of elements. Stops when `f` says false.
+    /// operand's pointer to it, the number of elements and of rows, which is 1 except in crossed
+    /// blocks. Stops when `f` says false.
     #[inline]
     pub fn for_each(
         &self,
         tile: usize,
         data: &[*mut u8; N],
-        mut f: impl FnMut(usize, [*mut u8; N], usize) -> bool,
+        mut f: impl FnMut(usize, [*mut u8; N], usize, usize) -> bool,
     ) -> bool {
-        let mut base = *data;
-        for (pointer, &offset) in base.iter_mut().zip(&self.start) {
-            *pointer = pointer.wrapping_offset(offset as isize);
-        }
+        let base = advance(*data, &self.start);
         match self.walk {
             Walk::Runs => self.runs(tile, base, &mut f),
             Walk::Blocks { first, elements, rows } => {
                 self.row_blocks(tile, base, first, elements, rows, &mut f)
             }
-            Walk::Crossed => self.crossed_blocks(tile, base, &mut f),
+            Walk::Crossed { rows } => self.crossed_blocks(tile, base, rows, &mut f),
         }
     }
 
@@ -334,21 +350,21 @@ impl<const N: usize> Plan<N> {
         &self,
         tile: usize,
         base: [*mut u8; N],
-        f: &mut impl FnMut(usize, [*mut u8; N], usize) -> bool,
+        f: &mut impl FnMut(usize, [*mut u8; N], usize, usize) -> bool,
     ) -> bool {
         let Some((inner, outer)) = self.axes.all().split_last() else { return true };
         let mut position = tile * self.tile;
         let end = self.size.min(position + self.tile);
         let extent = inner.extent as usize;
         if outer.is_empty() {
-            return f(position, step(base, &inner.strides, position as i64), end - position);
+            return f(position, step(base, &inner.strides, position as i64), end - position, 1);
         }
         let mut column = position % extent;
         let mut cursor = Cursor::new(outer, position / extent);
         while position < end {
             let n = (extent - column).min(end - position);
             let row = advance(base, &cursor.offsets);
-            if !f(position, step(row, &inner.strides, column as i64), n) {
+            if !f(position, step(row, &inner.strides, column as i64), n, 1) {
                 return false;
             }
             position += n;
@@ -365,7 +381,7 @@ impl<const N: usize> Plan<N> {
         first: usize,
         elements: usize,
         rows: usize,
-        f: &mut impl FnMut(usize, [*mut u8; N], usize) -> bool,
+        f: &mut impl FnMut(usize, [*mut u8; N], usize, usize) -> bool,
     ) -> bool {
         let axes = self.axes.all();
         let row = axes[first];
@@ -379,7 +395,7 @@ impl<const N: usize> Plan<N> {
             let at = chunk * rows;
             let position = (block / chunks * extent + at) * elements;
             let pointers = step(advance(base, &cursor.offsets), &row.strides, at as i64);
-            if !f(position, pointers, (extent - at).min(rows) * elements) {
+            if !f(position, pointers, (extent - at).min(rows) * elements, 1) {
                 return false;
             }
             chunk += 1;
@@ -395,13 +411,14 @@ impl<const N: usize> Plan<N> {
         &self,
         tile: usize,
         base: [*mut u8; N],
-        f: &mut impl FnMut(usize, [*mut u8; N], usize) -> bool,
+        rows: usize,
+        f: &mut impl FnMut(usize, [*mut u8; N], usize, usize) -> bool,
     ) -> bool {
         let axes = self.axes.all();
         let (outer, last) = axes.split_at(axes.len() - 2);
         let (row, run) = (last[0], last[1]);
         let (height, width) = (row.extent as usize, run.extent as usize);
-        let (down, across) = (height.div_ceil(CROSS_ROWS), width.div_ceil(CROSS_RUN));
+        let (down, across) = (height.div_ceil(rows), width.div_ceil(CROSS_RUN));
         let (_, each, count) = self.blocks();
         let begin = tile * each;
         let mut matrix = begin / (down * across);
@@ -411,14 +428,12 @@ impl<const N: usize> Plan<N> {
                 matrix += 1;
                 cursor.forward();
             }
-            let (top, left) = (block / across % down * CROSS_ROWS, block % across * CROSS_RUN);
-            let n = (width - left).min(CROSS_RUN);
-            let corner = step(advance(base, &cursor.offsets), &run.strides, left as i64);
-            for y in top..height.min(top + CROSS_ROWS) {
-                let position = (matrix * height + y) * width + left;
-                if !f(position, step(corner, &row.strides, y as i64), n) {
-                    return false;
-                }
+            let (top, left) = (block / across % down * rows, block % across * CROSS_RUN);
+            let position = (matrix * height + top) * width + left;
+            let column = step(advance(base, &cursor.offsets), &run.strides, left as i64);
+            let corner = step(column, &row.strides, top as i64);
+            if !f(position, corner, (width - left).min(CROSS_RUN), (height - top).min(rows)) {
+                return false;
             }
         }
         true

@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernels::{self, BLOCK};
 use crate::memory::arena::{Arena, with_arena};
-use crate::ops::iterate::{Cursor, Plan, Walk};
+use crate::ops::iterate::{CROSS_RUN, Cursor, Plan, Walk};
 use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,6 +59,16 @@ pub enum Access {
     Offsets,
     /// In a block: the same elements for every block, staged once.
     Constant,
+    /// In a crossed block: read along the block's rows, turned in the arena.
+    Crossed,
+    /// The same, but the kernel itself gathers a row, whose elements are `pitch` bytes apart.
+    Packed,
+}
+
+/// Bytes from one element of a row to the next in a crossed block that is staged.
+#[inline]
+pub fn pitch(rows: usize, itemsize: usize) -> usize {
+    rows * itemsize
 }
 
 /// How each operand of a plan is accessed. Operand 0 is written, the others are read.
@@ -84,6 +94,7 @@ pub fn access<const N: usize>(plan: &Plan<N>, operand: &Operand, k: usize, takes
         return match plan.inner_strides()[k] {
             0 if takes_single => Access::Single,
             stride if stride == itemsize && operand.aligned => in_place,
+            _ if k > 0 && matches!(plan.walk(), Walk::Crossed { .. }) && turns(plan, k) => Access::Crossed,
             _ => Access::Strided,
         };
     };
@@ -110,6 +121,12 @@ pub fn access<const N: usize>(plan: &Plan<N>, operand: &Operand, k: usize, takes
     } else {
         Access::Rows
     }
+}
+
+/// Whether an operand of a crossed plan lies along the rows of blocks rather than along their runs.
+fn turns<const N: usize>(plan: &Plan<N>, k: usize) -> bool {
+    let [.., row, run] = plan.axes() else { return false };
+    row.strides[k] != 0 && row.strides[k].unsigned_abs() < run.strides[k].unsigned_abs()
 }
 
 /// Runs `kernel` over all elements, in parallel where that pays. It is given a pointer per operand
@@ -141,7 +158,7 @@ pub fn execute<const N: usize>(
         }
         let mut each = ns;
         for (operand, &access) in operands.iter().zip(access) {
-            if matches!(access, Access::Strided | Access::Rows | Access::Offsets) {
+            if matches!(access, Access::Strided | Access::Rows | Access::Offsets | Access::Crossed) {
                 each += GATHER_NS;
             }
             if operand.casts() && access != Access::Single {
@@ -189,15 +206,17 @@ fn is_staged(access: Access) -> bool {
     !matches!(access, Access::Direct | Access::Single | Access::Constant)
 }
 
-/// Two tiles of the arena: elements as stored, and as computed.
+/// Tiles of the arena: elements as stored, and as computed; a crossed block column by column.
 #[derive(Clone, Copy)]
 struct Slot {
+    packed: *mut u8,
     stored: *mut u8,
     computed: *mut u8,
 }
 
 impl Slot {
-    const NONE: Slot = Slot { stored: std::ptr::null_mut(), computed: std::ptr::null_mut() };
+    const NONE: Slot =
+        Slot { packed: std::ptr::null_mut(), stored: std::ptr::null_mut(), computed: std::ptr::null_mut() };
 }
 
 struct Pass<'a, const N: usize> {
@@ -256,6 +275,12 @@ impl<const N: usize> Pass<'_, N> {
             if matches!(access, Access::Direct | Access::Constant) {
                 continue;
             }
+            if let (Access::Crossed | Access::Packed, Walk::Crossed { rows }) = (access, self.plan.walk()) {
+                slot.packed = arena.scratch(CROSS_RUN * pitch(rows, operand.stored.itemsize())).as_ptr();
+            }
+            if access == Access::Packed {
+                continue;
+            }
             let count = if access == Access::Single { 1 } else { BLOCK };
             if access != Access::Contiguous {
                 slot.stored = arena.scratch(count * operand.stored.itemsize()).as_ptr();
@@ -282,13 +307,19 @@ impl<const N: usize> Pass<'_, N> {
         let most = if self.access.iter().any(|&a| is_staged(a)) { BLOCK } else { usize::MAX };
         let strides = self.plan.inner_strides();
         let mut fault = None;
-        self.plan.for_each(tile, &data, |position, mut pointers, n| {
+        self.plan.for_each(tile, &data, |position, mut pointers, n, rows| {
+            if let Walk::Crossed { .. } = self.plan.walk() {
+                // SAFETY: the plan gives addresses of the operands' elements; a row fits the slots.
+                let ended = unsafe { self.crossed(pointers, n, rows, slots, kernel) };
+                fault = ended.map(|at| position + at);
+                return ended.is_none();
+            }
             let mut done = 0;
             while done < n {
                 let count = (n - done).min(most);
                 // SAFETY: the plan gives addresses of the operands' elements; a staged piece is at
                 // most the 1,024 elements that slots hold.
-                let ended = unsafe { self.piece(&pointers, count, slots, kernel) };
+                let ended = unsafe { self.piece(&pointers, count, 0, slots, kernel) };
                 if ended < count {
                     fault = Some(position + done + ended);
                     return false;
@@ -305,13 +336,80 @@ impl<const N: usize> Pass<'_, N> {
         fault
     }
 
+    /// A crossed block of `rows` runs of `n` elements.
+    ///
     /// # Safety
-    /// `pointers` address `n` elements of each operand by its access; slots have room for them.
+    /// As for `piece`, for each row.
+    unsafe fn crossed(
+        &self,
+        mut pointers: [*mut u8; N],
+        n: usize,
+        rows: usize,
+        slots: &[Slot; N],
+        kernel: &impl Fn([*mut u8; N], usize) -> usize,
+    ) -> Option<usize> {
+        let [.., row, run] = self.plan.axes() else { return None };
+        for k in 1..N {
+            if matches!(self.access[k], Access::Crossed | Access::Packed) {
+                // SAFETY: as the caller promises; slots hold a block.
+                unsafe { self.pack(k, pointers[k], n, rows, row.strides[k], run.strides[k], &slots[k]) };
+            }
+        }
+        for y in 0..rows {
+            // SAFETY: as the caller promises.
+            let ended = unsafe { self.piece(&pointers, n, y, slots, kernel) };
+            if ended < n {
+                return Some(ended);
+            }
+            for (pointer, &stride) in pointers.iter_mut().zip(&row.strides) {
+                *pointer = pointer.wrapping_offset(stride as isize);
+            }
+        }
+        None
+    }
+
+    /// Reads a crossed block of an operand along its rows.
+    ///
+    /// # Safety
+    /// `from` addresses `n` runs' starts of `rows` elements; the slot holds a full block.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn pack(
+        &self,
+        k: usize,
+        from: *mut u8,
+        n: usize,
+        rows: usize,
+        down: i64,
+        across: i64,
+        slot: &Slot,
+    ) {
+        let Walk::Crossed { rows: full } = self.plan.walk() else { return };
+        let dtype = self.operands[k].stored;
+        let pitch = pitch(full, dtype.itemsize());
+        let gather = kernels::gather(dtype);
+        for x in 0..n {
+            let column = from.wrapping_offset((x as i64 * across) as isize);
+            // SAFETY: as the caller promises.
+            unsafe {
+                let to = slot.packed.add(x * pitch);
+                if down == dtype.itemsize() as i64 {
+                    to.copy_from_nonoverlapping(column, rows * dtype.itemsize());
+                } else {
+                    gather(to, column, rows, down as isize);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// `pointers` address `n` elements of each operand by its access, in row `y` of a crossed block;
+    /// slots have room for them.
     #[inline]
     unsafe fn piece(
         &self,
         pointers: &[*mut u8; N],
         n: usize,
+        y: usize,
         slots: &[Slot; N],
         kernel: &impl Fn([*mut u8; N], usize) -> usize,
     ) -> usize {
@@ -319,7 +417,7 @@ impl<const N: usize> Pass<'_, N> {
         for k in 1..N {
             if self.access[k] != Access::Direct {
                 // SAFETY: as the caller promises.
-                given[k] = unsafe { self.load(k, pointers[k], n, &slots[k]) };
+                given[k] = unsafe { self.load(k, pointers[k], n, y, &slots[k]) };
             }
         }
         if self.access[0] == Access::Direct {
@@ -337,7 +435,7 @@ impl<const N: usize> Pass<'_, N> {
 
     /// # Safety
     /// As for `piece`.
-    unsafe fn load(&self, k: usize, from: *mut u8, n: usize, slot: &Slot) -> *mut u8 {
+    unsafe fn load(&self, k: usize, from: *mut u8, n: usize, y: usize, slot: &Slot) -> *mut u8 {
         let operand = &self.operands[k];
         let mut n = n;
         // SAFETY: as the caller promises; gather, take and cast write n elements to slots of 1,024.
@@ -362,6 +460,15 @@ impl<const N: usize> Pass<'_, N> {
                 }
                 Access::Offsets => kernels::take(operand.stored)(slot.stored, from, self.tables[k], n, 1),
                 Access::Rows => self.gather_rows(k, from, slot.stored, n),
+                Access::Crossed | Access::Packed => {
+                    let row = slot.packed.add(y * operand.stored.itemsize());
+                    if self.access[k] == Access::Packed {
+                        return row;
+                    }
+                    let Walk::Crossed { rows } = self.plan.walk() else { return row };
+                    let pitch = pitch(rows, operand.stored.itemsize()) as isize;
+                    kernels::gather(operand.stored)(slot.stored, row, n, pitch);
+                }
             }
             if !operand.casts() {
                 return slot.stored;
