@@ -190,8 +190,10 @@ def test_concat_joins_along_the_first_axis_by_default() -> None:
 T23 = cp.zeros((2, 3))
 ERRORS = [
     (lambda: cp.reshape(T23, 5), ValueError, "[reshape] 6 elements of shape (2, 3) do not fit shape (5,)"),
-    (lambda: cp.reshape(T23, (-1, 4)), ValueError, "[reshape] shape (-1, 4) has more than one -1, or one that nothing fits"),
-    (lambda: cp.reshape(T23, (-1, -1)), ValueError, "[reshape] shape (-1, -1) has more than one -1, or one that nothing fits"),
+    (lambda: cp.reshape(T23, (-1, 4)), ValueError, "[reshape] 6 elements of shape (2, 3) do not fit shape (-1, 4)"),
+    (lambda: cp.reshape(T23, (-1, -1)), ValueError, "[reshape] shape (-1, -1) has more than one -1"),
+    (lambda: cp.reshape(T23, (0, -1)), ValueError, "[reshape] 6 elements of shape (2, 3) do not fit shape (0, -1)"),
+    (lambda: cp.reshape(T23[:0], (0, -1)), ValueError, "[reshape] no elements fit shape (0, -1) with any extent in place of -1"),
     (lambda: cp.reshape(T23, (-2, -3)), ValueError, "[reshape] shape (-2, -3) has a negative extent"),
     (lambda: cp.reshape(T23, (2**62, 2**62)), ValueError, f"[reshape] 6 elements of shape (2, 3) do not fit shape ({2**62}, {2**62})"),
     (lambda: cp.reshape(T23, (2.0, 3)), TypeError, "[reshape] shape takes integers, not float"),
