@@ -129,7 +129,7 @@ python-test: $(NATIVE)
 # ---- checks
 
 CPP_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
-TYPED := python/corepy ops $(wildcard .ci/*.py examples/*/*.py)
+TYPED := python/corepy ops tests/typed_use.py $(wildcard .ci/*.py examples/*/*.py)
 
 # The level that this machine cannot run has to compile, where a cross compiler is.
 CROSS_CXX := $(if $(filter-out aarch64,$(shell uname -m)),$(shell command -v aarch64-linux-gnu-g++ 2>/dev/null))
