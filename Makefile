@@ -36,7 +36,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized
+.PHONY: demo test bits lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -129,7 +129,21 @@ python-test: $(NATIVE)
 # ---- checks
 
 CPP_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
-TYPED := python/corepy ops $(wildcard .ci/*.py examples/*/*.py)
+TYPED := python/corepy ops tests/typed_use.py $(wildcard .ci/*.py examples/*/*.py)
+
+# The level that this machine cannot run has to compile, where a cross compiler is.
+CROSS_CXX := $(if $(filter-out aarch64,$(shell uname -m)),$(shell command -v aarch64-linux-gnu-g++ 2>/dev/null))
+CROSS_OBJECTS := $(if $(CROSS_CXX),$(patsubst csrc/src/%.cpp,$(BUILD)/aarch64/%.o,$(wildcard csrc/src/*.cpp)))
+
+$(BUILD)/aarch64/%.o: csrc/src/%.cpp Makefile
+	@mkdir -p $(@D)
+	$(CROSS_CXX) -std=c++20 -O1 -Wno-psabi -fno-exceptions -fno-rtti -ffp-contract=off -Icsrc/include -Icsrc/src \
+	    -DCOREPY_LEVEL=aarch64 -MMD -MP -c $< -o $@
+
+-include $(wildcard $(BUILD)/aarch64/*.d)
+
+cross: $(CROSS_OBJECTS)
+	@$(if $(CROSS_CXX),,echo "aarch64: skipped, there is no aarch64-linux-gnu-g++")
 
 lint: $(NATIVE) $(WHEEL)
 	cargo fmt --all --check
@@ -143,6 +157,7 @@ lint: $(NATIVE) $(WHEEL)
 	$(PY) -m mypy.stubtest corepy --allowlist .ci/stubtest_allowlist.txt
 	$(PY) .ci/check_native.py
 	$(PY) .ci/check_wheel.py
+	@$(MAKE) -j$(JOBS) cross
 
 # ---- coverage, with floors of 90 % (Python) and 80 % (Rust)
 

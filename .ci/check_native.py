@@ -116,6 +116,17 @@ def kernel_faults(level: str, found: list[Symbol]) -> list[str]:
     return sorted(set(faults))
 
 
+def contraction_faults(level: str, disassembly: str) -> list[str]:
+    """Multiplications that the compiler fused with alternating additions and subtractions.
+
+    GCC 12 does so for interleaved a*b - c and a*b + c (a complex product) in spite of
+    -ffp-contract=off; the portable level cannot, so the levels' bits would differ. No source asks for
+    these instructions.
+    """
+    count = sum(disassembly.count(name) for name in ("vfmaddsub", "vfmsubadd"))
+    return [f"{level}: {count} contracted complex products"] if count else []
+
+
 def function_names(found: list[Symbol]) -> set[str]:
     """Names without their version (`fma@GLIBC_2.2.5`)."""
     return {symbol.name.split("@", 1)[0] for symbol in found}
@@ -174,6 +185,8 @@ def self_test() -> None:
     expect(library_faults(needed_libraries(line.format("libc.so.6"))), 0)
     expect(library_faults(needed_libraries(line.format("libc.so.6") + line.format("libstdc++.so.6"))), 1)
     expect(library_faults([]), 1)
+    expect(contraction_faults("x86_64_v3", "  12:  vfmaddsub132pd %ymm1,%ymm2,%ymm3"), 1)
+    expect(contraction_faults("x86_64_v3", "  12:  vfmadd132pd %ymm1,%ymm2,%ymm3"), 0)
 
 
 def expect(faults: list[str], count: int) -> None:
@@ -185,7 +198,11 @@ def main() -> int:
     self_test()
     faults: list[str] = []
     for archive in archives():
-        faults += kernel_faults(level_of(archive), symbols(archive))
+        level = level_of(archive)
+        faults += kernel_faults(level, symbols(archive))
+        faults += contraction_faults(
+            level, output("objdump", "--disassemble", "--no-show-raw-insn", str(archive))
+        )
     imported = function_names(symbols(EXTENSION, "--dynamic", "--undefined-only"))
     libm = libm_only()
     faults += import_faults(imported, libm)

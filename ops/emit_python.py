@@ -161,7 +161,7 @@ def _doc_attribute(text: str, indent: str) -> str:
 
 _REDUCTION_PARAMETERS = {
     "axis, keepdims": "axis: int | tuple[int, ...] | None = None, keepdims: bool = False",
-    "axis, dtype, keepdims": "axis: int | tuple[int, ...] | None = None, dtype: DType | None = None, keepdims: bool = False",
+    "axis, dtype, keepdims": "axis: int | tuple[int, ...] | None = None, dtype: DTypeLike | None = None, keepdims: bool = False",
     "axis, correction, keepdims": "axis: int | tuple[int, ...] | None = None, correction: float = 0.0, keepdims: bool = False",
 }
 
@@ -324,13 +324,18 @@ __all__ = [
 __version__: str
 
 Scalar: TypeAlias = builtins.bool | builtins.int | builtins.float | complex
-ArrayLike: TypeAlias = Tensor | Scalar | Sequence[Any] | Buffer
+ArrayLike: TypeAlias = Tensor | Scalar | Sequence[Any] | Buffer | SupportsDLPack
+DTypeLike: TypeAlias = NamedDType | str | type[Any]
 Device: TypeAlias = str
 Key: TypeAlias = SupportsIndex | slice | EllipsisType | None | ArrayLike | tuple[Any, ...]
 
 class SupportsDLPack(Protocol):
     def __dlpack__(self, *, stream: Any = ..., max_version: Any = ..., dl_device: Any = ..., copy: Any = ...) -> CapsuleType: ...
     def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]: ...
+
+class NamedDType(Protocol):
+    @property
+    def name(self) -> str: ...
 
 @final
 class DType:
@@ -376,7 +381,7 @@ class threads:
 @final
 class Tensor:
     __array_ufunc__: ClassVar[None]
-    def __new__(cls, obj: ArrayLike, /, *, dtype: DType | None = None, device: Device | None = None, copy: builtins.bool | None = None) -> Tensor: ...
+    def __new__(cls, obj: ArrayLike, /, *, dtype: DTypeLike | None = None, device: Device | None = None, copy: builtins.bool | None = None) -> Tensor: ...
     @property
     def shape(self) -> tuple[builtins.int, ...]: ...
     @property
@@ -403,6 +408,7 @@ class Tensor:
     def item(self) -> Scalar: ...
     def tolist(self) -> Any: ...
     def to_device(self, device: Device, /, *, stream: Any = None) -> Tensor: ...
+    def __array__(self, dtype: Any = None, *, copy: builtins.bool | None = None) -> Any: ...
     def __array_namespace__(self, *, api_version: str | None = None) -> Any: ...
     def __dlpack__(self, *, stream: Any = None, max_version: tuple[builtins.int, builtins.int] | None = None, dl_device: tuple[builtins.int, builtins.int] | None = None, copy: builtins.bool | None = None) -> CapsuleType: ...
     def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]: ...

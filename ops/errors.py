@@ -30,7 +30,7 @@ ERROR_CLASSES = (
 )
 
 ERRORS = (
-    Error("Broadcast", "ValueError", "[{op}] shapes {a} and {b} do not broadcast: axis {axis} has {x} and {y}", "op, a: String, b: String, axis: isize, x: usize, y: usize"),
+    Error("Broadcast", "ValueError", "[{op}] shapes {a} and {b} do not broadcast: axis {axis} has {x} and {y}", "op, a: String, b: String, axis: usize, x: usize, y: usize"),
     Error("BroadcastTo", "ValueError", "[{op}] shape {a} does not broadcast to {b}", "op, a: String, b: String"),
     Error("Axis", "AxisError", "[{op}] axis {axis} is out of range for a tensor with {ndim} axes", "op, axis: i64, ndim: usize"),
     Error("AxisTwice", "AxisError", "[{op}] axis {axis} is given twice", "op, axis: i64"),
@@ -47,7 +47,8 @@ ERRORS = (
     Error("Exponent", "NotImplementedError", "[{op}] exponent {value} at index {index}: only whole numbers and 0.5 are supported", "op, value: String, index: String"),
     Error("EmptyReduction", "ValueError", "[{op}] shape {shape} has no elements along the reduced axes, and {op} has no value for none", "op, shape: String"),
     Error("ReshapeSize", "ValueError", "[{op}] {size} elements of shape {from} do not fit shape {to}", "op, size: usize, from: String, to: String"),
-    Error("ReshapeUnknown", "ValueError", "[{op}] shape {to} has more than one -1, or one that nothing fits", "op, to: String"),
+    Error("ReshapeUnknown", "ValueError", "[{op}] shape {to} has more than one -1", "op, to: String"),
+    Error("ReshapeAny", "ValueError", "[{op}] no elements fit shape {to} with any extent in place of -1", "op, to: String"),
     Error("NegativeExtent", "ValueError", "[{op}] shape {shape} has a negative extent", "op, shape: String"),
     Error("NeedsCopy", "ValueError", "[{op}] copy=False, but {why} needs a copy", "op, why: String"),
     Error("TooLarge", "ValueError", "[{op}] shape {shape} of {dtype} needs more than 2**63 - 1 bytes", "op, shape: String, dtype: &'static str"),

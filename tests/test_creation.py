@@ -1,6 +1,5 @@
 """Creation functions, against NumPy."""
 
-
 from __future__ import annotations
 
 from fractions import Fraction

@@ -1,6 +1,5 @@
 """Indexing for reading and writing, against NumPy."""
 
-
 from __future__ import annotations
 
 from typing import Any
@@ -331,7 +330,7 @@ ERRORS = [
     ((0, [True, False]), IndexError, "a mask of shape (2,) does not fit shape (2, 3)"),
     (slice(0, 2, 0), ValueError, "slice step cannot be zero"),
     (slice(0, 1.5), TypeError, "slice indices must be integers or None or have an __index__ method"),
-    (([0, 1], [0, 1, 2]), ValueError, "shapes (2,) and (3,) do not broadcast: axis -1 has 2 and 3"),
+    (([0, 1], [0, 1, 2]), ValueError, "shapes (2,) and (3,) do not broadcast: axis 0 has 2 and 3"),
     ((None,) * 63, IndexError, None),
 ]  # fmt: skip
 

@@ -1,6 +1,5 @@
 """What dtypes are and how they promote; SIMD levels and threads."""
 
-
 from __future__ import annotations
 
 import os

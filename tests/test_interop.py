@@ -438,6 +438,23 @@ def test_bytes_of_any_dtype_are_written(tmp_path: Path) -> None:
         memoryview(t)
 
 
+def test_numpy_gets_elements_or_an_error_and_never_an_array_of_objects() -> None:
+    t = cp.asarray([1.0, 2.0], dtype=cp.bfloat16)
+    for convert in (np.asarray, np.array, lambda x: np.asarray(x, dtype=np.float32), lambda x: x.__array__()):
+        with pytest.raises(
+            TypeError, match=r"^\[__array__\] NumPy has no bfloat16: convert with astype first$"
+        ):
+            convert(t)
+    t = t.astype(cp.float32)
+    shared = t.__array__()
+    t[0] = 9
+    assert shared.dtype == np.float32 and shared.tolist() == [9.0, 2.0]
+    assert t.__array__(np.float64).dtype == np.float64
+    copied = t.__array__(copy=True)
+    t[0] = 1
+    assert copied.tolist() == [9.0, 2.0]
+
+
 # ------------------------------------------------------------------------------ lifetimes
 
 

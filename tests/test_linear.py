@@ -1,6 +1,5 @@
 """matmul, dot and vecdot: shapes, dtypes, values and bits that do not depend on the shapes around them."""
 
-
 from __future__ import annotations
 
 from fractions import Fraction
@@ -226,7 +225,7 @@ ERRORS = [
     (lambda: cp.vecdot(EYE, V, axis=1), ValueError, "[vecdot] axis 1 is not the same one of tensors with 2 and 1 axes: count it from the back"),
     (lambda: cp.vecdot(EYE, EYE, axis=2), cp.AxisError, "[vecdot] axis 2 is out of range for a tensor with 2 axes"),
     (lambda: cp.vecdot(V, 1), cp.AxisError, "[vecdot] axis -1 is out of range for a tensor with 0 axes"),
-    (lambda: cp.vecdot(cp.zeros((2, 4)), cp.zeros((3, 4))), ValueError, "[vecdot] shapes (2,) and (3,) do not broadcast: axis -1 has 2 and 3"),
+    (lambda: cp.vecdot(cp.zeros((2, 4)), cp.zeros((3, 4))), ValueError, "[vecdot] shapes (2,) and (3,) do not broadcast: axis 0 has 2 and 3"),
     (lambda: in_place(cp.eye(2), cp.zeros(2)), ValueError, "[matmul] a product of shape (2,) cannot be stored in shape (2, 2)"),
     (lambda: in_place(cp.eye(2, dtype=cp.int8), EYE), TypeError, "[matmul] a result of float64 cannot be stored in int8"),
     (lambda: in_place(cp.broadcast_to(V, (2, 2)), EYE), ValueError, "[matmul] the tensor is read-only: its memory belongs to a broadcast view, whose elements share memory"),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import corepy as cp
+import typed_use
 from ops.dtypes import DTYPES, PROMOTION
 from ops.emit_python import ROWS, docstring, is_method, parameters, signature, text_signature
 
@@ -99,6 +100,10 @@ def test_promotion_is_symmetric_and_numpys() -> None:
 def test_a_wrong_dtype_lists_the_valid_ones(bad: object) -> None:
     with pytest.raises(TypeError, match=r"is not a dtype; the dtypes are bool, int8"):
         cp.zeros(3, dtype=bad)
+
+
+def test_what_the_type_checker_accepts_runs() -> None:
+    assert all(isinstance(t, cp.Tensor) for t in typed_use.accepted())
 
 
 def test_tensor_is_unhashable_and_weakly_referable() -> None:

@@ -213,7 +213,7 @@ impl<'py> Reader<'py> {
         let what = if self.place.is_empty() {
             format!("{class} holds no numbers that a tensor could be made of")
         } else {
-            format!("{} is a {class}, which is no number", self.show_place())
+            format!("{} is a {class}, which is no number{}", self.show_place(), shown_text(object))
         };
         Err(type_error(self.py, self.op, what))
     }
@@ -547,6 +547,9 @@ impl<'py> Reader<'py> {
     }
 
     fn show_integer(&self, object: &Bound<'py, PyAny>) -> String {
+        if let Ok(value) = object.extract::<i128>() {
+            return value.to_string();
+        }
         // A hexadecimal text takes time in proportion to the digits, a decimal one their square.
         let hex = self.py.import("builtins").and_then(|b| b.call_method1("hex", (object,)));
         let text = hex.map_or_else(|_| "an integer".to_owned(), |h| h.to_string());
@@ -607,6 +610,18 @@ impl<'py> Reader<'py> {
         let shape = layout::show(&self.shape);
         error(self.py, Error::OutOfMemory { op: self.op, bytes, shape, dtype: dtype.name() })
     }
+}
+
+/// What a text holds, for the end of a message: numbers read from a file are often still text.
+fn shown_text(object: &Bound<'_, PyAny>) -> String {
+    const LENGTH: usize = 40;
+    let Ok(text) = object.cast::<PyString>().map(|text| text.to_string()) else {
+        return String::new();
+    };
+    let rest = if text.chars().nth(LENGTH).is_some() { "..." } else { "" };
+    let start: String = text.chars().take(LENGTH).collect();
+    let quoted = PyString::new(object.py(), &start).repr().map_or(start, |r| r.to_string());
+    format!(": {quoted}{rest}")
 }
 
 /// Whether an object has a length and items by number; text, whose items are text again, does not.

@@ -1,9 +1,9 @@
 //! The Tensor class: what it is and what it says of itself. Other files add its methods by topic.
 
-use corepy_runtime::Tensor;
+use corepy_runtime::{DType, Tensor};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyMemoryView, PyTuple};
 
 /// A typed, strided array over reference-counted memory.
 ///
@@ -138,6 +138,26 @@ impl PyTensor {
     #[classattr]
     fn __array_ufunc__(py: Python<'_>) -> Py<PyAny> {
         py.None()
+    }
+
+    /// NumPy asks for this where the buffer protocol has no format for the dtype; without an answer it
+    /// would make an array of one object.
+    #[pyo3(signature = (dtype=None, *, copy=None), text_signature = "($self, dtype=None, *, copy=None)")]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, own) = (slf.py(), slf.get().0.dtype());
+        if own == DType::Bfloat16 {
+            let what = "NumPy has no bfloat16: convert with astype first".into();
+            return Err(crate::enter::type_error(py, "__array__", what));
+        }
+        let options = PyDict::new(py);
+        if let Some(copy) = copy {
+            options.set_item("copy", copy)?;
+        }
+        py.import("numpy")?.call_method("asarray", (PyMemoryView::from(slf)?, dtype), Some(&options))
     }
 
     /// The module that implements the Array API for this tensor.

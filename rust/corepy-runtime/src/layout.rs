@@ -231,7 +231,7 @@ pub fn broadcast_shapes(op: &'static str, a: &[i64], b: &[i64]) -> Result<Dims> 
                 op,
                 a: show(a),
                 b: show(b),
-                axis: -(back as isize),
+                axis: ndim - back,
                 x: x as usize,
                 y: y as usize,
             });

@@ -154,6 +154,10 @@ fn what_can_be_stored() {
         let expected = Error::InPlaceDtype { op: "setitem", from: from.name(), to: to.name() };
         assert_eq!(store(to, from), Err(expected));
     }
+    let complex = Arg::Scalar(Scalar::from_complex(1.0, 1.0));
+    let real = plain(DType::Float32, &[2], &|_| 0.0);
+    let lost = Error::ComplexToReal { op: "setitem", from: "complex128", to: "float32" };
+    assert_eq!(copy::copy_into("setitem", &real, complex), Err(lost));
     let fixed = plain(DType::Float64, &[2], &|_| 0.0).into_read_only();
     let one = Arg::Scalar(Scalar::from_f64(1.0));
     assert!(copy::copy_into("setitem", &fixed, one).unwrap_err().to_string().contains("read-only"));

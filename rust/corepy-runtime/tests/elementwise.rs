@@ -91,7 +91,7 @@ fn broadcasting() {
     let b = plain(DType::Float32, &[4], &|_| 0.0);
     assert_eq!(
         binary(Binary::Add, Arg::Tensor(&a), Arg::Tensor(&b)).err().unwrap().to_string(),
-        "[add] shapes (2, 3) and (4,) do not broadcast: axis -1 has 3 and 4"
+        "[add] shapes (2, 3) and (4,) do not broadcast: axis 1 has 3 and 4"
     );
 }
 
@@ -365,6 +365,29 @@ fn powers_by_scalars() {
     assert!(roots[0].is_sign_positive() && roots[4].is_nan());
     assert_eq!(to(0.0), [1.0; 6]);
     assert_eq!(to(-1.0)[..5], [-inf, -0.0, 0.0, 0.25, 1.0 / -3.0]);
+}
+
+#[test]
+fn squares_have_the_bits_of_products() {
+    for n in [100i64, 5000] {
+        for dtype in [DType::Float32, DType::Float64, DType::Complex64, DType::Complex128, DType::Int16] {
+            let parts = dtype.itemsize() / dtype.real_part().itemsize();
+            let x = plain(dtype, &[n], &|i| (i as f64 - 40.0) * 1.23456789 + 0.1);
+            // Imaginary parts, for complex dtypes.
+            for i in 0..if parts == 2 { n as usize } else { 0 } {
+                let at = x.data().wrapping_add(i * dtype.itemsize() + dtype.real_part().itemsize());
+                layouts::put(at, dtype.real_part(), (i as f64 * 0.777).sin() * 50.0);
+            }
+            let two = Arg::Scalar(scalar(dtype, 2.0));
+            let powered = binary(Binary::Pow, Arg::Tensor(&x), two).unwrap();
+            let product = binary(Binary::Multiply, Arg::Tensor(&x), Arg::Tensor(&x)).unwrap();
+            let bytes = |t: &Tensor| -> Vec<u8> {
+                // SAFETY: a contiguous tensor's memory.
+                (0..t.size() * t.itemsize()).map(|i| unsafe { t.data().add(i).read() }).collect()
+            };
+            assert_eq!(bytes(&powered), bytes(&product), "{dtype:?} {n}");
+        }
+    }
 }
 
 #[test]

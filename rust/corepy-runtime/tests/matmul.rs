@@ -447,7 +447,7 @@ fn shapes_that_do_not_fit() {
     assert_eq!(message(&[4], &[]), "[matmul] needs at least 1 axes, not 0");
     assert_eq!(
         message(&[2, 6, 3], &[3, 3, 5]),
-        "[matmul] shapes (2, 6, 3) and (3, 3, 5) do not broadcast: axis -3 has 2 and 3"
+        "[matmul] shapes (2, 6, 3) and (3, 3, 5) do not broadcast: axis 0 has 2 and 3"
     );
 }
 

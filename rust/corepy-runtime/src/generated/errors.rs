@@ -6,7 +6,7 @@
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     #[error("[{op}] shapes {a} and {b} do not broadcast: axis {axis} has {x} and {y}")]
-    Broadcast { op: &'static str, a: String, b: String, axis: isize, x: usize, y: usize },
+    Broadcast { op: &'static str, a: String, b: String, axis: usize, x: usize, y: usize },
     #[error("[{op}] shape {a} does not broadcast to {b}")]
     BroadcastTo { op: &'static str, a: String, b: String },
     #[error("[{op}] axis {axis} is out of range for a tensor with {ndim} axes")]
@@ -39,8 +39,10 @@ pub enum Error {
     EmptyReduction { op: &'static str, shape: String },
     #[error("[{op}] {size} elements of shape {from} do not fit shape {to}")]
     ReshapeSize { op: &'static str, size: usize, from: String, to: String },
-    #[error("[{op}] shape {to} has more than one -1, or one that nothing fits")]
+    #[error("[{op}] shape {to} has more than one -1")]
     ReshapeUnknown { op: &'static str, to: String },
+    #[error("[{op}] no elements fit shape {to} with any extent in place of -1")]
+    ReshapeAny { op: &'static str, to: String },
     #[error("[{op}] shape {shape} has a negative extent")]
     NegativeExtent { op: &'static str, shape: String },
     #[error("[{op}] copy=False, but {why} needs a copy")]
@@ -109,6 +111,7 @@ impl Error {
             Error::EmptyReduction { .. } => "ValueError",
             Error::ReshapeSize { .. } => "ValueError",
             Error::ReshapeUnknown { .. } => "ValueError",
+            Error::ReshapeAny { .. } => "ValueError",
             Error::NegativeExtent { .. } => "ValueError",
             Error::NeedsCopy { .. } => "ValueError",
             Error::TooLarge { .. } => "ValueError",

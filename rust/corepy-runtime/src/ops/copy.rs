@@ -6,14 +6,12 @@ use crate::kernels;
 use crate::layout;
 use crate::ops::iterate::{Layout, Plan, TILE, Walk};
 use crate::ops::stage::{self, Access, Operand, accesses, execute};
-use crate::ops::{Arg, check_storable, empty_as};
+use crate::ops::{Arg, byte_ns, check_storable, empty_as};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
-/// Estimated ns to move one byte on one thread, read and written.
-const BYTE_NS: f64 = 0.08;
 /// Estimated ns for the arithmetic of converting one element.
-const CAST_NS: f64 = 0.3;
+const CAST_NS: f64 = 0.05;
 /// Elements up to which contiguous operands are copied without a plan.
 const STRAIGHT: usize = 4096;
 /// Bytes of a tile of contiguous copying: large enough that the C library's copy of a piece runs at
@@ -21,7 +19,7 @@ const STRAIGHT: usize = 4096;
 const TILE_BYTES: usize = 256 << 10;
 
 /// Fails where elements of a dtype do not convert to another: complex to anything real.
-fn check_convertible(op: &'static str, from: DType, to: DType) -> Result<()> {
+pub(crate) fn check_convertible(op: &'static str, from: DType, to: DType) -> Result<()> {
     if from.kind() != Kind::Complex || matches!(to.kind(), Kind::Complex | Kind::Bool) {
         return Ok(());
     }
@@ -63,7 +61,8 @@ pub fn contiguous_as(x: &Tensor, dtype: DType, op: &'static str) -> Result<Tenso
 }
 
 /// Sets every element of `dst` from `src`, broadcast to its shape, as if `src` were copied first.
-/// A tensor's elements convert to the same kind of number or a more general one; a scalar's always.
+/// A tensor's elements convert to the same kind of number or a more general one; a scalar to any but
+/// from complex to real.
 pub fn copy_into(op: &'static str, dst: &Tensor, src: Arg) -> Result<()> {
     let src = match src {
         Arg::Scalar(scalar) => return fill_as(op, dst, &scalar),
@@ -98,6 +97,7 @@ pub fn fill(dst: &Tensor, value: &Scalar) -> Result<()> {
 fn fill_as(op: &'static str, dst: &Tensor, value: &Scalar) -> Result<()> {
     dst.check_writable(op)?;
     let dtype = dst.dtype();
+    check_convertible(op, value.dtype(), dtype)?;
     let value = value.cast(dtype);
     let kernel = kernels::fill(dtype);
     if dst.size() <= STRAIGHT && dst.is_plain() {
@@ -109,7 +109,8 @@ fn fill_as(op: &'static str, dst: &Tensor, value: &Scalar) -> Result<()> {
     plan.set_tile(TILE_BYTES / dtype.itemsize());
     let operands = [Operand::new(dst, dtype)];
     let access = accesses(&plan, &operands, [false]);
-    execute(&plan, &operands, &access, 0.5 * BYTE_NS * dtype.itemsize() as f64, &|[out], n| {
+    let ns = byte_ns(dst.size() * dtype.itemsize()) * dtype.itemsize() as f64;
+    execute(&plan, &operands, &access, ns, &|[out], n| {
         // SAFETY: execute gives n elements of this dtype, aligned.
         unsafe { kernel(out, value.as_ptr(), n) };
         n
@@ -138,7 +139,8 @@ pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
     }
     let access = accesses(&plan, &operands, [false; 2]);
     let cast = kernels::cast(from, to);
-    let ns = 0.5 * BYTE_NS * (from.itemsize() + to.itemsize()) as f64 + CAST_NS;
+    let bytes = from.itemsize() + to.itemsize();
+    let ns = byte_ns(bytes.saturating_mul(dst.size())) * bytes as f64 + CAST_NS;
     execute(&plan, &operands, &access, ns, &|[out, x], n| {
         // SAFETY: execute gives n elements of each dtype, aligned.
         unsafe { cast(out, x, n) };
@@ -163,7 +165,7 @@ fn finish(
 fn move_elements(plan: &mut Plan<2>, operands: &[Operand; 2]) -> Result<()> {
     let dtype = operands[0].stored;
     let itemsize = dtype.itemsize();
-    let ns = BYTE_NS * itemsize as f64;
+    let ns = byte_ns(plan.size().saturating_mul(2 * itemsize)) * (2 * itemsize) as f64;
     let mut operands = *operands;
     let [to, from] = plan.inner_strides();
     let dense = itemsize as i64;

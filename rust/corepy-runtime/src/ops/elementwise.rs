@@ -7,9 +7,9 @@ use crate::generated::ops::{BINARY, Binary, ComputeRule, Elementwise, Fault, Res
 use crate::kernels::{self, Form};
 use crate::layout;
 pub use crate::ops::Arg;
-use crate::ops::iterate::{Layout, Plan};
+use crate::ops::iterate::{Layout, Plan, TILE};
 use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order};
-use crate::ops::{check_storable, copy, empty_as, select, show_index};
+use crate::ops::{byte_ns, check_storable, copy, empty_as, select, show_index};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -17,41 +17,30 @@ use crate::tensor::Tensor;
 /// no plan and no thread pays.
 const STRAIGHT: usize = 4096;
 
-/// Estimated ns for one element on one thread: time to move a byte, plus what the arithmetic of a
-/// class adds. Estimates decide only how many threads help, never a result.
-mod cost {
-    use super::*;
-
-    /// Operands in the second-level cache, some 40 GB/s.
-    pub const BYTE: f64 = 0.025;
-    /// Division and square root: a vector every 5 to 16 cycles.
-    const ROOT: f64 = 0.5;
+/// Estimated ns for one element on one thread, of an operation on `operands` elements of a dtype at a
+/// time: what moving its bytes takes, plus what the arithmetic of its class adds. Estimates decide only
+/// how many threads help, never a result. Measured on one thread of an AMD EPYC (Zen 5): add of float32
+/// 0.10 ns with 1e6 elements, 0.29 ns with 1e7.
+fn cost(row: &Elementwise, dtype: DType, operands: usize, size: usize) -> f64 {
+    /// A division or square root: a vector every 5 to 16 cycles.
+    const ROOT: f64 = 0.2;
     /// Integer division has no vector instruction: 6 to 18 cycles an element.
-    const INTEGER_DIVISION: f64 = 3.0;
+    const INTEGER_DIVISION: f64 = 1.5;
     /// Powers: a loop over the exponent's bits.
-    const POWER: f64 = 5.0;
-    /// Work of a tile worth claiming, in ns.
-    const TILE_NS: f64 = 8000.0;
+    const POWER: f64 = 1.5;
+    let arithmetic = match (row.fault, row.compute) {
+        (Fault::ZeroDivision, _) => INTEGER_DIVISION,
+        (Fault::Exponent, _) => POWER,
+        (Fault::None, ComputeRule::Floating) => ROOT,
+        (Fault::None, _) => 0.0,
+    };
+    let bytes = operands * dtype.itemsize();
+    bytes as f64 * byte_ns(bytes.saturating_mul(size)) + arithmetic
+}
 
-    pub fn unary(op: Unary, dtype: DType) -> f64 {
-        let root = if op == Unary::Sqrt { ROOT } else { 0.0 };
-        2.0 * dtype.itemsize() as f64 * BYTE + root
-    }
-
-    pub fn binary(op: Binary, dtype: DType) -> f64 {
-        let work = match op {
-            Binary::Divide => ROOT,
-            Binary::FloorDivide | Binary::Remainder => INTEGER_DIVISION,
-            Binary::Pow => POWER,
-            _ => 0.0,
-        };
-        3.0 * dtype.itemsize() as f64 * BYTE + work
-    }
-
-    /// Elements of a tile.
-    pub fn tile(ns: f64) -> usize {
-        ((TILE_NS / ns) as usize).min(crate::ops::iterate::TILE)
-    }
+/// Elements of a tile that takes some 8 us, several times what claiming it costs.
+fn tile(ns: f64) -> usize {
+    ((8000.0 / ns) as usize).min(TILE)
 }
 
 /// The dtypes that an operation computes in and gives, for operands of two dtypes (the same one twice
@@ -120,8 +109,8 @@ fn unary_planned(op: Unary, compute: DType, result: DType, out: &Tensor, x: &Ten
     let mut plan = Plan::new(out.shape(), [Layout::of(out), Layout::of(x)]);
     let operands = [Operand::new(out, result), Operand::new(x, compute)];
     let access = accesses(&plan, &operands, [false, false]);
-    let ns = cost::unary(op, compute);
-    plan.set_tile(cost::tile(ns));
+    let ns = cost(row, compute, 2, out.size());
+    plan.set_tile(tile(ns));
     // No one-operand kernel faults.
     execute(&plan, &operands, &access, ns, &|[out, x], n| {
         // SAFETY: execute gives n elements of the kernel's dtypes, aligned.
@@ -242,8 +231,8 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
         _ => Form::VectorVector,
     };
     let kernel = kernels::binary(op, compute, form).ok_or_else(|| no_kernel(row.name, compute))?;
-    let ns = cost::binary(op, compute);
-    plan.set_tile(cost::tile(ns));
+    let ns = cost(row, compute, 3, out.size());
+    plan.set_tile(tile(ns));
     let fault = execute(&plan, &operands, &access, ns, &|[out, a, b], n| {
         // SAFETY: execute gives n elements of the kernel's dtypes, aligned; one for a scalar.
         unsafe { kernel(out, a, b, n) as usize }
@@ -388,7 +377,7 @@ pub fn binary_into(op: Binary, out: &Tensor, b: Arg) -> Result<()> {
                 let one = Scalar::from_bool(true);
                 check_scalar(op, compute, one, scalar, out.shape())?;
             }
-            Arg::Tensor(_) if compute.is_integer() || op == Binary::Pow => {
+            Arg::Tensor(_) if compute.is_integer() || row.fault == Fault::Exponent => {
                 let computed = binary(op, Arg::Tensor(out), b)?;
                 return copy::copy_into(row.name, out, Arg::Tensor(&computed));
             }

@@ -348,7 +348,10 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
     let dtype = x.dtype();
     // The values in C order and of x's dtype, apart from x.
     let values = match value {
-        Arg::Scalar(scalar) => Tensor::from_scalar(OP, &scalar.cast(dtype))?.broadcast_to(OP, &shape)?,
+        Arg::Scalar(scalar) => {
+            copy::check_convertible(OP, scalar.dtype(), dtype)?;
+            Tensor::from_scalar(OP, &scalar.cast(dtype))?.broadcast_to(OP, &shape)?
+        }
         Arg::Tensor(tensor) => {
             check_storable(OP, tensor.dtype(), dtype)?;
             if tensor.size() == 1 && tensor.ndim() <= shape.len() {
@@ -551,7 +554,10 @@ pub fn mask_assign(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     let dtype = x.dtype();
     let rest = x.ndim() - mask.ndim();
     let value = match value {
-        Arg::Scalar(scalar) => Tensor::from_scalar(OP, &scalar.cast(dtype))?,
+        Arg::Scalar(scalar) => {
+            copy::check_convertible(OP, scalar.dtype(), dtype)?;
+            Tensor::from_scalar(OP, &scalar.cast(dtype))?
+        }
         Arg::Tensor(tensor) => {
             check_storable(OP, tensor.dtype(), dtype)?;
             // A value without an axis of its own for the mask's elements is the same for each of them.

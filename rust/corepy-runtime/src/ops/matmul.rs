@@ -179,15 +179,10 @@ pub fn matmul(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let batch_a = &a.shape()[..a.ndim().saturating_sub(2)];
     let batch_b = &b.shape()[..b.ndim().saturating_sub(2)];
     let mut batch = layout::broadcast_shapes(op, batch_a, batch_b).map_err(|error| match error {
-        // In terms of the whole shapes: axes count from the back, over the matrices' two.
-        Error::Broadcast { op, axis, x, y, .. } => Error::Broadcast {
-            op,
-            a: layout::show(a.shape()),
-            b: layout::show(b.shape()),
-            axis: axis - 2,
-            x,
-            y,
-        },
+        // In terms of the whole shapes; the batch axes come first.
+        Error::Broadcast { op, axis, x, y, .. } => {
+            Error::Broadcast { op, a: layout::show(a.shape()), b: layout::show(b.shape()), axis, x, y }
+        }
         other => other,
     })?;
     let m = if row { 1 } else { a.shape()[a.ndim() - 2] };

@@ -93,6 +93,14 @@ impl Arg<'_> {
     }
 }
 
+/// Estimated ns to read or write one byte on one thread, of as many as an operation moves: measured 8
+/// to 9 ps while operands fit a third-level cache, 24 ps from memory.
+#[inline]
+pub(crate) fn byte_ns(bytes: usize) -> f64 {
+    const CACHE: usize = 16 << 20;
+    if bytes <= CACHE { 0.009 } else { 0.024 }
+}
+
 /// The dtype in which operands of a moving operation meet: any they share, else the promoted one.
 pub(crate) fn common_dtype(op: &'static str, a: DType, b: DType) -> Result<DType> {
     if a == b {

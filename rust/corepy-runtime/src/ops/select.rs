@@ -6,12 +6,9 @@ use crate::kernels;
 use crate::layout;
 use crate::ops::iterate::{Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute};
-use crate::ops::{Arg, common_dtype, empty_as};
+use crate::ops::{Arg, byte_ns, common_dtype, empty_as};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
-
-/// Estimated ns for one byte of an operand on one thread.
-const BYTE_NS: f64 = 0.03;
 
 /// Elements of `a` where `condition` is not zero, else of `b`, all three broadcast, in the dtype that
 /// `a` and `b` promote to. Elements of that dtype keep all their bits.
@@ -35,7 +32,8 @@ pub fn where_(condition: &Tensor, a: Arg, b: Arg) -> Result<Tensor> {
     let step = |access| (access != Access::Single) as usize;
     let (a_step, b_step) = (step(access[2]), step(access[3]));
     let kernel = kernels::select(dtype);
-    let ns = BYTE_NS * (1 + 3 * dtype.itemsize()) as f64;
+    let bytes = 1 + 3 * dtype.itemsize();
+    let ns = byte_ns(bytes.saturating_mul(out.size())) * bytes as f64;
     execute(&plan, &operands, &access, ns, &|[out, mask, a, b], n| {
         // SAFETY: execute gives n elements of each, one where the step is 0.
         unsafe { kernel(out, mask, a, b, n, a_step, b_step) };

@@ -129,8 +129,11 @@ pub fn resolve_shape(op: &'static str, x: &Tensor, to: &[i64]) -> Result<Dims> {
         other => other?,
     };
     if let Some(axis) = unknown {
+        if known == 0 && x.size() == 0 {
+            return Err(Error::ReshapeAny { op, to: layout::show(to) });
+        }
         if known == 0 || !x.size().is_multiple_of(known) {
-            return Err(Error::ReshapeUnknown { op, to: layout::show(to) });
+            return Err(size_error(op, x, to));
         }
         shape[axis] = (x.size() / known) as i64;
         return Ok(shape);
