@@ -256,13 +256,14 @@ def native_methods() -> str:
         if not op.operator:
             continue
         call = f"elementwise::operator(py, Binary::{camel(op.name)}, slf, other"
-        modulo = ", _modulo: Option<&Bound<'py, PyAny>>" if op.operator == "pow" else ""
+        modulo = ", modulo: Option<&Bound<'py, PyAny>>" if op.operator == "pow" else ""
+        refuse = f"elementwise::refuse_modulo(py, Binary::{camel(op.name)}, modulo)?;\n        " if modulo else ""
         head = f"<'py>(slf: &Bound<'py, Self>, py: Python<'py>, other: &Bound<'py, PyAny>{modulo}) -> PyResult<"
-        out.append(f"    fn __{op.operator}__{head}Py<PyAny>> {{\n        {call}, false)\n    }}\n")
+        out.append(f"    fn __{op.operator}__{head}Py<PyAny>> {{\n        {refuse}{call}, false)\n    }}\n")
         if op.operator in _COMPARISONS:
             continue
-        out.append(f"    fn __r{op.operator}__{head}Py<PyAny>> {{\n        {call}, true)\n    }}\n")
-        out.append(f"    fn __i{op.operator}__{head}()> {{\n        elementwise::in_place(py, Binary::{camel(op.name)}, slf, other)\n    }}\n")
+        out.append(f"    fn __r{op.operator}__{head}Py<PyAny>> {{\n        {refuse}{call}, true)\n    }}\n")
+        out.append(f"    fn __i{op.operator}__{head}()> {{\n        {refuse}elementwise::in_place(py, Binary::{camel(op.name)}, slf, other)\n    }}\n")
     out.append("}\n")
     return "\n".join(out)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import pickle
 import weakref
 from typing import Any
 
@@ -16,7 +18,7 @@ def test_conversions_of_one_element() -> None:
     for t in (cp.asarray(3), cp.asarray([3]), cp.asarray([[3]], dtype=cp.uint8)):
         assert (bool(t), int(t), float(t), complex(t)) == (True, 3, 3.0, 3 + 0j)
         assert t.item() == 3
-        assert range(10)[t] == 3
+    assert range(10)[cp.asarray(3)] == 3
     assert int(cp.asarray(-2.7)) == -2
     assert int(cp.asarray(2**64 - 1, dtype=cp.uint64)) == 2**64 - 1
     assert float(cp.asarray(1.5, dtype=cp.float16)) == 1.5
@@ -44,7 +46,9 @@ def test_conversions_that_are_refused() -> None:
         with pytest.raises(TypeError, match=r"^\[index\] an index needs one integer"):
             range(3)[t]
     for t in (cp.asarray(1.0), cp.asarray(True), cp.asarray(1j)):
-        with pytest.raises(TypeError, match=r"^\[index\] an index needs one integer, not shape \(\) of "):
+        with pytest.raises(
+            TypeError, match=r"^\[index\] an index needs one integer without axes, not shape \(\) of "
+        ):
             range(3)[t]
     with pytest.raises(TypeError, match=r"^\[float\] complex128 does not convert to float"):
         float(cp.asarray(1j))
@@ -103,3 +107,52 @@ def test_tensors_can_be_referred_to_weakly() -> None:
     assert ref() is t
     del t
     assert ref() is None
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8"])
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("read_only", [False, True])
+def test_pickles_of_one_byte_hold_the_byte(
+    dtype: str, shape: tuple[int, ...], protocol: int, read_only: bool
+) -> None:
+    # bytes() and bytearray() take an object with __index__ for a length.
+    for value in (0, 1, 77):
+        t = cp.asarray(np.full(shape, value, dtype))
+        t = cp.broadcast_to(t, shape) if read_only else t
+        back = pickle.loads(pickle.dumps(t, protocol=protocol))
+        assert (back.shape, back.dtype, back.tolist()) == (t.shape, t.dtype, t.tolist())
+
+
+def test_bytes_of_a_tensor_are_its_elements() -> None:
+    assert bytes(cp.asarray([5], dtype=cp.uint8)) == b"\x05"
+    assert bytearray(cp.asarray([[5]], dtype=cp.int8)) == b"\x05"
+    with pytest.raises(
+        TypeError, match=r"^\[index\] an index needs one integer without axes, not shape \(1,\) of int64$"
+    ):
+        operator.index(cp.asarray([1]))
+
+
+def test_integers_beyond_128_bits_are_floats_or_out_of_range() -> None:
+    huge = 2**1000
+    assert (cp.asarray([1.0]) + huge).tolist() == [float(huge)]
+    assert cp.full(1, -huge, dtype=cp.float64).tolist() == [-float(huge)]
+    for n in (2**100, huge, 10**5000):
+        for t in (cp.asarray([1]), cp.asarray([2**64 - 1], dtype=cp.uint64)):
+            assert (t < n).item() and (t != n).item() and (n > t).item() and (t > -n).item()
+            assert not (t >= n).item() and not (t == n).item() and not (-n > t).item()
+    for n in (huge, 10**5000, -(10**5000)):
+        with pytest.raises(OverflowError, match=r"^\[add\] an integer beyond 128 bits does not fit int64$"):
+            cp.asarray([1]) + n
+    with pytest.raises(OverflowError, match=r"^\[add\] an integer beyond 128 bits does not fit float32$"):
+        cp.zeros(1, dtype=cp.float32) + 10**5000
+    with pytest.raises(OverflowError, match=r"^\[add\] 1267650600228229401496703205376 does not fit int8$"):
+        cp.zeros(1, dtype=cp.int8) + 2**100
+
+
+def test_pow_takes_no_modulus() -> None:
+    with pytest.raises(
+        TypeError, match=r"^\[pow\] a modulus is not supported: take the remainder of the power$"
+    ):
+        pow(cp.asarray([2]), 2, 3)  # type: ignore[arg-type]
+    assert pow(cp.asarray([2]), 2, None).tolist() == [4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,14 @@ from oracles import ELEMENTWISE
 
 SIZES = (0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 1023, 1024, 1025)
 ROWS = {row.name: row for row in (*UNARY, *BINARY)}
+COMPARISONS = {
+    "equal": "eq",
+    "not_equal": "ne",
+    "less": "lt",
+    "less_equal": "le",
+    "greater": "gt",
+    "greater_equal": "ge",
+}
 CASES = [(row.name, t) for row in ROWS.values() for t in DTYPE_SETS[row.dtypes]]
 
 
@@ -302,3 +311,33 @@ def test_where_keeps_all_bits() -> None:
             np.asarray(cp.where(cp.asarray(mask), cp.asarray(a), cp.asarray(b))).tobytes()
             == np.where(mask, a, b).tobytes()
         )
+
+
+@pytest.mark.parametrize("signed", ["int8", "int16", "int32", "int64"])
+def test_signed_and_uint64_compare_by_value(signed: str) -> None:
+    limits = np.iinfo(signed)
+    low = np.array([limits.min, -1, 0, 1, limits.max - 1, limits.max], signed)
+    high = np.array([0, 1, 2**63 - 1, 2**63, 2**64 - 1, limits.max], np.uint64)
+    for a, b in ((low[:, None], high), (high[:, None], low)):
+        for name, short in COMPARISONS.items():
+            expected = [[getattr(operator, short)(x, y) for y in b.tolist()] for x in a.ravel().tolist()]
+            assert getattr(cp, name)(cp.asarray(a), cp.asarray(b)).tolist() == expected, name
+    assert not (cp.asarray(2**63, dtype=cp.uint64) == cp.asarray(2**63 - 1)).item()
+
+
+def test_operands_too_large_to_convert_are_memory_errors() -> None:
+    top = cp.broadcast_to(cp.asarray([True]), (2**63 - 1,))
+    for call in (
+        lambda: top.astype(cp.complex128),
+        lambda: cp.asarray(top, dtype=cp.float32),
+        lambda: cp.where(top, top, top),
+        lambda: cp.concat([top, top]),
+        lambda: cp.concat([top, top], axis=None),
+        lambda: cp.stack([top, top]),
+        lambda: cp.vecdot(cp.zeros((1, 1), dtype=cp.complex128), top[None, :1].broadcast_to((2**59, 1))),
+        lambda: top[cp.broadcast_to(cp.asarray([True]), (2**62,))],
+    ):
+        with pytest.raises((MemoryError, ValueError, IndexError), match=r"^\["):
+            call()
+    empty = cp.broadcast_to(cp.asarray([True]), (0, 2**63 - 1))
+    assert cp.concat([empty, cp.asarray([1j])], axis=None).tolist() == [1j]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import matmul_order
 import numpy as np
 import pytest
-from inputs import layouts, plain
-from ops.dtypes import DTYPE_SETS
 
 import corepy as cp
+import matmul_order
+from inputs import layouts, plain
+from ops.dtypes import DTYPE_SETS
 
 # Around the register tiles, around the panel of 256, vectors, single rows and columns, nothing to add.
 SHAPES = (

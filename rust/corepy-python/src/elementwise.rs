@@ -70,11 +70,15 @@ fn beyond_range(op: Binary, a: &Operand<'_>, b: &Operand<'_>) -> Option<bool> {
         (Operand::Weak(w), Operand::Tensor(t)) => (t, *w, true),
         _ => return None,
     };
-    let Weak::Int(number) = value else { return None };
+    let is_positive = match value {
+        Weak::Int(number) => number > 0,
+        Weak::Huge(number) => number > 0.0,
+        _ => return None,
+    };
     if !value.out_of_range(tensor.get().0.dtype()) {
         return None;
     }
-    let tensor_is_less = (number > 0) != scalar_first;
+    let tensor_is_less = is_positive != scalar_first;
     Some(match op {
         Binary::Equal => false,
         Binary::NotEqual => true,
@@ -109,6 +113,18 @@ pub fn operator<'py>(
     let own = Operand::Tensor(own.clone());
     let (a, b) = if reflected { (&other, &own) } else { (&own, &other) };
     Ok(binary_operands(py, op, a, b)?.into_any().unbind())
+}
+
+/// Fails where the built-in pow() was given its third argument.
+#[inline]
+pub fn refuse_modulo(py: Python<'_>, op: Binary, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    match modulo {
+        None => Ok(()),
+        Some(_) => {
+            let what = "a modulus is not supported: take the remainder of the power".to_owned();
+            Err(crate::enter::type_error(py, BINARY[op as usize].name, what))
+        }
+    }
 }
 
 /// An in-place operator: own op= other.

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyByteArray, PyBytes, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyTuple};
 
 /// Elements of a list that are made between two looks at signals: some 10 ms of work.
 const CHUNK: usize = 1 << 20;
@@ -174,10 +174,11 @@ impl PyTensor {
 
     fn __index__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match element::only(&self.0) {
-            Some(value @ (Value::Int(_) | Value::Uint(_))) => value.object(py),
+            // Axes are refused, so that bytes(t) is the elements of t and never that many zeros.
+            Some(value @ (Value::Int(_) | Value::Uint(_))) if self.0.ndim() == 0 => value.object(py),
             _ => {
                 let (shape, dtype) = (layout::show(self.0.shape()), self.0.dtype().name());
-                let what = format!("an index needs one integer, not shape {shape} of {dtype}");
+                let what = format!("an index needs one integer without axes, not shape {shape} of {dtype}");
                 Err(type_error(py, "index", what))
             }
         }
@@ -209,8 +210,9 @@ impl PyTensor {
         // What was writable must be so again: bytes are not, bytearrays are.
         let buffer = match (protocol >= 5, read_only) {
             (true, _) => py.import("pickle")?.getattr("PickleBuffer")?.call1((bytes,))?,
-            (false, true) => py.get_type::<PyBytes>().call1((bytes,))?,
-            (false, false) => PyByteArray::from(&bytes)?.into_any(),
+            // Through a memoryview: a tensor of one integer, given itself, would mean a length.
+            (false, true) => py.get_type::<PyBytes>().call1((PyMemoryView::from(&bytes)?,))?,
+            (false, false) => PyByteArray::from(PyMemoryView::from(&bytes)?.as_any())?.into_any(),
         };
         let dtype = crate::dtype::object(py, tensor.dtype())?;
         let shape = PyTuple::new(py, tensor.shape())?;

@@ -53,7 +53,7 @@ impl PyTensor {
         let out = match select(GET, x, key)? {
             Selection::View(view) => view,
             Selection::Mask { view, mask } => {
-                let bytes = mask.size() + view.size() * view.itemsize();
+                let bytes = mask.size().saturating_add(view.size() * view.itemsize());
                 enter(py, bytes, || gather::mask(&view, &mask))?
             }
             Selection::Indices { view, indices, axes } => {
@@ -80,7 +80,7 @@ impl PyTensor {
                 enter(py, 2 * view.size() * view.itemsize(), || copy::copy_into(SET, &view, value.arg()))
             }
             Selection::Mask { view, mask } => {
-                let bytes = mask.size() + view.size() * view.itemsize();
+                let bytes = mask.size().saturating_add(view.size() * view.itemsize());
                 enter(py, bytes, || gather::mask_assign(&view, &mask, value.arg()))
             }
             Selection::Indices { view, indices, axes } => {
@@ -401,7 +401,7 @@ impl Value {
         if let Ok(tensor) = object.cast::<PyTensor>() {
             return Ok(Value::Tensor(tensor.get().0.clone()));
         }
-        if let Some(weak) = Weak::read(SET, object)? {
+        if let Some(weak) = Weak::read(object)? {
             return stored_scalar(SET, weak, dtype).map(Value::Scalar).map_err(|e| error(py, e));
         }
         let tensor = convert::to_tensor(SET, object)?;

@@ -4,6 +4,7 @@ use crate::enter::error;
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::elementwise::Arg;
 use corepy_runtime::{DType, Error, Kind, Scalar, Tensor};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt};
 
@@ -12,6 +13,8 @@ use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt};
 pub enum Weak {
     Bool(bool),
     Int(i128),
+    /// An integer beyond 128 bits as the nearest float; infinite beyond those.
+    Huge(f64),
     Float(f64),
     Complex(f64, f64),
 }
@@ -24,7 +27,7 @@ pub enum Operand<'py> {
 
 impl Weak {
     /// The scalar of a Python number, or `None` when the object is not one.
-    pub fn read(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<Option<Weak>> {
+    pub fn read(object: &Bound<'_, PyAny>) -> PyResult<Option<Weak>> {
         if let Ok(value) = object.cast::<PyBool>() {
             return Ok(Some(Weak::Bool(value.is_true())));
         }
@@ -35,9 +38,9 @@ impl Weak {
             return match object.extract::<i64>() {
                 Ok(value) => Ok(Some(Weak::Int(value as i128))),
                 // Too large for any integer dtype, but a float dtype may still take it.
-                Err(_) => match object.extract::<u64>() {
-                    Ok(value) => Ok(Some(Weak::Int(value as i128))),
-                    Err(_) => Ok(Some(Weak::Int(huge(op, object)?))),
+                Err(_) => match object.extract::<i128>() {
+                    Ok(value) => Ok(Some(Weak::Int(value))),
+                    Err(_) => Ok(Some(Weak::Huge(huge(object)?))),
                 },
             };
         }
@@ -52,8 +55,8 @@ impl Weak {
         let other_kind = other.kind();
         match self {
             Weak::Bool(_) => other,
-            Weak::Int(_) if other_kind == Kind::Bool => DType::Int64,
-            Weak::Int(_) => other,
+            Weak::Int(_) | Weak::Huge(_) if other_kind == Kind::Bool => DType::Int64,
+            Weak::Int(_) | Weak::Huge(_) => other,
             Weak::Float(_) if matches!(other_kind, Kind::Floating | Kind::Complex) => other,
             Weak::Float(_) => DType::Float64,
             Weak::Complex(..) if other_kind == Kind::Complex => other,
@@ -67,7 +70,7 @@ impl Weak {
         match self {
             Weak::Bool(_) => DType::Bool,
             Weak::Int(value) if value > i64::MAX as i128 && value <= u64::MAX as i128 => DType::Uint64,
-            Weak::Int(_) => DType::Int64,
+            Weak::Int(_) | Weak::Huge(_) => DType::Int64,
             Weak::Float(_) => DType::Float64,
             Weak::Complex(..) => DType::Complex128,
         }
@@ -75,7 +78,11 @@ impl Weak {
 
     /// Whether an integer value lies outside what an integer dtype holds.
     pub fn out_of_range(self, dtype: DType) -> bool {
-        let Weak::Int(value) = self else { return false };
+        let value = match self {
+            Weak::Int(value) => value,
+            Weak::Huge(_) => return dtype.is_integer(),
+            _ => return false,
+        };
         let bits = 8 * dtype.itemsize() as u32;
         match dtype.kind() {
             Kind::Signed => value < -(1i128 << (bits - 1)) || value >= 1i128 << (bits - 1),
@@ -86,16 +93,19 @@ impl Weak {
 
     /// The value as an element of a dtype that its kind allows.
     pub fn scalar(self, op: &'static str, dtype: DType) -> Result<Scalar, Error> {
-        if self.out_of_range(dtype) {
-            let Weak::Int(value) = self else { unreachable!("only integers are out of range") };
-            return Err(Error::Overflow { op, what: format!("{value} does not fit {}", dtype.name()) });
+        if self.out_of_range(dtype) || matches!(self, Weak::Huge(value) if value.is_infinite()) {
+            let shown = match self {
+                Weak::Int(value) => value.to_string(),
+                _ => "an integer beyond 128 bits".to_owned(),
+            };
+            return Err(Error::Overflow { op, what: format!("{shown} does not fit {}", dtype.name()) });
         }
         Ok(match self {
             Weak::Bool(value) => Scalar::from_bool(value),
             Weak::Int(value) if dtype.is_integer() && value < 0 => Scalar::from_i64(value as i64),
             Weak::Int(value) if dtype.is_integer() => Scalar::from_u64(value as u64),
             Weak::Int(value) => Scalar::from_f64(value as f64),
-            Weak::Float(value) => Scalar::from_f64(value),
+            Weak::Huge(value) | Weak::Float(value) => Scalar::from_f64(value),
             Weak::Complex(re, im) => Scalar::from_complex(re, im),
         }
         .cast(dtype))
@@ -107,16 +117,14 @@ impl Weak {
     }
 }
 
-/// An integer beyond 64 bits, kept where 128 bits hold it; else rounded as float() would.
-fn huge(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<i128> {
-    let text = object.str()?.to_string();
-    text.parse::<i128>().map_err(|_| {
-        let shown: String = text.chars().take(40).collect();
-        error(
-            object.py(),
-            Error::Overflow { op, what: format!("the integer {shown}... does not fit any dtype") },
-        )
-    })
+/// The float nearest to an integer, infinite where none is.
+fn huge(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    match object.extract::<f64>() {
+        Err(failed) if failed.is_instance_of::<PyOverflowError>(object.py()) => {
+            Ok(if object.lt(0)? { f64::NEG_INFINITY } else { f64::INFINITY })
+        }
+        value => value,
+    }
 }
 
 impl<'py> Operand<'py> {
@@ -126,7 +134,7 @@ impl<'py> Operand<'py> {
         if let Ok(tensor) = object.cast_exact::<PyTensor>() {
             return Ok(Operand::Tensor(tensor.clone()));
         }
-        if let Some(weak) = Weak::read(op, object)? {
+        if let Some(weak) = Weak::read(object)? {
             return Ok(Operand::Weak(weak));
         }
         let tensor = crate::functions::convert::to_tensor(op, object)?;
@@ -140,7 +148,7 @@ impl<'py> Operand<'py> {
         if let Ok(tensor) = object.cast_exact::<PyTensor>() {
             return Ok(Some(Operand::Tensor(tensor.clone())));
         }
-        if let Some(weak) = Weak::read(op, object)? {
+        if let Some(weak) = Weak::read(object)? {
             return Ok(Some(Operand::Weak(weak)));
         }
         if !crate::functions::convert::is_array_like(object) {

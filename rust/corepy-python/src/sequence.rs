@@ -501,7 +501,7 @@ impl<'py> Reader<'py> {
         if !self.values.reserve(n) {
             return Err(self.out_of_memory());
         }
-        let elements = enter(self.py, n * wide.itemsize(), || {
+        let elements = enter(self.py, n.saturating_mul(wide.itemsize()), || {
             // To the dtype asked for first, so that there is one rounding.
             let asked = ops::copy::contiguous_as(tensor, to, op)?;
             ops::copy::contiguous_as(&asked, wide, op)

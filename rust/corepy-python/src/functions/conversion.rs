@@ -26,6 +26,6 @@ pub fn astype<'py>(
     if !copy && x.dtype() == dtype {
         return PyTensor::object(py, x);
     }
-    let bytes = x.size() * (x.itemsize() + dtype.itemsize());
+    let bytes = x.size().saturating_mul(x.itemsize() + dtype.itemsize());
     PyTensor::object(py, enter(py, bytes, || ops::copy::astype(&x, dtype, OP))?)
 }

@@ -70,7 +70,9 @@ pub fn from_object(
         let why = format!("{} to {}", found.dtype().name(), to.name());
         return Err(error(py, Error::NeedsCopy { op, why }));
     }
-    enter(py, found.size() * found.itemsize().max(to.itemsize()), || ops::copy::astype(&found, to, op))
+    enter(py, found.size().saturating_mul(found.itemsize().max(to.itemsize())), || {
+        ops::copy::astype(&found, to, op)
+    })
 }
 
 /// The tensor of an object that holds elements in memory, or `None` for sequences and scalars.

@@ -125,7 +125,7 @@ pub fn eye<'py>(
 
 /// A number: a Python scalar, or what gives one through `__index__` or `__float__`.
 fn read_number(op: &'static str, what: &str, given: &Bound<'_, PyAny>) -> PyResult<Weak> {
-    if let Some(weak) = Weak::read(op, given)? {
+    if let Some(weak) = Weak::read(given)? {
         return Ok(weak);
     }
     if let Ok(integer) = given.extract::<i64>() {

@@ -31,7 +31,7 @@ pub fn r#where<'py>(
     let (x1, x2) = (Operand::read(OP, x1)?, Operand::read(OP, x2)?);
     let mut own = None;
     let (x1, x2) = pair(OP, &x1, &x2, &mut own).map_err(|e| error(py, e))?;
-    let bytes = condition.size() + x1.bytes() + x2.bytes();
+    let bytes = condition.size().saturating_add(x1.bytes()).saturating_add(x2.bytes());
     let out = enter(py, bytes, || select::where_(&condition, x1, x2))?;
     PyTensor::object(py, out)
 }

@@ -26,7 +26,7 @@ pub fn result_type<'py>(py: Python<'py>, arrays_and_dtypes: &Bound<'py, PyTuple>
     let mut common: Option<DType> = None;
     let mut scalars = Vec::new();
     for given in arrays_and_dtypes.iter() {
-        if let Some(weak) = Weak::read(OP, &given)? {
+        if let Some(weak) = Weak::read(&given)? {
             scalars.push(weak);
             continue;
         }

@@ -113,7 +113,7 @@ pub fn vecdot<'py>(
 ) -> PyResult<Bound<'py, PyTensor>> {
     const OP: &str = "vecdot";
     let (a, b) = (operand::tensor(OP, x1)?, operand::tensor(OP, x2)?);
-    let out = enter(py, a.size().max(b.size()) * a.itemsize(), || {
+    let out = enter(py, a.size().max(b.size()).saturating_mul(a.itemsize()), || {
         let (a_axis, b_axis) = vector_axes(OP, &a, &b, axis)?;
         let dtype = common_dtype(OP, a.dtype(), b.dtype())?;
         let (x, y) = (a.shape()[a_axis], b.shape()[b_axis]);

@@ -120,7 +120,7 @@ fn read_arrays(py: Python<'_>, op: &'static str, arrays: &Bound<'_, PyAny>) -> P
 }
 
 fn bytes(arrays: &[Tensor]) -> usize {
-    arrays.iter().map(|a| 2 * a.size() * a.itemsize()).sum()
+    arrays.iter().fold(0, |all, a| all.saturating_add(2 * a.size() * a.itemsize()))
 }
 
 pub fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> Out<'py> {

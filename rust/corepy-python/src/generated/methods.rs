@@ -1298,15 +1298,18 @@ Examples
         elementwise::in_place(py, Binary::Remainder, slf, other)
     }
 
-    fn __pow__<'py>(slf: &Bound<'py, Self>, py: Python<'py>, other: &Bound<'py, PyAny>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+    fn __pow__<'py>(slf: &Bound<'py, Self>, py: Python<'py>, other: &Bound<'py, PyAny>, modulo: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+        elementwise::refuse_modulo(py, Binary::Pow, modulo)?;
         elementwise::operator(py, Binary::Pow, slf, other, false)
     }
 
-    fn __rpow__<'py>(slf: &Bound<'py, Self>, py: Python<'py>, other: &Bound<'py, PyAny>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+    fn __rpow__<'py>(slf: &Bound<'py, Self>, py: Python<'py>, other: &Bound<'py, PyAny>, modulo: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+        elementwise::refuse_modulo(py, Binary::Pow, modulo)?;
         elementwise::operator(py, Binary::Pow, slf, other, true)
     }
 
-    fn __ipow__<'py>(slf: &Bound<'py, Self>, py: Python<'py>, other: &Bound<'py, PyAny>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+    fn __ipow__<'py>(slf: &Bound<'py, Self>, py: Python<'py>, other: &Bound<'py, PyAny>, modulo: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+        elementwise::refuse_modulo(py, Binary::Pow, modulo)?;
         elementwise::in_place(py, Binary::Pow, slf, other)
     }
 

@@ -9,7 +9,7 @@ use crate::layout;
 pub use crate::ops::Arg;
 use crate::ops::iterate::{Layout, Plan, TILE};
 use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order};
-use crate::ops::{byte_ns, check_storable, copy, empty_as, show_index};
+use crate::ops::{byte_ns, check_storable, copy, empty_as, select, show_index};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 
@@ -167,9 +167,39 @@ fn binary_general(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
         return Ok(out);
     }
     let shape = layout::broadcast_shapes(row.name, a.shape(), b.shape())?;
+    if row.comparison && compute == DType::Float64 && a.dtype().is_integer() && b.dtype().is_integer() {
+        return compare_integers(op, a, b);
+    }
     let out = empty_as(row.name, &shape, result, &[a.tensor(), b.tensor()])?;
     binary_planned(op, compute, result, &out, a, b)?;
     Ok(out)
+}
+
+/// Compares signed integers with uint64 by value: float64, in which both would meet, takes many of them
+/// for one number.
+fn compare_integers(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
+    let name = BINARY[op as usize].name;
+    let signed_first = b.dtype() == DType::Uint64;
+    let own;
+    let signed = match if signed_first { a } else { b } {
+        Arg::Tensor(tensor) => tensor,
+        Arg::Scalar(scalar) => {
+            own = Tensor::from_scalar(name, &scalar)?;
+            &own
+        }
+    };
+    let wrapped = copy::astype(signed, DType::Uint64, name)?;
+    let (x, y) = if signed_first { (Arg::Tensor(&wrapped), b) } else { (a, Arg::Tensor(&wrapped)) };
+    let compared = binary(op, x, y)?;
+    let zero = Scalar::from_i64(0).cast(signed.dtype());
+    let negative = binary(Binary::Less, Arg::Tensor(signed), Arg::Scalar(zero))?;
+    let below = match op {
+        Binary::Equal => false,
+        Binary::NotEqual => true,
+        Binary::Less | Binary::LessEqual => signed_first,
+        _ => !signed_first,
+    };
+    select::where_(&negative, Arg::Scalar(Scalar::from_bool(below)), Arg::Tensor(&compared))
 }
 
 /// Whether an exponent is 2, in whichever dtype.

@@ -22,7 +22,8 @@ pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
         let total = sizes.clone().try_fold(0i64, i64::checked_add).ok_or_else(too_large)?;
         let out = Tensor::empty(OP, &[total], dtype)?;
         let mut done = 0;
-        for tensor in tensors {
+        // The strides of an empty tensor may overflow in a wider dtype.
+        for tensor in tensors.iter().filter(|t| t.size() > 0) {
             let strides = layout::contiguous_strides(tensor.shape(), dtype.itemsize());
             let part = out.view(done * dtype.itemsize() as i64, tensor.shape(), &strides);
             copy::transfer(&part, tensor)?;
