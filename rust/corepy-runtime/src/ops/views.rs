@@ -382,9 +382,9 @@ mod tests {
         assert_eq!(reshape("t", &empty, &[-1, 5], None).unwrap().shape(), &[0, 5]);
         let cases: [(&Tensor, &[i64], &str); 6] = [
             (&x, &[5], "[t] 12 elements of shape (2, 6) do not fit shape (5,)"),
-            (&x, &[-1, -1], "[t] shape (-1, -1) has more than one -1, or one that nothing fits"),
-            (&x, &[-1, 5], "[t] shape (-1, 5) has more than one -1, or one that nothing fits"),
-            (&empty, &[-1, 0], "[t] shape (-1, 0) has more than one -1, or one that nothing fits"),
+            (&x, &[-1, -1], "[t] shape (-1, -1) has more than one -1"),
+            (&x, &[-1, 5], "[t] 12 elements of shape (2, 6) do not fit shape (-1, 5)"),
+            (&empty, &[-1, 0], "[t] no elements fit shape (-1, 0) with any extent in place of -1"),
             (&x, &[-2, -6], "[t] shape (-2, -6) has a negative extent"),
             (&x, &[i64::MAX, 2], "[t] 12 elements of shape (2, 6) do not fit shape (9223372036854775807, 2)"),
         ];
