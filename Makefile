@@ -171,8 +171,8 @@ $(TARPAULIN):
 	rm -rf target/tools/build
 
 coverage: $(NATIVE) $(TARPAULIN)
-	$(PY) -m pytest --quiet --cov --cov-fail-under=90
-	$(TARPAULIN) tarpaulin --engine ptrace --package corepy-runtime --target-dir target/coverage --skip-clean \
+	$(PY) -m pytest --quiet --ignore=tests/kernels --cov --cov-fail-under=90
+	$(TARPAULIN) tarpaulin --engine ptrace --timeout 600 --package corepy-runtime --target-dir target/coverage --skip-clean \
 	    --include-files 'rust/corepy-runtime/src/*' --fail-under 80 --out Stdout
 
 clean:
