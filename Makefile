@@ -5,7 +5,7 @@
 #   make lint      formatting, types, generated files, and what the native library may contain
 #   make coverage  line coverage of the Python package and of the Rust runtime
 #   make bits      every digest, layout, thread count and SIMD level of this machine: minutes
-#   make bench     the performance suite
+#   make bench     against NumPy; ARGS="--only sum" runs a part
 #   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
 #   make generate  what follows from the op table
 #   make clean     removes everything that was built
@@ -73,11 +73,8 @@ generate: $(INSTALLED)
 demo: $(NATIVE)
 	$(PY) examples/digits/demo.py
 
-BENCHMARKS := $(wildcard benchmarks/*.py)
-
 bench: $(NATIVE)
-	@test -n "$(BENCHMARKS)" || { echo "no script in benchmarks" >&2; exit 1; }
-	@for script in $(BENCHMARKS); do echo "== $$script"; $(PY) $$script; done
+	$(PY) -m benchmarks $(ARGS)
 
 # ---- tests
 
