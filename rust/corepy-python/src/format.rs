@@ -1,9 +1,11 @@
 //! repr, str and format of tensors, in the layout that NumPy prints arrays in.
 
+use crate::argument::Argument;
 use crate::decimal::FloatColumn;
 use crate::element::{self, Value};
+use crate::enter::error;
 use crate::tensor::PyTensor;
-use corepy_runtime::{DType, Kind, Tensor, layout};
+use corepy_runtime::{DType, Error, Kind, Tensor, layout};
 use pyo3::prelude::*;
 
 /// Elements up to which all are shown, and how many at either end of an axis otherwise: NumPy's.
@@ -188,7 +190,9 @@ impl PyTensor {
         }
     }
 
-    fn __format__(slf: &Bound<'_, Self>, py: Python<'_>, spec: &str) -> PyResult<String> {
+    fn __format__(slf: &Bound<'_, Self>, py: Python<'_>, spec: Argument<String>) -> PyResult<String> {
+        const OP: &str = "format";
+        let spec = spec.read(py, OP, "spec")?;
         let tensor = &slf.get().0;
         match element::only(tensor) {
             Some(value) if tensor.ndim() == 0 || !spec.is_empty() => {
@@ -197,8 +201,7 @@ impl PyTensor {
             _ if spec.is_empty() => slf.get().__str__(py),
             _ => {
                 let shape = layout::show(tensor.shape());
-                let what = format!("format {spec:?} needs a tensor with one element, not shape {shape}");
-                Err(crate::enter::type_error(py, "format", what))
+                Err(error(py, Error::FormatSize { op: OP, spec, shape }))
             }
         }
     }
