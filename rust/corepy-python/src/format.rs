@@ -185,7 +185,7 @@ impl PyTensor {
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
         match element::only(&self.0) {
-            Some(value) if self.0.ndim() == 0 => Ok(value.object(py)?.str()?.to_string()),
+            Some(value) if self.0.ndim() == 0 => Ok(value.object(py)?.str()?.to_string_lossy().into_owned()),
             _ => Ok(body(&self.0, " ", 0, WIDTH)),
         }
     }
