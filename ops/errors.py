@@ -62,6 +62,7 @@ ERRORS = (
     Error("ShapeMismatch", "ValueError", "[{op}] shapes {a} and {b} differ outside axis {axis}", "op, a: String, b: String, axis: usize"),
     Error("NothingToJoin", "ValueError", "[{op}] needs at least one tensor", "op"),
     Error("Threads", "ValueError", "[{op}] the number of threads is 1 to 1024, not {n}", "op, n: i64"),
+    Error("Allocator", "ValueError", "[{op}] allocator {name:?} is not one of: {valid}", "op, name: String, valid: String"),
     Error("Setting", "ValueError", "{name}={value:?} is not valid: {valid}", "name: &'static str, value: String, valid: String"),
     Error("Value", "ValueError", "[{op}] {what}", "op, what: String"),
     Error("Type", "TypeError", "[{op}] {what}", "op, what: String"),

@@ -69,6 +69,8 @@ pub enum Error {
     NothingToJoin { op: &'static str },
     #[error("[{op}] the number of threads is 1 to 1024, not {n}")]
     Threads { op: &'static str, n: i64 },
+    #[error("[{op}] allocator {name:?} is not one of: {valid}")]
+    Allocator { op: &'static str, name: String, valid: String },
     #[error("{name}={value:?} is not valid: {valid}")]
     Setting { name: &'static str, value: String, valid: String },
     #[error("[{op}] {what}")]
@@ -125,6 +127,7 @@ impl Error {
             Error::ShapeMismatch { .. } => "ValueError",
             Error::NothingToJoin { .. } => "ValueError",
             Error::Threads { .. } => "ValueError",
+            Error::Allocator { .. } => "ValueError",
             Error::Setting { .. } => "ValueError",
             Error::Value { .. } => "ValueError",
             Error::Type { .. } => "TypeError",
