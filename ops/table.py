@@ -28,6 +28,7 @@ class Elementwise:
     ulp: tuple[tuple[str, float], ...] = ()  # error bound per dtype; none: exact or correctly rounded
     notes: str = ""  # further docstring text: special values, accuracy, errors
     example: str = ""
+    method: bool = True  # also a method of Tensor; the name may be an attribute's there
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ UNARY = (
     Elementwise("sqrt", "Sqrt", 1, "floating", "The principal square root of each element.", "sqrt", compute="floating", ulp=_ULP_EXACT_ROOT, notes="Correctly rounded for real dtypes; negative elements give NaN.", example="cp.sqrt(cp.asarray([4.0, 9.0])).tolist()\n[2.0, 3.0]"),
     Elementwise("square", "Square", 1, "numeric", "Each element times itself.", example="cp.square(cp.asarray([3, -2])).tolist()\n[9, 4]"),
     Elementwise("sign", "Sign", 1, "numeric", "-1, 0 or 1 by the sign of each element; z / |z| for complex.", "sign", ulp=(("complex64", 2.0), ("complex128", 2.0)), notes="NaN gives NaN; -0.0 and +0.0 give a zero.", example="cp.sign(cp.asarray([3, -2, 0])).tolist()\n[1, -1, 0]"),
+    Elementwise("conj", "Conjugate", 1, "numeric", "The complex conjugate of each element.", notes="Real elements are copied.", example="cp.conj(cp.asarray([1 + 2j, 3 - 4j])).tolist()\n[(1-2j), (3+4j)]"),
+    Elementwise("real", "RealPart", 1, "numeric", "The real part of each element, copied.", result="real", method=False, notes="The attribute of that name is a view instead.", example="cp.real(cp.asarray([1 + 2j, 3 - 4j])).tolist()\n[1.0, 3.0]"),
+    Elementwise("imag", "ImaginaryPart", 1, "complex", "The imaginary part of each element, copied.", result="real", method=False, notes="The attribute of that name is a view instead.", example="cp.imag(cp.asarray([1 + 2j, 3 - 4j])).tolist()\n[2.0, -4.0]"),
     Elementwise("floor", "Floor", 1, "real", "The largest whole number not above each element.", "floor", sets=_sets("rounding"), example="cp.floor(cp.asarray([1.5, -1.5])).tolist()\n[1.0, -2.0]"),
     Elementwise("ceil", "Ceil", 1, "real", "The smallest whole number not below each element.", "ceil", sets=_sets("rounding"), example="cp.ceil(cp.asarray([1.5, -1.5])).tolist()\n[2.0, -1.0]"),
     Elementwise("trunc", "Trunc", 1, "real", "Each element without its fractional part.", "trunc", sets=_sets("rounding"), example="cp.trunc(cp.asarray([1.5, -1.5])).tolist()\n[1.0, -1.0]"),
