@@ -269,7 +269,7 @@ def native_methods() -> str:
 
 
 _CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("nan")', "newaxis": "None", "pi": "3.141592653589793"}
-_CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "threads")
+_CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
 
 def package() -> str:
@@ -371,6 +371,12 @@ class iinfo_object:
     def min(self) -> builtins.int: ...
     @property
     def dtype(self) -> DType: ...
+
+@final
+class printoptions:
+    def __new__(cls, precision: builtins.int | None = None, threshold: builtins.int | None = None, edgeitems: builtins.int | None = None, linewidth: builtins.int | None = None, suppress: builtins.bool | None = None) -> printoptions: ...
+    def __enter__(self) -> printoptions: ...
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /) -> None: ...
 
 @final
 class threads:

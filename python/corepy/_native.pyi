@@ -60,6 +60,7 @@ __all__ = [
     "full",
     "full_like",
     "get_num_threads",
+    "get_printoptions",
     "greater",
     "greater_equal",
     "iinfo",
@@ -96,6 +97,7 @@ __all__ = [
     "permute_dims",
     "positive",
     "pow",
+    "printoptions",
     "prod",
     "real",
     "remainder",
@@ -103,6 +105,7 @@ __all__ = [
     "result_type",
     "round",
     "set_num_threads",
+    "set_printoptions",
     "sign",
     "simd_level",
     "simd_levels",
@@ -177,6 +180,12 @@ class iinfo_object:
     def min(self) -> builtins.int: ...
     @property
     def dtype(self) -> DType: ...
+
+@final
+class printoptions:
+    def __new__(cls, precision: builtins.int | None = None, threshold: builtins.int | None = None, edgeitems: builtins.int | None = None, linewidth: builtins.int | None = None, suppress: builtins.bool | None = None) -> printoptions: ...
+    def __enter__(self) -> printoptions: ...
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /) -> None: ...
 
 @final
 class threads:
@@ -462,4 +471,6 @@ def simd_levels() -> tuple[str, ...]: ...
 def simd_level() -> str: ...
 def get_num_threads() -> builtins.int: ...
 def set_num_threads(n: builtins.int, /) -> None: ...
+def set_printoptions(precision: builtins.int | None = None, threshold: builtins.int | None = None, edgeitems: builtins.int | None = None, linewidth: builtins.int | None = None, suppress: builtins.bool | None = None) -> None: ...
+def get_printoptions() -> dict[str, Any]: ...
 def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...

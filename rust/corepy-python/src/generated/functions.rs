@@ -1688,6 +1688,37 @@ fn set_num_threads<'py>(py: Python<'py>, n: i64) -> PyResult<()> {
     functions::information::set_num_threads(py, n)
 }
 
+#[doc = r#"Sets how tensors of this process are printed; None leaves an option as it is.
+
+precision: digits after the point at most (8); 17 show every float64 as what it is. threshold:
+elements up to which all are printed (1000). edgeitems: elements at either end of an axis of
+larger tensors (3). linewidth: columns of a line (75). suppress: no scientific notation for
+small numbers and wide ranges (False). `with printoptions(...)` changes them for a while. Raises
+ValueError for a number out of range.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.set_printoptions(precision=8)"#]
+#[pyfunction]
+#[pyo3(signature = (precision=None, threshold=None, edgeitems=None, linewidth=None, suppress=None), text_signature = "(precision=None, threshold=None, edgeitems=None, linewidth=None, suppress=None)")]
+fn set_printoptions<'py>(py: Python<'py>, precision: Option<i64>, threshold: Option<i64>, edgeitems: Option<i64>, linewidth: Option<i64>, suppress: Option<bool>) -> PyResult<()> {
+    functions::printing::set_printoptions(py, precision, threshold, edgeitems, linewidth, suppress)
+}
+
+#[doc = r#"How the calling thread prints tensors: the options of set_printoptions by name.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.get_printoptions()['precision']
+8"#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn get_printoptions<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    functions::printing::get_printoptions(py)
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(self::positive, m)?)?;
     m.add_function(wrap_pyfunction!(self::negative, m)?)?;
@@ -1781,5 +1812,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(self::simd_level, m)?)?;
     m.add_function(wrap_pyfunction!(self::get_num_threads, m)?)?;
     m.add_function(wrap_pyfunction!(self::set_num_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(self::set_printoptions, m)?)?;
+    m.add_function(wrap_pyfunction!(self::get_printoptions, m)?)?;
     Ok(())
 }
