@@ -48,6 +48,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<functions::information::FloatInfo>()?;
     m.add_class::<functions::information::IntegerInfo>()?;
     m.add_class::<functions::information::Threads>()?;
+    m.add_class::<functions::printing::PrintOptions>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
     m.add_function(wrap_pyfunction!(export::_rebuild, m)?)?;
