@@ -56,6 +56,7 @@ ERRORS = (
     Error("IndexRange", "IndexError", "[{op}] index {index} is out of range for axis {axis} with {extent} elements", "op, index: i128, axis: usize, extent: usize"),
     Error("TooManyIndices", "IndexError", "[{op}] {given} indices for a tensor with {ndim} axes", "op, given: usize, ndim: usize"),
     Error("MaskShape", "IndexError", "[{op}] a mask of shape {mask} does not fit shape {shape}", "op, mask: String, shape: String"),
+    Error("PrintOption", "ValueError", "[{op}] {name} is at least {least}, not {given}", "op, name: &'static str, least: i64, given: i64"),
     Error("SizeOne", "ValueError", "[{op}] needs a tensor with one element, not shape {shape}", "op, shape: String"),
     Error("MatmulShapes", "ValueError", "[{op}] shapes {a} and {b} do not fit: {x} columns against {y} rows", "op, a: String, b: String, x: usize, y: usize"),
     Error("NeedsAxes", "ValueError", "[{op}] needs at least {needed} axes, not {ndim}", "op, needed: usize, ndim: usize"),
@@ -63,6 +64,7 @@ ERRORS = (
     Error("NothingToJoin", "ValueError", "[{op}] needs at least one tensor", "op"),
     Error("TooManyToJoin", "MemoryError", "[{op}] no memory for more than {n} tensors", "op, n: usize"),
     Error("Threads", "ValueError", "[{op}] the number of threads is 1 to 1024, not {n}", "op, n: i64"),
+    Error("Allocator", "ValueError", "[{op}] allocator {name:?} is not one of: {valid}", "op, name: String, valid: String"),
     Error("Setting", "ValueError", "{name}={value:?} is not valid: {valid}", "name: &'static str, value: String, valid: String"),
     # arguments of any function
     Error("ArgumentType", "TypeError", "[{op}] {argument} takes {expected}, not {given}", "op, argument: &'static str, expected: &'static str, given: String"),

@@ -7,3 +7,4 @@ pub mod indexing;
 pub mod information;
 pub mod linear;
 pub mod manipulation;
+pub mod printing;
