@@ -12,6 +12,7 @@ from corepy._native import (
     all,
     any,
     arange,
+    arena_stats,
     argmax,
     argmin,
     asarray,
@@ -50,6 +51,7 @@ from corepy._native import (
     from_dlpack,
     full,
     full_like,
+    get_allocator,
     get_num_threads,
     greater,
     greater_equal,
@@ -75,6 +77,7 @@ from corepy._native import (
     max,
     maximum,
     mean,
+    memory_stats,
     min,
     minimum,
     moveaxis,
@@ -91,6 +94,7 @@ from corepy._native import (
     reshape,
     result_type,
     round,
+    set_allocator,
     set_num_threads,
     sign,
     simd_level,
@@ -104,6 +108,7 @@ from corepy._native import (
     sum,
     take,
     threads,
+    trim_memory,
     trunc,
     uint16,
     uint32,
@@ -116,6 +121,7 @@ from corepy._native import (
     zeros_like,
 )
 from corepy.errors import AxisError, InternalError
+from corepy.memory import ArenaStats, MemoryStats
 
 e = 2.718281828459045
 inf = float("inf")
@@ -125,9 +131,11 @@ pi = 3.141592653589793
 __array_api_version__ = "2025.12"
 
 __all__ = [
+    "ArenaStats",
     "AxisError",
     "DType",
     "InternalError",
+    "MemoryStats",
     "Tensor",
     "__array_api_version__",
     "__version__",
@@ -136,6 +144,7 @@ __all__ = [
     "all",
     "any",
     "arange",
+    "arena_stats",
     "argmax",
     "argmin",
     "asarray",
@@ -175,6 +184,7 @@ __all__ = [
     "from_dlpack",
     "full",
     "full_like",
+    "get_allocator",
     "get_num_threads",
     "greater",
     "greater_equal",
@@ -201,6 +211,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "memory_stats",
     "min",
     "minimum",
     "moveaxis",
@@ -220,6 +231,7 @@ __all__ = [
     "reshape",
     "result_type",
     "round",
+    "set_allocator",
     "set_num_threads",
     "sign",
     "simd_level",
@@ -233,6 +245,7 @@ __all__ = [
     "sum",
     "take",
     "threads",
+    "trim_memory",
     "trunc",
     "uint16",
     "uint32",

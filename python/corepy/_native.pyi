@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Protocol, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
 
+from corepy.memory import ArenaStats, MemoryStats
+
 __all__ = [
     "DType",
     "Tensor",
@@ -20,6 +22,7 @@ __all__ = [
     "all",
     "any",
     "arange",
+    "arena_stats",
     "argmax",
     "argmin",
     "asarray",
@@ -58,6 +61,7 @@ __all__ = [
     "from_dlpack",
     "full",
     "full_like",
+    "get_allocator",
     "get_num_threads",
     "greater",
     "greater_equal",
@@ -83,6 +87,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "memory_stats",
     "min",
     "minimum",
     "moveaxis",
@@ -99,6 +104,7 @@ __all__ = [
     "reshape",
     "result_type",
     "round",
+    "set_allocator",
     "set_num_threads",
     "sign",
     "simd_level",
@@ -112,6 +118,7 @@ __all__ = [
     "sum",
     "take",
     "threads",
+    "trim_memory",
     "trunc",
     "uint16",
     "uint32",
@@ -451,4 +458,9 @@ def simd_levels() -> tuple[str, ...]: ...
 def simd_level() -> str: ...
 def get_num_threads() -> builtins.int: ...
 def set_num_threads(n: builtins.int, /) -> None: ...
+def memory_stats() -> MemoryStats: ...
+def arena_stats() -> ArenaStats: ...
+def trim_memory() -> builtins.int: ...
+def get_allocator() -> str: ...
+def set_allocator(name: str, /) -> None: ...
 def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...
