@@ -12,6 +12,7 @@ from corepy._native import (
     all,
     any,
     arange,
+    arena_stats,
     argmax,
     argmin,
     asarray,
@@ -51,6 +52,7 @@ from corepy._native import (
     from_dlpack,
     full,
     full_like,
+    get_allocator,
     get_num_threads,
     get_printoptions,
     greater,
@@ -78,6 +80,7 @@ from corepy._native import (
     max,
     maximum,
     mean,
+    memory_stats,
     min,
     minimum,
     moveaxis,
@@ -96,6 +99,7 @@ from corepy._native import (
     reshape,
     result_type,
     round,
+    set_allocator,
     set_num_threads,
     set_printoptions,
     sign,
@@ -110,6 +114,7 @@ from corepy._native import (
     sum,
     take,
     threads,
+    trim_memory,
     trunc,
     uint16,
     uint32,
@@ -122,6 +127,7 @@ from corepy._native import (
     zeros_like,
 )
 from corepy.errors import AxisError, InternalError
+from corepy.memory import ArenaStats, MemoryStats
 
 e = 2.718281828459045
 inf = float("inf")
@@ -131,9 +137,11 @@ pi = 3.141592653589793
 __array_api_version__ = "2025.12"
 
 __all__ = [
+    "ArenaStats",
     "AxisError",
     "DType",
     "InternalError",
+    "MemoryStats",
     "Tensor",
     "__array_api_version__",
     "__version__",
@@ -142,6 +150,7 @@ __all__ = [
     "all",
     "any",
     "arange",
+    "arena_stats",
     "argmax",
     "argmin",
     "asarray",
@@ -182,6 +191,7 @@ __all__ = [
     "from_dlpack",
     "full",
     "full_like",
+    "get_allocator",
     "get_num_threads",
     "get_printoptions",
     "greater",
@@ -210,6 +220,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "memory_stats",
     "min",
     "minimum",
     "moveaxis",
@@ -231,6 +242,7 @@ __all__ = [
     "reshape",
     "result_type",
     "round",
+    "set_allocator",
     "set_num_threads",
     "set_printoptions",
     "sign",
@@ -245,6 +257,7 @@ __all__ = [
     "sum",
     "take",
     "threads",
+    "trim_memory",
     "trunc",
     "uint16",
     "uint32",
