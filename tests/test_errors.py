@@ -175,6 +175,7 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "TooManyToJoin": [(lambda: in_process(ENDLESS), "[stack] no memory for more than 8388608 tensors")],
     "PrintMemory": [(print_all, "[repr] no memory for the text of 1099511627776 elements: lower threshold or edgeitems")],
     "PrintOption": [(lambda: c.set_printoptions(precision=-1), "[set_printoptions] precision is at least 0, not -1")],
+    "Allocator": [(lambda: c.set_allocator("heap"), "[set_allocator] allocator \"heap\" is not one of: 'pool', 'system'")],
     "Threads": [
         (lambda: c.set_num_threads(0), "[set_num_threads] the number of threads is 1 to 1024, not 0"),
         (lambda: c.threads(1025), "[threads] the number of threads is 1 to 1024, not 1025"),
