@@ -114,6 +114,7 @@ from corepy._native import (
     where,
     zeros,
     zeros_like,
+    _register_with_threadpoolctl,
 )
 from corepy.errors import AxisError, InternalError
 
@@ -123,6 +124,9 @@ nan = float("nan")
 newaxis = None
 pi = 3.141592653589793
 __array_api_version__ = "2025.12"
+
+_register_with_threadpoolctl()
+del _register_with_threadpoolctl
 
 __all__ = [
     "AxisError",

@@ -1,6 +1,7 @@
 //! Nested sequences and Python scalars as tensors, read in one pass.
 
 use crate::enter::{enter, error, type_error, value_error};
+use crate::exit::{Reading, leave_if_over};
 use crate::functions::convert::{existing, is_scalar};
 use crate::tensor::PyTensor;
 use corepy_runtime::layout::{self, MAX_AXES};
@@ -175,8 +176,10 @@ impl<'py> Reader<'py> {
 
     /// The tensor of a scalar or of nested sequences.
     pub fn read(mut self, object: &Bound<'py, PyAny>) -> PyResult<Tensor> {
-        self.element(object)?;
         let (py, op) = (self.py, self.op);
+        let reading = Reading::new(py);
+        self.element(object)?;
+        drop(reading);
         let held = self.values.dtype();
         let dtype = self.dtype.unwrap_or(DType::Float64);
         let stored = if self.values.len() == 0 { dtype } else { held };
@@ -188,7 +191,7 @@ impl<'py> Reader<'py> {
         let values = &self.values;
         enter(py, bytes, || {
             // SAFETY: as many elements of the same size as the new tensor has; both are private.
-            unsafe { out.data().copy_from_nonoverlapping(values.as_ptr(), bytes) };
+            unsafe { ops::copy::copy_bytes(out.data(), values.as_ptr(), bytes) }?;
             if stored == dtype { Ok(out) } else { ops::copy::astype(&out, dtype, op) }
         })
     }
@@ -507,19 +510,16 @@ impl<'py> Reader<'py> {
             let asked = ops::copy::contiguous_as(tensor, to, op)?;
             ops::copy::contiguous_as(&asked, wide, op)
         })?;
+        let py = self.py;
         macro_rules! append {
             ($values:expr) => {{
                 let len = $values.len();
+                let to = Room($values.spare_capacity_mut().as_mut_ptr().cast());
                 let bytes = n * elements.itemsize();
                 // SAFETY: n elements of the vector's type, into room that was reserved for them.
-                unsafe {
-                    $values
-                        .as_mut_ptr()
-                        .add(len)
-                        .cast::<u8>()
-                        .copy_from_nonoverlapping(elements.data(), bytes);
-                    $values.set_len(len + n);
-                }
+                enter(py, bytes, || unsafe { ops::copy::copy_bytes(to.at(), elements.data(), bytes) })?;
+                // SAFETY: they are there.
+                unsafe { $values.set_len(len + n) };
             }};
         }
         match &mut self.values {
@@ -537,6 +537,7 @@ impl<'py> Reader<'py> {
         self.since_poll = self.since_poll.saturating_add(read);
         if self.since_poll >= POLL {
             self.since_poll = 0;
+            leave_if_over(self.py);
             self.py.check_signals()?;
         }
         Ok(())
@@ -609,6 +610,18 @@ impl<'py> Reader<'py> {
         let bytes = self.values.len().saturating_mul(2 * dtype.itemsize());
         let shape = layout::show(&self.shape);
         error(self.py, Error::OutOfMemory { op: self.op, bytes, shape, dtype: dtype.name() })
+    }
+}
+
+/// Memory that a thread without the GIL writes to.
+struct Room(*mut u8);
+
+// SAFETY: an address; the vector that it belongs to waits until it is filled.
+unsafe impl Sync for Room {}
+
+impl Room {
+    fn at(&self) -> *mut u8 {
+        self.0
     }
 }
 

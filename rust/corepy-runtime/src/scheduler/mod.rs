@@ -19,7 +19,7 @@ mod workers;
 use std::cell::Cell;
 use crate::error::Result;
 use operation::{Operation, Slot};
-pub use stop::{interruptible, is_stopped, poll, set_interrupt_hook, stop_other_threads};
+pub use stop::{Pace, interruptible, is_stopped, poll, set_interrupt_hook, stop_other_threads};
 pub use threads::{
     MAX_THREADS, OwnThreads, Settings, process_threads, set_num_threads, set_own_threads, settings, threads,
 };
@@ -126,9 +126,11 @@ fn run_parallel(
     f: &(dyn Fn(usize) -> Flow + Sync),
 ) -> Result<()> {
     let operation = Operation::new(tiles, f);
+    // Before anyone sees the operation, so that the caller has a tile whatever else the machine does.
+    let mut next = operation.claim();
     slot.publish(&operation, help.workers, || {
         workers::call(help, threads - 1);
-        while let Some(tile) = operation.claim() {
+        while let Some(tile) = next {
             let done = local.poll().map(|()| {
                 let _in_tile = InTile::enter(local);
                 f(tile)
@@ -141,6 +143,7 @@ fn run_parallel(
                     return Err(error);
                 }
             }
+            next = operation.claim();
         }
         Ok(())
     })
