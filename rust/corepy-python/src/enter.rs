@@ -119,18 +119,6 @@ fn own_error(py: Python<'_>, class: &'static str, message: String) -> PyErr {
     }
 }
 
-/// `TypeError` with the catalogue's form, for what only the bindings can find.
-#[cold]
-pub fn type_error(py: Python<'_>, op: &'static str, what: String) -> PyErr {
-    error(py, Error::Type { op, what })
-}
-
-/// `ValueError` with the catalogue's form, for what only the bindings can find.
-#[cold]
-pub fn value_error(py: Python<'_>, op: &'static str, what: String) -> PyErr {
-    error(py, Error::Value { op, what })
-}
-
 /// Panics in an operation, on the calling thread or, if one helps within ten seconds, on a worker: what
 /// tests need to see that the process survives it.
 #[pyfunction]

@@ -1,6 +1,7 @@
 //! How many threads operations of a Python thread use, for `with` and for threadpoolctl.
 
-use crate::enter::{enter, error, value_error};
+use crate::argument::Argument;
+use crate::enter::{enter, error};
 use corepy_runtime::{Error, scheduler};
 use pyo3::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -35,7 +36,8 @@ pub struct Threads {
 impl Threads {
     #[new]
     #[pyo3(signature = (n, /), text_signature = "(n, /)")]
-    fn new(py: Python<'_>, n: i64) -> PyResult<Threads> {
+    fn new(py: Python<'_>, n: Argument<i64>) -> PyResult<Threads> {
+        let n = n.read(py, "threads", "n")?;
         if !(1..=scheduler::MAX_THREADS as i64).contains(&n) {
             return Err(error(py, Error::Threads { op: "threads", n }));
         }
@@ -62,8 +64,7 @@ impl Threads {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let here = std::thread::current().id();
         let Some(own) = open.iter().rposition(|(thread, _)| *thread == here) else {
-            let what = "left in a thread that has not entered it";
-            return Err(value_error(py, "threads", what.into()));
+            return Err(error(py, Error::ExitWithoutEnter { op: "threads" }));
         };
         let (_, before) = open.remove(own);
         drop(open);

@@ -4,6 +4,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::layout::{self, Dims};
 use crate::ops::{common_dtype, copy};
+use crate::scheduler;
 use crate::tensor::Tensor;
 
 /// The dtype that all tensors promote to.
@@ -24,6 +25,7 @@ pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
         let mut done = 0;
         // The strides of an empty tensor may overflow in a wider dtype.
         for tensor in tensors.iter().filter(|t| t.size() > 0) {
+            scheduler::poll()?;
             let strides = layout::contiguous_strides(tensor.shape(), dtype.itemsize());
             let part = out.view(done * dtype.itemsize() as i64, tensor.shape(), &strides);
             copy::transfer(&part, tensor)?;
@@ -51,6 +53,7 @@ pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
     let out = Tensor::empty(OP, &shape, dtype)?;
     let mut done = 0;
     for tensor in tensors {
+        scheduler::poll()?;
         let part = out.view(done * out.strides()[axis], tensor.shape(), out.strides());
         copy::transfer(&part, tensor)?;
         done += tensor.shape()[axis];
@@ -74,6 +77,7 @@ pub fn stack(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
     let mut strides = out.strides().to_vec();
     let step = strides.remove(axis);
     for (i, tensor) in tensors.iter().enumerate() {
+        scheduler::poll()?;
         copy::transfer(&out.view(i as i64 * step, tensor.shape(), &strides), tensor)?;
     }
     Ok(out)
