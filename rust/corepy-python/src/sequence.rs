@@ -6,6 +6,7 @@ use crate::exit::{Reading, leave_if_over};
 use crate::functions::convert::{existing, is_scalar};
 use crate::tensor::PyTensor;
 use corepy_runtime::layout::{self, MAX_AXES};
+use corepy_runtime::scheduler::fp_state;
 use corepy_runtime::{DType, Error, Kind, Tensor, dtype, ops};
 use num_complex::Complex64;
 use pyo3::exceptions::PyIndexError;
@@ -128,6 +129,7 @@ impl Values {
         fn all<A: Copy, B>(from: &[A], make: impl Fn(A) -> B) -> Option<Vec<B>> {
             let mut to = Vec::new();
             to.try_reserve(from.len()).ok()?;
+            let _state = fp_state::Guard::new();
             to.extend(from.iter().map(|&v| make(v)));
             Some(to)
         }
@@ -301,6 +303,8 @@ impl<'py> Reader<'py> {
     /// Reads items as long as they are of the one type that needs no thought. Returns how many. No
     /// Python code runs here, so that borrowed references stay valid.
     fn run(&mut self, sequence: &Bound<'py, PyAny>, get: GetItem, first: usize, end: usize) -> usize {
+        // Large integers round when they become floats.
+        let _state = fp_state::Guard::new();
         let sequence = sequence.as_ptr();
         let float = &raw mut ffi::PyFloat_Type;
         let long = &raw mut ffi::PyLong_Type;
@@ -460,6 +464,7 @@ impl<'py> Reader<'py> {
 
     /// A number as a real one.
     fn real(&self, number: &Number<'_, 'py>) -> PyResult<f64> {
+        let _state = fp_state::Guard::new();
         Ok(match number {
             Number::Bool(v) => f64::from(*v),
             Number::Int(v) => *v as f64,
