@@ -69,8 +69,9 @@ def measure(operation: Callable[[], object], pairs: int, pause: float) -> tuple[
         for serial, samples in ((True, times[0]), (False, times[1])):
             with cp.threads(1 if serial else cp.get_num_threads()):
                 if not pause:
-                    # The serial calls have let the workers go to sleep: wake them, then measure.
-                    for _ in range(3):
+                    # The serial calls have let the workers go to sleep: what follows closely wakes them.
+                    warm = clock() + 8e-4
+                    while clock() < warm:
                         operation()
                 for _ in range(1 if pause else 5):
                     if pause:

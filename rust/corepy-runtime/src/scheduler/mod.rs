@@ -45,6 +45,8 @@ struct Local {
     asked: Cell<u64>,
     /// The hook has said stop, and the operation has not ended yet.
     interrupted: Cell<bool>,
+    /// Short operations in close succession.
+    burst: Cell<cost::Burst>,
     /// This thread goes on when all others are told to stop.
     exempt: Cell<bool>,
 }
@@ -58,6 +60,7 @@ thread_local! {
             interruptible: Cell::new(false),
             asked: Cell::new(0),
             interrupted: Cell::new(false),
+            burst: Cell::new(cost::Burst::NONE),
             exempt: Cell::new(false),
         }
     };
@@ -95,7 +98,14 @@ fn run_many(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> R
     LOCAL.with(|local| {
         if cost_ns >= cost::HOT_NS && !local.in_tile.get() {
             let threads = threads();
-            let help = cost::help(cost_ns, tiles, threads, workers::polling());
+            let polling = workers::polling();
+            let wakes = threads > 1 && polling == 0 && cost_ns < cost::COLD_NS && {
+                let mut burst = local.burst.get();
+                let wakes = burst.goes_on(cost_ns);
+                local.burst.set(burst);
+                wakes
+            };
+            let help = cost::help(cost_ns, tiles, threads, polling, wakes);
             // Every slot taken means that as many other callers keep the workers busy.
             if help.workers > 0
                 && let Some(slot) = operation::claim()
