@@ -12,6 +12,7 @@ CONTENTS = (
     "corepy/__init__.py",
     "corepy/_native.abi3.so",
     "corepy/_native.pyi",
+    "corepy/_threadpoolctl.py",
     "corepy/errors.py",
     "corepy/py.typed",
 )
