@@ -233,7 +233,9 @@ impl PyTensor {
         let read_only = bytes.is_read_only();
         // What was writable must be so again: bytes are not, bytearrays are.
         let buffer = match (protocol >= 5, read_only) {
-            (true, _) => py.import("pickle")?.getattr("PickleBuffer")?.call1((PyTensor::object(py, bytes)?,))?,
+            (true, _) => {
+                py.import("pickle")?.getattr("PickleBuffer")?.call1((PyTensor::object(py, bytes)?,))?
+            }
             (false, true) => bytes_object(py, &bytes, ffi::PyBytes_FromStringAndSize, ffi::PyBytes_AsString)?,
             (false, false) => {
                 bytes_object(py, &bytes, ffi::PyByteArray_FromStringAndSize, ffi::PyByteArray_AsString)?

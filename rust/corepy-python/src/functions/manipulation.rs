@@ -1,12 +1,13 @@
 //! Manipulation functions: other shapes and orders of one tensor, and several joined.
 
 use crate::argument::{read_integers, wrong_type};
-use crate::enter::enter;
+use crate::enter::{enter, error};
 use crate::exit::{Reading, leave_if_over};
 use crate::operand;
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::{join, views};
-use corepy_runtime::{Result, Tensor};
+use corepy_runtime::{Error, Result, Tensor};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
@@ -111,25 +112,31 @@ pub fn moveaxis<'py>(
     view(py, OP, x, |x| views::moveaxis(OP, x, &source, &destination))
 }
 
-/// Tensors of a sequence between two looks at signals.
+/// Tensors that are read between two looks at signals: an iterator may have no end.
 const POLL: usize = 1 << 12;
 
 /// The tensors of a sequence.
 fn read_arrays(op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
-    let Ok(items) = arrays.try_iter() else {
-        return Err(wrong_type(op, "arrays", "a sequence of tensors", arrays));
-    };
     let py = arrays.py();
+    let items = arrays.try_iter().map_err(|why| match why.is_instance_of::<PyTypeError>(py) {
+        true => wrong_type(op, "arrays", "a sequence of tensors", arrays),
+        false => why,
+    })?;
     let _reading = Reading::new(py);
-    let mut arrays = Vec::new();
-    for (i, item) in items.enumerate() {
-        if i % POLL == 0 {
+    let mut out = Vec::new();
+    // No collect(), which asks hostile objects how many there will be, and aborts without memory.
+    for item in items {
+        let tensor = operand::tensor(op, &item?)?;
+        if out.try_reserve(1).is_err() {
+            return Err(error(py, Error::TooManyToJoin { op, n: out.len() }));
+        }
+        out.push(tensor);
+        if out.len() % POLL == 0 {
             leave_if_over(py);
             py.check_signals()?;
         }
-        arrays.push(operand::tensor(op, &item?)?);
     }
-    Ok(arrays)
+    Ok(out)
 }
 
 /// What joining touches: each tensor's elements twice, and about a cache line of its own.

@@ -16,9 +16,9 @@ mod stop;
 mod threads;
 mod workers;
 
-use std::cell::Cell;
 use crate::error::Result;
 use operation::{Operation, Slot};
+use std::cell::Cell;
 pub use stop::{Pace, interruptible, is_stopped, poll, set_interrupt_hook, stop_other_threads};
 pub use threads::{
     MAX_THREADS, OwnThreads, Settings, process_threads, set_num_threads, set_own_threads, settings, threads,
