@@ -69,7 +69,7 @@ def measure(operation: Callable[[], object], pairs: int, pause: float) -> tuple[
         for serial, samples in ((True, times[0]), (False, times[1])):
             with cp.threads(1 if serial else cp.get_num_threads()):
                 if not pause:
-                    # The serial calls have let the workers go to sleep: what follows closely wakes them.
+                    # The serial calls have let the workers go to sleep; what follows closely wakes them.
                     warm = clock() + 8e-4
                     while clock() < warm:
                         operation()
@@ -102,7 +102,10 @@ def sweep(pairs: int) -> bool:
                         break
                 slow = ratio < GOAL
                 good &= not slow
-                print(f"{n:>12,} {shown[0] * 1e6:>11.1f} {shown[1] * 1e6:>11.1f} {ratio:>7.2f}{'  slower' if slow else ''}")
+                print(
+                    f"{n:>12,} {shown[0] * 1e6:>11.1f} {shown[1] * 1e6:>11.1f} {ratio:>7.2f}",
+                    "slower" if slow else "",
+                )
     return good
 
 
@@ -119,7 +122,10 @@ def idle() -> bool:
         time.sleep(0.02)
         used.append((time.process_time_ns() - everyone) - (time.thread_time_ns() - own))
     median, most = statistics.median(used), max(used)
-    print(f"workers use {median / 1e3:.1f} us (median; at most {most / 1e3:.1f}) in the 20 ms from 100 us after an operation")
+    print(
+        f"workers use {median / 1e3:.1f} us (median; at most {most / 1e3:.1f})",
+        "in the 20 ms from 100 us after an operation",
+    )
     return median < 20_000
 
 
@@ -128,8 +134,11 @@ def handoff() -> bool:
     if shutil.which("cargo") is None:
         print("hand-off: skipped, there is no cargo")
         return True
-    command = "cargo test --release --quiet --package corepy-runtime --test scheduler -- --ignored --nocapture timings"
-    done = subprocess.run(command.split(), cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    command = "cargo test --release --quiet --package corepy-runtime --test scheduler -- "
+    command += "--ignored --nocapture timings"
+    done = subprocess.run(
+        command.split(), cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+    )
     print(*(line for line in done.stdout.splitlines() if line.startswith(("hot", "cold"))), sep="\n")
     return True
 
@@ -139,7 +148,10 @@ def main() -> int:
     parser.add_argument("--only", choices=("handoff", "idle", "sweep"))
     parser.add_argument("--pairs", type=int, default=60)
     given = parser.parse_args()
-    print(f"corepy {cp.__version__}, {cp.simd_level()}, {cp.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
+    print(
+        f"corepy {cp.__version__}, {cp.simd_level()}, {cp.get_num_threads()} threads,",
+        f"load {os.getloadavg()[0]:.1f}",
+    )
     gc.disable()
     good = True
     if given.only in (None, "handoff"):

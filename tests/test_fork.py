@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -200,9 +201,9 @@ def test_a_handler_behind_corepys_may_still_compute() -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(method: str, tmp_path: object) -> None:
+def test_multiprocessing(method: str, tmp_path: Path) -> None:
     # Started from a file, which spawn and forkserver import again.
-    script = f"{tmp_path}/script.py"
+    script = tmp_path / "script.py"
     code = f"""
 import multiprocessing, threading, warnings
 import corepy as cp
@@ -232,8 +233,9 @@ if __name__ == "__main__":
     other.join()
     print("done")
 """
-    with open(script, "w") as file:
-        file.write(code)
+    script.write_text(code)
     for _ in range(max(1, RUNS // 2)):
-        done = subprocess.run([sys.executable, "-W", "ignore", script], capture_output=True, text=True, timeout=150)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", script], capture_output=True, text=True, timeout=150
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

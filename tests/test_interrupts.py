@@ -8,6 +8,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -217,7 +218,7 @@ def test_a_signal_stops_it(name: str) -> None:
     for threads in (1, 2) * RUNS:
         with cp.threads(threads):
             # Another process may take the machine at the wrong moment; what is deaf is so every time.
-            for attempt in range(3):
+            for _ in range(3):
                 before = stretch()
                 late = delay(operation)
                 limit = PROMISED * max(before, stretch())
@@ -232,8 +233,7 @@ def test_a_signal_stops_it(name: str) -> None:
 @pytest.mark.usefixtures("stop_signal")
 def test_interrupted_operations_leak_nothing() -> None:
     def resident() -> int:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     values = repeated(1.5, 2**22)
 

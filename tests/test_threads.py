@@ -45,7 +45,9 @@ def test_the_environment_sets_the_number() -> None:
     assert output(NUMBER, COREPY_NUM_THREADS=" 1024 ") == "1024"
 
 
-@pytest.mark.parametrize("name", ["COREPY_NUM_THREADS", "COREPY_SIMD", "COREPY_POOL_LIMIT", "COREPY_ARENA_SIZE"])
+@pytest.mark.parametrize(
+    "name", ["COREPY_NUM_THREADS", "COREPY_SIMD", "COREPY_POOL_LIMIT", "COREPY_ARENA_SIZE"]
+)
 def test_an_empty_setting_is_none(name: str) -> None:
     for empty in ("", "  "):
         assert output(NUMBER, **{name: empty}) == output(NUMBER)
@@ -94,9 +96,14 @@ def test_threads_nest_and_hold_for_the_calling_thread() -> None:
     with cp.threads(7) as seven:
         assert cp.get_num_threads() == 7
         assert in_thread(cp.get_num_threads) == outside
-        with pytest.raises(KeyError), cp.threads(2):
-            assert cp.get_num_threads() == 2
-            raise KeyError
+
+        def fail() -> None:
+            with cp.threads(2):
+                assert cp.get_num_threads() == 2
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail()
         assert cp.get_num_threads() == 7
         with seven, cp.threads(3), seven:
             assert cp.get_num_threads() == 7
@@ -231,9 +238,11 @@ def test_a_panic_is_an_exception_with_its_place_and_the_pool_survives(on_worker:
     with cp.threads(3):
         for _ in range(20):
             with pytest.raises(cp.InternalError) as caught:
-                _native._panic(on_worker)  # type: ignore[attr-defined]
+                _native._panic(on_worker)
             message = str(caught.value)
-            assert message.startswith("[runtime] a panic that was asked for (rust/corepy-python/src/enter.rs:")
+            assert message.startswith(
+                "[runtime] a panic that was asked for (rust/corepy-python/src/enter.rs:"
+            )
             assert cp.sum(cp.ones(2**21)).item() == 2**21
 
 
@@ -309,7 +318,11 @@ def test_the_callers_floating_point_state_changes_no_bit(state: int, threads: in
         try:
             # The state is on: Python's own arithmetic shows it.
             tiny, third = 1e-310, 1.0
-            shows = (tiny * 1.0 == 0.0) if state & FTZ else ((third / 3.0 * 3.0 - 1.0) != 0.0 or third / 3.0 != 1 / 3)
+            shows = (
+                (tiny * 1.0 == 0.0)
+                if state & FTZ
+                else ((third / 3.0 * 3.0 - 1.0) != 0.0 or third / 3.0 != 1 / 3)
+            )
             found = digest()
             after = register.value
         finally:
@@ -323,10 +336,17 @@ def test_the_callers_floating_point_state_changes_no_bit(state: int, threads: in
 
 
 def test_importing_corepy_does_not_import_threadpoolctl() -> None:
-    assert output("import sys, corepy; print('threadpoolctl' in sys.modules, 'corepy._threadpoolctl' in sys.modules)") == "False False"
+    assert (
+        output(
+            "import sys, corepy; print('threadpoolctl' in sys.modules, 'corepy._threadpoolctl' in sys.modules)"
+        )
+        == "False False"
+    )
 
 
-@pytest.mark.parametrize("imports", ["import corepy as cp, threadpoolctl", "import threadpoolctl, corepy as cp"])
+@pytest.mark.parametrize(
+    "imports", ["import corepy as cp, threadpoolctl", "import threadpoolctl, corepy as cp"]
+)
 def test_threadpoolctl_sees_and_limits_the_threads(imports: str) -> None:
     pytest.importorskip("threadpoolctl")
     script = f"""
