@@ -15,6 +15,7 @@ pub mod scalar;
 pub mod scheduler;
 pub mod storage;
 pub mod tensor;
+pub mod trace;
 
 pub use dtype::{DType, Kind};
 pub use error::{Error, Result};

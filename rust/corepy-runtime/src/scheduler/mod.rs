@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::trace;
 use operation::{Operation, Slot};
 
 /// What a tile says about those that are left.
@@ -58,6 +59,14 @@ thread_local! {
 /// A panic of a tile, on whichever thread, stops the others and is resumed here with its payload.
 #[inline]
 pub fn run(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
+    if trace::enabled() {
+        return trace::tiled(tiles, f, &|f| run_tiles(tiles, cost_ns, f));
+    }
+    run_tiles(tiles, cost_ns, f)
+}
+
+#[inline]
+fn run_tiles(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
     if tiles > 1 {
         return run_many(tiles, cost_ns, f);
     }
