@@ -1,6 +1,8 @@
 //! The Tensor class: what it is and what it says of itself. Other files add its methods by topic.
 
-use corepy_runtime::{DType, Tensor};
+use crate::enter::error;
+use corepy_runtime::dtype::COMPLEX;
+use corepy_runtime::{DType, Error, Kind, Tensor};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView, PyTuple};
@@ -25,6 +27,12 @@ impl PyTensor {
     pub fn object(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyTensor>> {
         Bound::new(py, PyTensor(tensor))
     }
+}
+
+/// A view of one part of every element, which begins so many bytes in.
+fn part<'py>(py: Python<'py>, x: &Tensor, offset: i64) -> PyResult<Bound<'py, PyTensor>> {
+    let offset = if x.size() == 0 { 0 } else { offset };
+    PyTensor::object(py, x.view_as(offset, x.dtype().real_part(), x.shape(), x.strides()))
 }
 
 /// The device of every tensor so far.
@@ -113,6 +121,23 @@ impl PyTensor {
     #[getter(mT)]
     fn matrix_transposed<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
         crate::functions::manipulation::matrix_transpose_of(py, "mT", &self.0)
+    }
+
+    /// A view of the real parts; of every element where they have no other.
+    #[getter]
+    fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
+        part(py, &self.0, 0)
+    }
+
+    /// A view of the imaginary parts; raises TypeError for other dtypes than complex ones.
+    #[getter]
+    fn imag<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
+        let dtype = self.0.dtype();
+        if dtype.kind() != Kind::Complex {
+            let (dtype, accepted) = (dtype.name(), COMPLEX.names);
+            return Err(error(py, Error::DtypeRefused { op: "imag", dtype, accepted }));
+        }
+        part(py, &self.0, dtype.real_part().itemsize() as i64)
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {

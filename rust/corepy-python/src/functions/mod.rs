@@ -7,6 +7,7 @@ pub mod indexing;
 pub mod information;
 pub mod linear;
 pub mod manipulation;
+pub mod printing;
 
 use crate::enter::{type_error, value_error};
 use pyo3::prelude::*;

@@ -136,6 +136,69 @@ fn sign<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTe
     elementwise::unary(py, Unary::Sign, x)
 }
 
+#[doc = r#"The complex conjugate of each element.
+
+Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
+int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
+complex128. Python scalars take the other operand's dtype.
+
+Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
+
+Real elements are copied.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.conj(cp.asarray([1 + 2j, 3 - 4j])).tolist()
+[(1-2j), (3+4j)]"#]
+#[pyfunction]
+#[pyo3(signature = (x, /), text_signature = "(x, /)")]
+fn conj<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
+    elementwise::unary(py, Unary::Conj, x)
+}
+
+#[doc = r#"The real part of each element, copied.
+
+Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype, or a
+complex one's real part. Takes int8, int16, int32, int64, uint8, uint16, uint32, uint64,
+float32, float64, complex64, complex128. Python scalars take the other operand's dtype.
+
+Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
+
+The attribute of that name is a view instead.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.real(cp.asarray([1 + 2j, 3 - 4j])).tolist()
+[1.0, 3.0]"#]
+#[pyfunction]
+#[pyo3(signature = (x, /), text_signature = "(x, /)")]
+fn real<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
+    elementwise::unary(py, Unary::Real, x)
+}
+
+#[doc = r#"The imaginary part of each element, copied.
+
+Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype, or a
+complex one's real part. Takes complex64, complex128. Python scalars take the other operand's
+dtype.
+
+Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
+
+The attribute of that name is a view instead.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.imag(cp.asarray([1 + 2j, 3 - 4j])).tolist()
+[2.0, -4.0]"#]
+#[pyfunction]
+#[pyo3(signature = (x, /), text_signature = "(x, /)")]
+fn imag<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
+    elementwise::unary(py, Unary::Imag, x)
+}
+
 #[doc = r#"The largest whole number not above each element.
 
 Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
@@ -1625,6 +1688,37 @@ fn set_num_threads<'py>(py: Python<'py>, n: i64) -> PyResult<()> {
     functions::information::set_num_threads(py, n)
 }
 
+#[doc = r#"Sets how tensors of this process are printed; None leaves an option as it is.
+
+precision: digits after the point at most (8); 17 show every float64 as what it is. threshold:
+elements up to which all are printed (1000). edgeitems: elements at either end of an axis of
+larger tensors (3). linewidth: columns of a line (75). suppress: no scientific notation for
+small numbers and wide ranges (False). `with printoptions(...)` changes them for a while. Raises
+ValueError for a number out of range.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.set_printoptions(precision=8)"#]
+#[pyfunction]
+#[pyo3(signature = (precision=None, threshold=None, edgeitems=None, linewidth=None, suppress=None), text_signature = "(precision=None, threshold=None, edgeitems=None, linewidth=None, suppress=None)")]
+fn set_printoptions<'py>(py: Python<'py>, precision: Option<i64>, threshold: Option<i64>, edgeitems: Option<i64>, linewidth: Option<i64>, suppress: Option<bool>) -> PyResult<()> {
+    functions::printing::set_printoptions(py, precision, threshold, edgeitems, linewidth, suppress)
+}
+
+#[doc = r#"How the calling thread prints tensors: the options of set_printoptions by name.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.get_printoptions()['precision']
+8"#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn get_printoptions<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    functions::printing::get_printoptions(py)
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(self::positive, m)?)?;
     m.add_function(wrap_pyfunction!(self::negative, m)?)?;
@@ -1632,6 +1726,9 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(self::sqrt, m)?)?;
     m.add_function(wrap_pyfunction!(self::square, m)?)?;
     m.add_function(wrap_pyfunction!(self::sign, m)?)?;
+    m.add_function(wrap_pyfunction!(self::conj, m)?)?;
+    m.add_function(wrap_pyfunction!(self::real, m)?)?;
+    m.add_function(wrap_pyfunction!(self::imag, m)?)?;
     m.add_function(wrap_pyfunction!(self::floor, m)?)?;
     m.add_function(wrap_pyfunction!(self::ceil, m)?)?;
     m.add_function(wrap_pyfunction!(self::trunc, m)?)?;
@@ -1715,5 +1812,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(self::simd_level, m)?)?;
     m.add_function(wrap_pyfunction!(self::get_num_threads, m)?)?;
     m.add_function(wrap_pyfunction!(self::set_num_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(self::set_printoptions, m)?)?;
+    m.add_function(wrap_pyfunction!(self::get_printoptions, m)?)?;
     Ok(())
 }

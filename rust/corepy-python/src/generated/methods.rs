@@ -131,6 +131,26 @@ Examples
         elementwise::unary(py, Unary::Sign, slf.as_any())
     }
 
+    #[doc = r#"The complex conjugate of each element.
+
+Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
+int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
+complex128. Python scalars take the other operand's dtype.
+
+Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
+
+Real elements are copied.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.conj(cp.asarray([1 + 2j, 3 - 4j])).tolist()
+[(1-2j), (3+4j)]"#]
+    #[pyo3(signature = (), text_signature = "($self)")]
+    fn conj<'py>(slf: &Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
+        elementwise::unary(py, Unary::Conj, slf.as_any())
+    }
+
     #[doc = r#"The largest whole number not above each element.
 
 Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes

@@ -57,6 +57,8 @@ pub enum Error {
     TooManyIndices { op: &'static str, given: usize, ndim: usize },
     #[error("[{op}] a mask of shape {mask} does not fit shape {shape}")]
     MaskShape { op: &'static str, mask: String, shape: String },
+    #[error("[{op}] {name} is at least {least}, not {given}")]
+    PrintOption { op: &'static str, name: &'static str, least: i64, given: i64 },
     #[error("[{op}] needs a tensor with one element, not shape {shape}")]
     SizeOne { op: &'static str, shape: String },
     #[error("[{op}] shapes {a} and {b} do not fit: {x} columns against {y} rows")]
@@ -69,6 +71,8 @@ pub enum Error {
     NothingToJoin { op: &'static str },
     #[error("[{op}] the number of threads is 1 to 1024, not {n}")]
     Threads { op: &'static str, n: i64 },
+    #[error("[{op}] allocator {name:?} is not one of: {valid}")]
+    Allocator { op: &'static str, name: String, valid: String },
     #[error("{name}={value:?} is not valid: {valid}")]
     Setting { name: &'static str, value: String, valid: String },
     #[error("[{op}] {what}")]
@@ -119,12 +123,14 @@ impl Error {
             Error::IndexRange { .. } => "IndexError",
             Error::TooManyIndices { .. } => "IndexError",
             Error::MaskShape { .. } => "IndexError",
+            Error::PrintOption { .. } => "ValueError",
             Error::SizeOne { .. } => "ValueError",
             Error::MatmulShapes { .. } => "ValueError",
             Error::NeedsAxes { .. } => "ValueError",
             Error::ShapeMismatch { .. } => "ValueError",
             Error::NothingToJoin { .. } => "ValueError",
             Error::Threads { .. } => "ValueError",
+            Error::Allocator { .. } => "ValueError",
             Error::Setting { .. } => "ValueError",
             Error::Value { .. } => "ValueError",
             Error::Type { .. } => "TypeError",

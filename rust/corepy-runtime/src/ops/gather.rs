@@ -3,8 +3,9 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernels::{self, BLOCK};
-use crate::layout::{self, Dims};
-use crate::memory::arena::with_arena;
+use crate::layout::{self, Dims, MAX_AXES};
+use crate::memory::arena::{Arena, with_arena};
+use crate::memory::list::List;
 use crate::ops::iterate::{Axis, Cursor, Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute};
 use crate::ops::{Arg, check_storable, copy};
@@ -161,19 +162,18 @@ impl<'a> Indices<'a> {
     }
 
     /// Shape of the result.
-    fn result_shape(&self) -> Vec<i64> {
-        let mut shape: Vec<i64> = self.kept().map(|axis| self.x.shape()[axis]).collect();
+    fn result_shape(&self) -> Dims {
+        let kept = || self.kept().map(|axis| self.x.shape()[axis]);
         let at = self.position();
-        shape.splice(at..at, self.shape.iter().copied());
-        shape
+        kept().take(at).chain(self.shape.iter().copied()).chain(kept().skip(at)).collect()
     }
 
     /// The loops over the kept axes before and behind the indices in a tensor of the result's shape
     /// (operand 0) together with `x` (operand 1), and the bytes from one index to the next in the
     /// former, whose index axes are contiguous.
-    fn loops(&self, result: &Tensor) -> (Vec<Axis<2>>, Vec<Axis<2>>, i64) {
+    fn loops(&self, result: &Tensor) -> (List<Axis<2>>, List<Axis<2>>, i64) {
         let at = self.position();
-        let axes: Vec<Axis<2>> = self
+        let axes: List<Axis<2>> = self
             .kept()
             .enumerate()
             .map(|(nth, axis)| {
@@ -191,16 +191,9 @@ impl<'a> Indices<'a> {
 }
 
 /// Axes with those joined that both operands walk as one; none of extent 1.
-fn joined(axes: &[Axis<2>]) -> Vec<Axis<2>> {
-    let mut out: Vec<Axis<2>> = Vec::new();
-    for axis in axes.iter().filter(|a| a.extent != 1) {
-        match out.last_mut() {
-            Some(outer) if (0..2).all(|k| outer.strides[k] == axis.strides[k] * axis.extent) => {
-                *outer = Axis { extent: outer.extent * axis.extent, strides: axis.strides };
-            }
-            _ => out.push(*axis),
-        }
-    }
+fn joined(axes: &[Axis<2>]) -> List<Axis<2>> {
+    let mut out: List<Axis<2>> = axes.iter().copied().filter(|a| a.extent != 1).collect();
+    out.merge(Axis::with_inner);
     out
 }
 
@@ -234,9 +227,9 @@ fn take_untraced(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tens
             return Err(Error::Value { op: OP, what });
         }
     };
-    let mut given = vec![None; axis + 1];
+    let mut given = [None; MAX_AXES];
     given[axis] = Some(indices);
-    gather(&Indices::new(OP, x, &given)?)
+    gather(&Indices::new(OP, x, &given[..=axis])?)
 }
 
 /// Elements of `x` at integer indices: one entry per axis, `None` for the whole axis; axes left out
@@ -385,7 +378,7 @@ fn index_assign_untraced(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) ->
         }
     };
     let values = if values.may_overlap(x) { copy::copy(&values)? } else { values };
-    let same = values.strides().iter().zip(&shape).all(|(&s, &e)| s == 0 || e == 1);
+    let same = values.strides().iter().zip(&shape[..]).all(|(&s, &e)| s == 0 || e == 1);
     // All offsets are checked before the first element is written, from indices read once.
     let places = Tensor::empty(OP, &[indices.count as i64], DType::Int64)?;
     let offsets = places.data().cast::<i64>();
@@ -448,12 +441,12 @@ fn check_mask(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// Elements counted tile by tile, in private memory: where each tile's results begin, and how many
-/// there are in all.
-fn count_tiles(mask: &Tensor) -> Result<Vec<usize>> {
+/// Elements counted tile by tile, in private memory: where each tile's results begin, and at last how
+/// many there are in all.
+fn count_tiles<'a>(mask: &Tensor, arena: &'a Arena) -> Result<&'a [AtomicUsize]> {
     let size = mask.size();
     let tiles = size.div_ceil(MASK_TILE);
-    let counts: Vec<AtomicUsize> = (0..tiles).map(|_| AtomicUsize::new(0)).collect();
+    let starts = arena.counters(tiles + 1);
     let data = Addresses { to: std::ptr::null_mut(), from: mask.data() };
     let kernel = kernels::count_mask();
     scheduler::run(tiles, 0.05 * size as f64, &|tile| {
@@ -461,15 +454,13 @@ fn count_tiles(mask: &Tensor) -> Result<Vec<usize>> {
         let begin = tile * MASK_TILE;
         // SAFETY: bytes of the contiguous mask.
         let count = unsafe { kernel(data.from.add(begin), MASK_TILE.min(size - begin)) };
-        counts[tile].store(count as usize, Ordering::Relaxed);
+        starts[tile + 1].store(count as usize, Ordering::Relaxed);
         Flow::Continue
     })?;
-    let mut starts = Vec::with_capacity(tiles + 1);
     let mut total = 0;
-    starts.push(0);
-    for count in counts {
-        total += count.into_inner();
-        starts.push(total);
+    for start in starts {
+        total += start.load(Ordering::Relaxed);
+        start.store(total, Ordering::Relaxed);
     }
     Ok(starts)
 }
@@ -484,27 +475,30 @@ fn compact(
     dtype: DType,
     kernel: &(dyn Fn(*const u8, usize, usize, *mut u8, usize) -> usize + Sync),
 ) -> Result<Tensor> {
-    let starts = count_tiles(mask)?;
     trace::path("compacted");
-    let size = mask.size();
-    let total = starts.last().copied().unwrap_or(0);
-    let out = Tensor::empty(op, &[total as i64], dtype)?;
-    let itemsize = dtype.itemsize();
-    let addresses = Addresses { to: out.data(), from: mask.data() };
-    scheduler::run(starts.len() - 1, MASK_NS * size as f64, &|tile| {
-        let addresses = &addresses;
-        let begin = tile * MASK_TILE;
-        let room = starts[tile + 1] - starts[tile];
-        // SAFETY: the tile's own part of out, and of the mask.
-        unsafe {
-            let to = addresses.to.add(starts[tile] * itemsize);
-            let n = MASK_TILE.min(size - begin);
-            let written = kernel(addresses.from.add(begin), begin, n, to, room).min(room);
-            to.add(written * itemsize).write_bytes(0, (room - written) * itemsize);
-        }
-        Flow::Continue
-    })?;
-    Ok(out)
+    with_arena(|arena| {
+        let starts = count_tiles(mask, arena)?;
+        let start = |tile: usize| starts[tile].load(Ordering::Relaxed);
+        let size = mask.size();
+        let tiles = starts.len() - 1;
+        let out = Tensor::empty(op, &[start(tiles) as i64], dtype)?;
+        let itemsize = dtype.itemsize();
+        let addresses = Addresses { to: out.data(), from: mask.data() };
+        scheduler::run(tiles, MASK_NS * size as f64, &|tile| {
+            let addresses = &addresses;
+            let begin = tile * MASK_TILE;
+            let room = start(tile + 1) - start(tile);
+            // SAFETY: the tile's own part of out, and of the mask.
+            unsafe {
+                let to = addresses.to.add(start(tile) * itemsize);
+                let n = MASK_TILE.min(size - begin);
+                let written = kernel(addresses.from.add(begin), begin, n, to, room).min(room);
+                to.add(written * itemsize).write_bytes(0, (room - written) * itemsize);
+            }
+            Flow::Continue
+        })?;
+        Ok(out)
+    })
 }
 
 /// Numbers, in row-major order, of the elements of a mask that are set.
