@@ -39,19 +39,13 @@ pub fn enable(on: bool) {
 
 /// Turns the log on where the environment asks for it, and says what is wrong with the setting.
 pub fn settings() -> Result<()> {
-    let value = std::env::var_os(VARIABLE).unwrap_or_default();
-    match value.to_str() {
-        Some("") => Ok(()),
-        Some("debug") => {
-            enable(true);
-            Ok(())
-        }
-        _ => Err(Error::Setting {
-            name: VARIABLE,
-            value: value.to_string_lossy().into_owned(),
-            valid: "debug writes a line for each operation; leave it empty for none".to_owned(),
-        }),
+    let Some(value) = crate::settings::value(VARIABLE) else { return Ok(()) };
+    if value.trim() == "debug" {
+        enable(true);
+        return Ok(());
     }
+    let valid = "debug writes a line for each operation; leave it empty for none".to_owned();
+    Err(Error::Setting { name: VARIABLE, value, valid })
 }
 
 /// What an operation gives, as far as the log is concerned.

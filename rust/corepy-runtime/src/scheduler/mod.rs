@@ -22,7 +22,8 @@ use operation::{Operation, Slot};
 use std::cell::Cell;
 pub use stop::{interruptible, is_stopped, poll, set_interrupt_hook, stop_other_threads};
 pub use threads::{
-    MAX_THREADS, OwnThreads, Settings, process_threads, set_num_threads, set_own_threads, settings, threads,
+    MAX_THREADS, OwnThreads, Settings, has_own_threads, process_threads, set_num_threads, set_own_threads,
+    settings, threads,
 };
 
 /// What a tile says about those that are left.
