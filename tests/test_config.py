@@ -184,7 +184,12 @@ def test_text_of_quotas_and_limits() -> None:
     from corepy.configuration import text
 
     found = cp.config()
-    found["threads"]["quota"] = {"processors": 2, "quota_us": 150000, "period_us": 100000, "path": "/sys/fs/cgroup/a"}
+    found["threads"]["quota"] = {
+        "processors": 2,
+        "quota_us": 150000,
+        "period_us": 100000,
+        "path": "/sys/fs/cgroup/a",
+    }
     found["memory"]["cgroup"] = {"bytes": 3 << 29, "path": "/sys/fs/cgroup/a"}
     found["memory"]["pool_limit"] = 0
     found["build"]["commit"] = "abc"

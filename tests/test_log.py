@@ -9,7 +9,23 @@ import sys
 
 import pytest
 
-KEYS = "op dtype shape layout result path kernel access tiles threads us arena_peak outcome pid tid".split()
+KEYS = [
+    "op",
+    "dtype",
+    "shape",
+    "layout",
+    "result",
+    "path",
+    "kernel",
+    "access",
+    "tiles",
+    "threads",
+    "us",
+    "arena_peak",
+    "outcome",
+    "pid",
+    "tid",
+]
 
 SET_UP = """
 import corepy as cp
@@ -96,7 +112,9 @@ def logged(code: str, **environment: str) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def lines() -> dict[str, dict[str, str]]:
     """The last line of each case, all of them from one process."""
-    body = "".join(f"print('case', {i}, file=sys.stderr, flush=True)\n{case[0]}\n" for i, case in enumerate(CASES))
+    body = "".join(
+        f"print('case', {i}, file=sys.stderr, flush=True)\n{case[0]}\n" for i, case in enumerate(CASES)
+    )
     done = run(f"import sys\n{SET_UP}\n{body}", COREPY_LOG="debug", COREPY_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
     found: dict[str, dict[str, str]] = {}
@@ -185,9 +203,10 @@ a + a
 
 
 def test_views_write_no_line() -> None:
-    assert [line["op"] for line in logged("import corepy as cp\na = cp.zeros((4, 4)); a.T; a[1]; a[::2]; cp.flip(a)")] == [
-        "zeros"
-    ]
+    assert [
+        line["op"]
+        for line in logged("import corepy as cp\na = cp.zeros((4, 4)); a.T; a[1]; a[::2]; cp.flip(a)")
+    ] == ["zeros"]
 
 
 def test_lines_of_threads_stay_whole() -> None:
@@ -247,5 +266,8 @@ def test_other_values_fail_the_import(value: str) -> None:
 
 
 def test_a_closed_standard_error_harms_nobody() -> None:
-    done = run("import os; os.close(2)\nimport corepy as cp\nprint((cp.ones(10000) + 1).sum().item())", COREPY_LOG="debug")
+    done = run(
+        "import os; os.close(2)\nimport corepy as cp\nprint((cp.ones(10000) + 1).sum().item())",
+        COREPY_LOG="debug",
+    )
     assert (done.returncode, done.stdout.strip()) == (0, "20000.0")

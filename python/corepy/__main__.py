@@ -23,7 +23,9 @@ class Command:
 
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="as one JSON object, the value of corepy.config()")
+    parser.add_argument(
+        "--json", action="store_true", help="as one JSON object, the value of corepy.config()"
+    )
 
 
 def _info(given: argparse.Namespace) -> int:

@@ -22,7 +22,8 @@ def _threads(facts: dict[str, Any]) -> list[tuple[str, str]]:
     quota = facts["quota"]
     shown = "none"
     if quota:
-        shown = f"{quota['quota_us']} us of every {quota['period_us']} us: {quota['processors']} ({quota['path']})"
+        of = f"{quota['quota_us']} us of every {quota['period_us']} us"
+        shown = f"{of}: {quota['processors']} ({quota['path']})"
     return [
         ("threads", f"{facts['count']} ({facts['source']})"),
         ("processors", f"{facts['processors']}, {facts['affinity']} in the affinity mask"),

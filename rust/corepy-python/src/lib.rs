@@ -2,6 +2,7 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+mod argument;
 mod buffer;
 mod decimal;
 mod dlpack;

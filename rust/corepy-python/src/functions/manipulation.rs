@@ -1,7 +1,7 @@
 //! Manipulation functions: other shapes and orders of one tensor, and several joined.
 
-use super::read_integers;
-use crate::enter::{enter, type_error};
+use crate::argument::{read_integers, wrong_type};
+use crate::enter::enter;
 use crate::operand;
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::{join, views};
@@ -111,10 +111,9 @@ pub fn moveaxis<'py>(
 }
 
 /// The tensors of a sequence.
-fn read_arrays(py: Python<'_>, op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
+fn read_arrays(op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
     let Ok(items) = arrays.try_iter() else {
-        let class = arrays.get_type().name().map_or_else(|_| "that".to_owned(), |n| n.to_string());
-        return Err(type_error(py, op, format!("takes a sequence of tensors, not {class}")));
+        return Err(wrong_type(op, "arrays", "a sequence of tensors", arrays));
     };
     items.map(|item| operand::tensor(op, &item?)).collect()
 }
@@ -124,13 +123,13 @@ fn bytes(arrays: &[Tensor]) -> usize {
 }
 
 pub fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> Out<'py> {
-    let arrays = read_arrays(py, "concat", arrays)?;
+    let arrays = read_arrays("concat", arrays)?;
     let out = enter(py, bytes(&arrays), || join::concat(&arrays.iter().collect::<Vec<_>>(), axis))?;
     PyTensor::object(py, out)
 }
 
 pub fn stack<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: i64) -> Out<'py> {
-    let arrays = read_arrays(py, "stack", arrays)?;
+    let arrays = read_arrays("stack", arrays)?;
     let out = enter(py, bytes(&arrays), || join::stack(&arrays.iter().collect::<Vec<_>>(), axis))?;
     PyTensor::object(py, out)
 }

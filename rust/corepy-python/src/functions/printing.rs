@@ -146,7 +146,7 @@ impl PrintOptions {
         let _ = (kind, value, trace);
         let before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
         let Some(before) = before else {
-            return Err(crate::enter::value_error(py, "printoptions", "__exit__ without __enter__".into()));
+            return Err(error(py, Error::ExitWithoutEnter { op: "printoptions" }));
         };
         OF_THREAD.set(before);
         Ok(())
