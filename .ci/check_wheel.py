@@ -13,7 +13,7 @@ CONTENTS = (
     "corepy/__main__.py",
     "corepy/_native.abi3.so",
     "corepy/_native.pyi",
-    "corepy/configuration.py",
+    "corepy/_configuration.py",
     "corepy/errors.py",
     "corepy/py.typed",
 )

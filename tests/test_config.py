@@ -181,7 +181,7 @@ def test_show_config_prints_every_fact(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_text_of_quotas_and_limits() -> None:
-    from corepy.configuration import text
+    from corepy._configuration import text
 
     found = cp.config()
     found["threads"]["quota"] = {

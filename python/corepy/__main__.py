@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import corepy
-from corepy import configuration
+from corepy import _configuration
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def _info_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _info(given: argparse.Namespace) -> int:
     facts = corepy.config()
-    print(json.dumps(facts, indent=2) if given.json else configuration.text(facts))
+    print(json.dumps(facts, indent=2) if given.json else _configuration.text(facts))
     return 0
 
 

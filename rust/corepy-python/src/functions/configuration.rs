@@ -36,5 +36,5 @@ pub fn config(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 
 /// Printing is left to Python, which knows where its output goes.
 pub fn show_config(py: Python<'_>) -> PyResult<()> {
-    py.import("corepy.configuration")?.call_method0("show").map(|_| ())
+    py.import("corepy._configuration")?.call_method0("show").map(|_| ())
 }

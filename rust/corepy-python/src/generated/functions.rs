@@ -1710,7 +1710,13 @@ fn config<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
 
 #[doc = r#"Prints what config gives, for people. `python -m corepy info` does the same.
 
-The text may change; programs read config."#]
+The text may change; programs read config.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.show_config()  # doctest: +ELLIPSIS
+corepy ..."#]
 #[pyfunction]
 #[pyo3(signature = (), text_signature = "()")]
 fn show_config<'py>(py: Python<'py>) -> PyResult<()> {
