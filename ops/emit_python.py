@@ -276,13 +276,16 @@ def native_methods() -> str:
 
 
 _CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("nan")', "newaxis": "None", "pi": "3.141592653589793"}
+# Named tuples that functions give, and the module that has them.
+_RECORDS = {"corepy.memory": ("ArenaStats", "MemoryStats")}
 _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
 
 def package() -> str:
     names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__"])
     errors = sorted(c.name for c in ERROR_CLASSES)
-    every = sorted({*names, *errors, *_CONSTANTS, "__array_api_version__"})
+    records = [name for classes in _RECORDS.values() for name in classes]
+    every = sorted({*names, *errors, *records, *_CONSTANTS, "__array_api_version__"})
     out = [
         '"""corepy: a tensor runtime for Python. `import corepy as cp`; the API is the Python Array API standard.',
         "",
@@ -293,6 +296,7 @@ def package() -> str:
         *(f"    {n}," for n in names),
         ")",
         "from corepy.errors import " + ", ".join(errors),
+        *(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items()),
         "",
         *(f"{name} = {value}" for name, value in _CONSTANTS.items()),
         '__array_api_version__ = "2025.12"',
@@ -323,6 +327,8 @@ from types import EllipsisType, TracebackType
 from typing import Any, ClassVar, Protocol, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
+
+{records}
 
 __all__ = [
 {names}
@@ -471,7 +477,8 @@ def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> st
 
 def stubs() -> str:
     names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_rebuild"])
-    out = [_STUB_HEAD.format(notice=NOTICE, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
+    records = "\n".join(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items())
+    out = [_STUB_HEAD.format(notice=NOTICE, records=records, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
     out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
     for op in (*UNARY, *BINARY):
         if not op.operator:

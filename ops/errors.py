@@ -62,6 +62,7 @@ ERRORS = (
     Error("NeedsAxes", "ValueError", "[{op}] needs at least {needed} axes, not {ndim}", "op, needed: usize, ndim: usize"),
     Error("ShapeMismatch", "ValueError", "[{op}] shapes {a} and {b} differ outside axis {axis}", "op, a: String, b: String, axis: usize"),
     Error("NothingToJoin", "ValueError", "[{op}] needs at least one tensor", "op"),
+    Error("TooManyToJoin", "MemoryError", "[{op}] no memory for more than {n} tensors", "op, n: usize"),
     Error("Threads", "ValueError", "[{op}] the number of threads is 1 to 1024, not {n}", "op, n: i64"),
     Error("Allocator", "ValueError", "[{op}] allocator {name:?} is not one of: {valid}", "op, name: String, valid: String"),
     Error("Setting", "ValueError", "{name}={value:?} is not valid: {valid}", "name: &'static str, value: String, valid: String"),

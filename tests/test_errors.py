@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,23 @@ def exporter(**fields: Any) -> None:
         described.close()
 
 
-def in_process(**environment: str) -> None:
-    """Imports corepy in another environment, and raises what that raises."""
-    code = "try:\n import corepy\nexcept Exception as e:\n print(type(e).__name__, e, sep='|', end='')"
+def in_process(code: str = "import corepy", **environment: str) -> None:
+    """Runs code in a process of its own, and raises what it raises."""
+    code = f"try:\n{textwrap.indent(code, ' ')}\nexcept Exception as e:\n print(type(e).__name__, e, sep='|', end='')"
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=True
     )  # fmt: skip
     raise Refused(done.stdout)
+
+
+# An iterator without end, and 1 GiB for all that comes of it.
+ENDLESS = """\
+import itertools, resource
+import corepy as cp
+x = cp.zeros(1)
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+cp.stack(itertools.repeat(x))
+"""
 
 
 def interrupted() -> None:
@@ -156,6 +167,7 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "NeedsAxes": [(lambda: c.matrix_transpose(I3), "[matrix_transpose] needs at least 2 axes, not 1")],
     "ShapeMismatch": [(lambda: c.concat([F23, c.zeros((2, 4))]), "[concat] shapes (2, 3) and (2, 4) differ outside axis 0")],
     "NothingToJoin": [(lambda: c.stack([]), "[stack] needs at least one tensor")],
+    "TooManyToJoin": [(lambda: in_process(ENDLESS), "[stack] no memory for more than 8388608 tensors")],
     "Threads": [
         (lambda: c.set_num_threads(0), "[set_num_threads] the number of threads is 1 to 1024, not 0"),
         (lambda: c.threads(1025), "[threads] the number of threads is 1 to 1024, not 1025"),

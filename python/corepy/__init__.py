@@ -12,6 +12,7 @@ from corepy._native import (
     all,
     any,
     arange,
+    arena_stats,
     argmax,
     argmin,
     asarray,
@@ -52,6 +53,7 @@ from corepy._native import (
     from_dlpack,
     full,
     full_like,
+    get_allocator,
     get_num_threads,
     get_printoptions,
     greater,
@@ -79,6 +81,7 @@ from corepy._native import (
     max,
     maximum,
     mean,
+    memory_stats,
     min,
     minimum,
     moveaxis,
@@ -97,6 +100,7 @@ from corepy._native import (
     reshape,
     result_type,
     round,
+    set_allocator,
     set_num_threads,
     set_printoptions,
     show_config,
@@ -112,6 +116,7 @@ from corepy._native import (
     sum,
     take,
     threads,
+    trim_memory,
     trunc,
     uint16,
     uint32,
@@ -124,6 +129,7 @@ from corepy._native import (
     zeros_like,
 )
 from corepy.errors import AxisError, InternalError
+from corepy.memory import ArenaStats, MemoryStats
 
 e = 2.718281828459045
 inf = float("inf")
@@ -133,9 +139,11 @@ pi = 3.141592653589793
 __array_api_version__ = "2025.12"
 
 __all__ = [
+    "ArenaStats",
     "AxisError",
     "DType",
     "InternalError",
+    "MemoryStats",
     "Tensor",
     "__array_api_version__",
     "__version__",
@@ -144,6 +152,7 @@ __all__ = [
     "all",
     "any",
     "arange",
+    "arena_stats",
     "argmax",
     "argmin",
     "asarray",
@@ -185,6 +194,7 @@ __all__ = [
     "from_dlpack",
     "full",
     "full_like",
+    "get_allocator",
     "get_num_threads",
     "get_printoptions",
     "greater",
@@ -213,6 +223,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "memory_stats",
     "min",
     "minimum",
     "moveaxis",
@@ -234,6 +245,7 @@ __all__ = [
     "reshape",
     "result_type",
     "round",
+    "set_allocator",
     "set_num_threads",
     "set_printoptions",
     "show_config",
@@ -249,6 +261,7 @@ __all__ = [
     "sum",
     "take",
     "threads",
+    "trim_memory",
     "trunc",
     "uint16",
     "uint32",

@@ -170,7 +170,10 @@ pub fn check_stream(op: &'static str, stream: Option<&Bound<'_, PyAny>>) -> PyRe
 
 /// The name of an object's type as messages show it, without `builtins`.
 pub fn type_name(object: &Bound<'_, PyAny>) -> String {
-    object.get_type().fully_qualified_name().map_or_else(|_| "object".to_owned(), |n| n.to_string())
+    object
+        .get_type()
+        .fully_qualified_name()
+        .map_or_else(|_| "object".to_owned(), |n| n.to_string_lossy().into_owned())
 }
 
 /// An object as messages show it; one that cannot say what it is, by its type.
@@ -179,13 +182,10 @@ pub fn show(object: &Bound<'_, PyAny>) -> String {
     if object.is_instance_of::<PyInt>() {
         return show_integer(object);
     }
-    let Ok(text) = object.repr().map(|text| text.to_string()) else {
+    let Ok(text) = object.repr().map(|text| text.to_string_lossy().into_owned()) else {
         return format!("a {}", type_name(object));
     };
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    }
+    shortened(text, SHOWN)
 }
 
 /// An integer, or what gives one by `__index__`, as messages show it.
@@ -195,6 +195,14 @@ pub fn show_integer(object: &Bound<'_, PyAny>) -> String {
     }
     // A hexadecimal text takes time in proportion to the digits, a decimal one their square.
     let hex = object.py().import("builtins").and_then(|b| b.call_method1("hex", (object,)));
-    let text = hex.map_or_else(|_| "an integer".to_owned(), |h| h.to_string());
-    if text.len() <= 40 { text } else { format!("{}...", &text[..40]) }
+    let text = hex.and_then(|h| h.extract::<String>()).unwrap_or_else(|_| "an integer".to_owned());
+    shortened(text, 40)
+}
+
+/// The text, or so many of its characters and an ellipsis.
+fn shortened(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }

@@ -85,7 +85,7 @@ pub fn parse(op: &'static str, given: &Bound<'_, PyAny>) -> PyResult<DType> {
     }
     let py = given.py();
     let name = if let Ok(text) = given.cast::<PyString>() {
-        Some(text.to_string())
+        Some(text.to_string_lossy().into_owned())
     } else if let Ok(class) = given.cast::<PyType>() {
         let builtin = [
             (py.get_type::<PyBool>(), "bool"),
@@ -95,7 +95,7 @@ pub fn parse(op: &'static str, given: &Bound<'_, PyAny>) -> PyResult<DType> {
         ];
         match builtin.iter().find(|(b, _)| b.is(class)) {
             Some((_, name)) => Some((*name).to_owned()),
-            None => class.name().ok().map(|n| n.to_string()),
+            None => class.name().ok().map(|n| n.to_string_lossy().into_owned()),
         }
     } else {
         given.getattr("name").ok().and_then(|n| n.extract::<String>().ok())

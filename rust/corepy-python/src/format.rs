@@ -194,7 +194,9 @@ impl PyTensor {
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
         match element::only(&self.0) {
-            Some(value) if self.0.ndim() == 0 => Ok(number(py, value, self.0.dtype())?.str()?.to_string()),
+            Some(value) if self.0.ndim() == 0 => {
+                Ok(number(py, value, self.0.dtype())?.str()?.to_string_lossy().into_owned())
+            }
             _ => {
                 let options = options();
                 Ok(body(&self.0, " ", 0, options.linewidth, &options))

@@ -9,7 +9,7 @@ use corepy_runtime::ops::elementwise::Arg;
 use corepy_runtime::ops::views::{self, Pick};
 use corepy_runtime::ops::{copy, gather};
 use corepy_runtime::{DType, Error, Kind, Scalar, Tensor, layout};
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
 
@@ -356,12 +356,15 @@ fn read_index(op: &'static str, key: &Bound<'_, PyAny>) -> PyResult<i64> {
 fn read_slice(op: &'static str, slice: &Bound<'_, PySlice>, extent: i64) -> PyResult<Pick> {
     let found = slice.indices(extent as isize).map_err(|failed| {
         let py = slice.py();
-        let text = failed.value(py).to_string();
         // Python's own texts; what an object's __index__ raises goes through as it is.
-        if failed.is_instance_of::<PyValueError>(py) && text == "slice step cannot be zero" {
+        let text = |class: &str| match failed.get_type(py).name() {
+            Ok(name) if name == class => failed.value(py).str().ok(),
+            _ => None,
+        };
+        if text("ValueError").is_some_and(|t| t == "slice step cannot be zero") {
             return error(py, Error::ZeroStep { op });
         }
-        if failed.is_instance_of::<PyTypeError>(py) && text.starts_with("slice indices must be") {
+        if text("TypeError").is_some_and(|t| t.to_string_lossy().starts_with("slice indices must be")) {
             return error(py, Error::SliceType { op });
         }
         failed

@@ -603,12 +603,13 @@ impl<'py> Reader<'py> {
 /// What a text holds, for the end of a message: numbers read from a file are often still text.
 fn shown_text(object: &Bound<'_, PyAny>) -> String {
     const LENGTH: usize = 40;
-    let Ok(text) = object.cast::<PyString>().map(|text| text.to_string()) else {
+    let Ok(text) = object.cast::<PyString>().map(|text| text.to_string_lossy().into_owned()) else {
         return String::new();
     };
     let rest = if text.chars().nth(LENGTH).is_some() { "..." } else { "" };
     let start: String = text.chars().take(LENGTH).collect();
-    let quoted = PyString::new(object.py(), &start).repr().map_or(start, |r| r.to_string());
+    let quoted =
+        PyString::new(object.py(), &start).repr().map_or(start, |r| r.to_string_lossy().into_owned());
     format!(": {quoted}{rest}")
 }
 

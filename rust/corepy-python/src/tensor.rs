@@ -214,6 +214,9 @@ impl PyTensor {
     }
 }
 
+/// Rows between two looks at signals: some 5 ms of iterating.
+const POLL: i64 = 1 << 16;
+
 /// Iterator over a tensor's first axis.
 #[pyclass(module = "corepy", frozen)]
 pub struct Rows {
@@ -232,6 +235,10 @@ impl Rows {
         let (shape, strides) = (self.tensor.shape(), self.tensor.strides());
         if row >= shape[0] {
             return Err(PyStopIteration::new_err(()));
+        }
+        // list(), any() and others that loop in C never look themselves.
+        if row % POLL == POLL - 1 {
+            py.check_signals()?;
         }
         PyTensor::object(py, self.tensor.view(row * strides[0], &shape[1..], &strides[1..]))
     }

@@ -81,7 +81,7 @@ fn is_kind(dtype: DType, name: &str) -> bool {
 fn matches_kind(dtype: DType, kind: &Bound<'_, PyAny>) -> PyResult<bool> {
     const OP: &str = "isdtype";
     if let Ok(name) = kind.cast::<PyString>() {
-        let (py, name) = (kind.py(), name.to_string());
+        let (py, name) = (kind.py(), name.to_string_lossy().into_owned());
         if !KINDS.contains(&name.as_str()) {
             let (kind, kinds) = (show(kind), KINDS.join(", "));
             return Err(error(py, Error::KindUnknown { op: OP, kind, kinds }));
@@ -163,7 +163,8 @@ impl FloatInfo {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let show = |value: f64| PyFloat::new(py, value).repr().map(|text| text.to_string());
+        let show =
+            |value: f64| PyFloat::new(py, value).repr().map(|text| text.to_string_lossy().into_owned());
         Ok(format!(
             "finfo(dtype={}, bits={}, eps={}, max={}, min={}, smallest_normal={})",
             self.dtype.name(),

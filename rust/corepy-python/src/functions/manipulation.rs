@@ -1,11 +1,12 @@
 //! Manipulation functions: other shapes and orders of one tensor, and several joined.
 
 use crate::argument::{read_integers, wrong_type};
-use crate::enter::enter;
+use crate::enter::{enter, error};
 use crate::operand;
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::{join, views};
-use corepy_runtime::{Result, Tensor};
+use corepy_runtime::{Error, Result, Tensor};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
@@ -110,12 +111,29 @@ pub fn moveaxis<'py>(
     view(py, OP, x, |x| views::moveaxis(OP, x, &source, &destination))
 }
 
+/// Tensors that are read between two looks at signals: an iterator may have no end.
+const POLL: usize = 1 << 12;
+
 /// The tensors of a sequence.
 fn read_arrays(op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
-    let Ok(items) = arrays.try_iter() else {
-        return Err(wrong_type(op, "arrays", "a sequence of tensors", arrays));
-    };
-    items.map(|item| operand::tensor(op, &item?)).collect()
+    let py = arrays.py();
+    let items = arrays.try_iter().map_err(|why| match why.is_instance_of::<PyTypeError>(py) {
+        true => wrong_type(op, "arrays", "a sequence of tensors", arrays),
+        false => why,
+    })?;
+    let mut out = Vec::new();
+    // No collect(), which asks hostile objects how many there will be, and aborts without memory.
+    for item in items {
+        let tensor = operand::tensor(op, &item?)?;
+        if out.try_reserve(1).is_err() {
+            return Err(error(py, Error::TooManyToJoin { op, n: out.len() }));
+        }
+        out.push(tensor);
+        if out.len() % POLL == 0 {
+            py.check_signals()?;
+        }
+    }
+    Ok(out)
 }
 
 fn bytes(arrays: &[Tensor]) -> usize {

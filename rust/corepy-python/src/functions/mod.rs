@@ -8,4 +8,5 @@ pub mod indexing;
 pub mod information;
 pub mod linear;
 pub mod manipulation;
+pub mod memory;
 pub mod printing;

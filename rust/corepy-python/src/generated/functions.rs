@@ -1785,6 +1785,88 @@ fn get_printoptions<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
     functions::printing::get_printoptions(py)
 }
 
+#[doc = r#"What the pool that tensors live in holds now, as a named tuple of whole numbers.
+
+in_use: bytes of the blocks that tensors have; cached: bytes of free blocks kept for new ones;
+peak: the most that in_use has been; limit: bytes that may be cached (COREPY_POOL_LIMIT, by
+default an eighth of the memory limit and at most 1 GiB); mappings: pieces of memory from the
+system; faults_saved: page faults that reuse has spared. Blocks are up to a quarter larger than
+their tensors. While other threads allocate the numbers are near one moment, not of one.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.memory_stats().in_use >= 0
+True"#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn memory_stats<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    functions::memory::memory_stats(py)
+}
+
+#[doc = r#"What the arenas hold, which give operations their scratch, summed over all threads, as a named
+tuple of whole numbers.
+
+used: bytes in use, 0 between operations; capacity: bytes of all arenas (COREPY_ARENA_SIZE for
+each thread, by default 1 MiB, from 4K to 1G); peak: the most that each thread has used;
+overflows: how often scratch did not fit and came from the pool.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.arena_stats().used
+0"#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn arena_stats<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    functions::memory::arena_stats(py)
+}
+
+#[doc = r#"Gives the free memory that the pool has kept back to the system, and says how many bytes that
+were.
+
+Short lists of other threads' small blocks, at most 2 MiB for each thread, stay.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.trim_memory() >= 0
+True"#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn trim_memory<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    functions::memory::trim_memory(py)
+}
+
+#[doc = r#"Where the memory of new tensors comes from: 'pool' or 'system'.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.get_allocator()
+'pool'"#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn get_allocator<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    functions::memory::get_allocator(py)
+}
+
+#[doc = r#"Chooses where the memory of new tensors comes from: 'pool', which keeps freed blocks for reuse,
+or 'system', the C library's heap, which tools that watch memory know.
+
+Tensors that exist keep their memory, which goes back to where it came from. memory_stats counts
+the pool alone. Raises TypeError for what is no str, ValueError for another name.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.set_allocator('pool')"#]
+#[pyfunction]
+#[pyo3(signature = (name, /), text_signature = "(name, /)")]
+fn set_allocator<'py>(py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<()> {
+    functions::memory::set_allocator(py, name)
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(self::positive, m)?)?;
     m.add_function(wrap_pyfunction!(self::negative, m)?)?;
@@ -1882,5 +1964,10 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(self::set_num_threads, m)?)?;
     m.add_function(wrap_pyfunction!(self::set_printoptions, m)?)?;
     m.add_function(wrap_pyfunction!(self::get_printoptions, m)?)?;
+    m.add_function(wrap_pyfunction!(self::memory_stats, m)?)?;
+    m.add_function(wrap_pyfunction!(self::arena_stats, m)?)?;
+    m.add_function(wrap_pyfunction!(self::trim_memory, m)?)?;
+    m.add_function(wrap_pyfunction!(self::get_allocator, m)?)?;
+    m.add_function(wrap_pyfunction!(self::set_allocator, m)?)?;
     Ok(())
 }

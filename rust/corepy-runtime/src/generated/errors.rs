@@ -69,6 +69,8 @@ pub enum Error {
     ShapeMismatch { op: &'static str, a: String, b: String, axis: usize },
     #[error("[{op}] needs at least one tensor")]
     NothingToJoin { op: &'static str },
+    #[error("[{op}] no memory for more than {n} tensors")]
+    TooManyToJoin { op: &'static str, n: usize },
     #[error("[{op}] the number of threads is 1 to 1024, not {n}")]
     Threads { op: &'static str, n: i64 },
     #[error("[{op}] allocator {name:?} is not one of: {valid}")]
@@ -257,6 +259,7 @@ impl Error {
             Error::NeedsAxes { .. } => "ValueError",
             Error::ShapeMismatch { .. } => "ValueError",
             Error::NothingToJoin { .. } => "ValueError",
+            Error::TooManyToJoin { .. } => "MemoryError",
             Error::Threads { .. } => "ValueError",
             Error::Allocator { .. } => "ValueError",
             Error::Setting { .. } => "ValueError",

@@ -9,18 +9,53 @@
 //! assert_eq!(sum, 0);
 //! ```
 //!
-//! Scratch cannot outlive its scope:
+//! What must not compile follows, each after its twin that does and differs in that one thing, so that
+//! no other mistake can pass for it. Scratch cannot outlive its scope as a result,
 //!
+//! ```
+//! use corepy_runtime::memory::arena::with_arena;
+//! let address = with_arena(|arena| arena.scratch(64).as_ptr().addr());
+//! ```
 //! ```compile_fail
 //! use corepy_runtime::memory::arena::with_arena;
-//! let escaped = with_arena(|arena| arena.scratch(64));
+//! let scratch = with_arena(|arena| arena.scratch(64));
 //! ```
 //!
-//! nor can an arena be used by another thread:
+//! nor in a variable outside, as itself or as the counters in it;
 //!
+//! ```
+//! use corepy_runtime::memory::arena::with_arena;
+//! let mut kept = 0;
+//! with_arena(|arena| kept = arena.counters(8).len());
+//! ```
 //! ```compile_fail
 //! use corepy_runtime::memory::arena::with_arena;
-//! with_arena(|arena| std::thread::scope(|s| { s.spawn(|| arena.scratch(64)); }));
+//! let mut kept = None;
+//! with_arena(|arena| kept = Some(arena.scratch(8)));
+//! ```
+//! ```compile_fail
+//! use corepy_runtime::memory::arena::with_arena;
+//! let mut kept: &[std::sync::atomic::AtomicUsize] = &[];
+//! with_arena(|arena| kept = arena.counters(8));
+//! ```
+//!
+//! no scope can be kept open,
+//!
+//! ```compile_fail
+//! use corepy_runtime::memory::arena::{Arena, with_arena};
+//! let mut kept: Option<&Arena> = None;
+//! with_arena(|arena| kept = Some(arena));
+//! ```
+//!
+//! and no other thread can take scratch from it.
+//!
+//! ```
+//! use corepy_runtime::memory::arena::with_arena;
+//! with_arena(|arena| std::thread::scope(|s| { let _ = arena; s.spawn(|| with_arena(|own| own.scratch(64).len())); }));
+//! ```
+//! ```compile_fail
+//! use corepy_runtime::memory::arena::with_arena;
+//! with_arena(|arena| std::thread::scope(|s| { let _ = arena; s.spawn(|| arena.scratch(64).len()); }));
 //! ```
 
 use std::cell::{Cell, UnsafeCell};
