@@ -79,6 +79,7 @@ CASES = [
     ("m.__setitem__(0, 1.0)", "setitem", [F4, F4], [(512,), ()], "contiguous;scalar", "none", "straight", "fill", "none"),
     ("m[m > 0]", "getitem", [F4, "bool"], [(512, 512)] * 2, "contiguous;contiguous", "float32(262144,)", "compacted", "compress", "none"),
     ("cp.take(row, cp.asarray([3, 4]))", "take", [F4, "int64"], [(512,), (2,)], "contiguous;contiguous", "float32(2,)", "gathered", "take", "none"),
+    ("row.__setitem__(cp.asarray([3, 4]), 2.0)", "setitem", [F4, F4, "int64"], [(512,), (), (2,)], "contiguous;scalar;contiguous", "none", "scattered", "copy", "none"),
     ("cp.concat([row] * 6)", "concat", [F4] * 4 + ["+2"], [(512,)] * 4, "contiguous;" * 4 + "+2", "float32(3072,)", "straight", "copy", "none"),
     ("cp.zeros((3, 2))", "zeros", ["float64"], [(3, 2)], "contiguous", "float64(3,2)", "straight", "fill", "none"),
     ("cp.arange(10)", "arange", ["int64"], [(10,)], "contiguous", "int64(10,)", "runs", "ramp", "none"),

@@ -395,6 +395,7 @@ fn index_assign_untraced(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) ->
     let itemsize = x.itemsize();
     let outer: i64 = before.iter().map(|a| a.extent).product();
     trace::path("scattered");
+    trace::kernel("copy");
     trace::tiles(1);
     let mut cursor = Cursor::new(&before, 0);
     for _ in 0..outer {
