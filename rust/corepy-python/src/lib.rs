@@ -38,6 +38,7 @@ fn check_environment() -> corepy_runtime::Result<()> {
     corepy_runtime::memory::pool::settings()?;
     corepy_runtime::memory::arena::settings()?;
     corepy_runtime::scheduler::settings()?;
+    corepy_runtime::trace::settings()?;
     Ok(())
 }
 

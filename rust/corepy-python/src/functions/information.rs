@@ -1,5 +1,6 @@
 //! What dtypes are and how they promote; what the machine has and how much of it is used.
 
+pub use super::configuration::{config, show_config};
 use crate::argument::{show, wrong_type};
 use crate::dtype::{self, PyDType};
 use crate::enter::{enter, error};

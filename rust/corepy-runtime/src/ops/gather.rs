@@ -11,6 +11,7 @@ use crate::ops::stage::{Access, Operand, accesses, execute};
 use crate::ops::{Arg, check_storable, copy};
 use crate::scheduler::{self, Flow, Pace};
 use crate::tensor::Tensor;
+use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -220,6 +221,11 @@ fn each_run(
 
 /// Elements of `x` at indices along one axis, which the indices' axes take the place of.
 pub fn take(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
+    let describe = |call: &mut trace::Call| _ = call.operands([x, indices]);
+    trace::operation("take", describe, || take_untraced(x, indices, axis))
+}
+
+fn take_untraced(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
     const OP: &str = "take";
     let axis = match axis {
         Some(axis) => layout::normalize_axis(OP, axis, x.ndim())?,
@@ -237,6 +243,12 @@ pub fn take(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
 /// are whole. Index tensors broadcast together; their axes replace the indexed ones where those are
 /// adjacent, and come first otherwise.
 pub fn index(x: &Tensor, indices: &[Option<&Tensor>]) -> Result<Tensor> {
+    let describe =
+        |call: &mut trace::Call| _ = call.operands([x]).operands(indices.iter().copied().flatten());
+    trace::operation("getitem", describe, || index_untraced(x, indices))
+}
+
+fn index_untraced(x: &Tensor, indices: &[Option<&Tensor>]) -> Result<Tensor> {
     if indices.len() <= x.ndim() && indices.iter().all(Option::is_none) {
         return copy::copy(x);
     }
@@ -276,6 +288,8 @@ fn gather(indices: &Indices) -> Result<Tensor> {
     let take = kernels::take(x.dtype());
     let move_run = kernels::gather(x.dtype());
     let failed: Mutex<Option<Error>> = Mutex::new(None);
+    trace::path("gathered");
+    trace::kernel(if behind.is_empty() && x.is_aligned() { "take" } else { "copy" });
     let addresses = Addresses { to: out.data(), from: x.data() };
     scheduler::run(tiles, ns, &|tile| {
         let addresses = &addresses;
@@ -350,6 +364,13 @@ fn gather(indices: &Indices) -> Result<Tensor> {
 /// `x[indices] = value`: where an element is addressed several times, the last value stays. Nothing is
 /// written when an index is out of range. Overlapping operands behave as if copied first.
 pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Result<()> {
+    let describe = |call: &mut trace::Call| {
+        call.operands([x]).operands([value]).operands(indices.iter().copied().flatten());
+    };
+    trace::operation("setitem", describe, || index_assign_untraced(x, indices, value))
+}
+
+fn index_assign_untraced(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Result<()> {
     const OP: &str = "setitem";
     if indices.len() <= x.ndim() && indices.iter().all(Option::is_none) {
         return copy::copy_into(OP, x, value);
@@ -403,6 +424,9 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
     let step = if same { 0 } else { step };
     let itemsize = x.itemsize();
     let outer: i64 = before.iter().map(|a| a.extent).product();
+    trace::path("scattered");
+    trace::kernel("copy");
+    trace::tiles(1);
     let mut cursor = Cursor::new(&before, 0);
     let mut pace = Pace::new();
     for _ in 0..outer {
@@ -473,6 +497,7 @@ fn compact(
     dtype: DType,
     kernel: &(dyn Fn(*const u8, usize, usize, *mut u8, usize) -> usize + Sync),
 ) -> Result<Tensor> {
+    trace::path("compacted");
     with_arena(|arena| {
         let starts = count_tiles(mask, arena)?;
         let start = |tile: usize| starts[tile].load(Ordering::Relaxed);
@@ -502,6 +527,7 @@ fn compact(
 fn positions(op: &'static str, mask: &Tensor) -> Result<Tensor> {
     let mask = copy::contiguous(mask)?;
     let kernel = kernels::mask_positions();
+    trace::kernel("positions");
     compact(op, &mask, DType::Int64, &|mask, begin, n, to, room| {
         // SAFETY: compact gives n bytes of mask and room for that many positions.
         unsafe { kernel(to.cast(), mask, n, begin as i64, room) as usize }
@@ -511,6 +537,10 @@ fn positions(op: &'static str, mask: &Tensor) -> Result<Tensor> {
 /// One index tensor per axis of a mask, together the places that are set in row-major order: what a
 /// mask stands for among other indices.
 pub fn mask_indices(mask: &Tensor) -> Result<Vec<Tensor>> {
+    trace::operation("getitem", |call| _ = call.operands([mask]), || mask_indices_untraced(mask))
+}
+
+fn mask_indices_untraced(mask: &Tensor) -> Result<Vec<Tensor>> {
     const OP: &str = "getitem";
     check_mask(OP, mask, mask)?;
     let flat = positions(OP, mask)?;
@@ -539,6 +569,10 @@ pub fn mask_indices(mask: &Tensor) -> Result<Vec<Tensor>> {
 /// Elements of `x` where a mask of its leading axes is set, in row-major order along one axis, which is
 /// followed by the axes that the mask lacks.
 pub fn mask(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    trace::operation("getitem", |call| _ = call.operands([x, mask]), || mask_untraced(x, mask))
+}
+
+fn mask_untraced(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     const OP: &str = "getitem";
     check_mask(OP, x, mask)?;
     let x = copy::contiguous(x)?;
@@ -546,6 +580,7 @@ pub fn mask(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     if mask.ndim() == x.ndim() {
         let mask = copy::contiguous(mask)?;
         let kernel = kernels::compress(x.dtype());
+        trace::kernel("compress");
         let data = Addresses { to: std::ptr::null_mut(), from: x.data() };
         return compact(OP, &mask, x.dtype(), &|mask, begin, n, to, room| {
             let data = &data;
@@ -563,6 +598,11 @@ pub fn mask(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
 /// `x[mask] = value` for a mask of the leading axes of `x`. Overlapping operands behave as if copied
 /// first.
 pub fn mask_assign(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
+    let describe = |call: &mut trace::Call| _ = call.operands([x.into(), value, mask.into()]);
+    trace::operation("setitem", describe, || mask_assign_untraced(x, mask, value))
+}
+
+fn mask_assign_untraced(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     const OP: &str = "setitem";
     x.check_writable(OP)?;
     check_mask(OP, x, mask)?;
@@ -607,6 +647,7 @@ pub fn mask_assign(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     let access = accesses(&plan, &operands, [false, false, true, false]);
     let step = (access[2] != Access::Single) as usize;
     let kernel = kernels::select(dtype);
+    trace::kernel("select");
     execute(&plan, &operands, &access, MASK_NS, &|[out, mask, a, b], n| {
         // SAFETY: execute gives n elements of each, one of the value where the step is 0; the output
         // is exactly the last operand.

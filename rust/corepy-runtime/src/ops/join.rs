@@ -6,6 +6,7 @@ use crate::layout::{self, Dims};
 use crate::ops::{common_dtype, copy};
 use crate::scheduler;
 use crate::tensor::Tensor;
+use crate::trace;
 
 /// The dtype that all tensors promote to.
 fn joined_dtype(op: &'static str, tensors: &[&Tensor]) -> Result<DType> {
@@ -15,6 +16,11 @@ fn joined_dtype(op: &'static str, tensors: &[&Tensor]) -> Result<DType> {
 
 /// Tensors joined along an existing axis, or flattened where there is none.
 pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
+    let describe = |call: &mut trace::Call| _ = call.operands(tensors.iter().copied()).kernel("copy");
+    trace::operation("concat", describe, || concat_untraced(tensors, axis))
+}
+
+fn concat_untraced(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
     const OP: &str = "concat";
     let dtype = joined_dtype(OP, tensors)?;
     let too_large = || Error::TooLarge { op: OP, shape: "(too many,)".to_owned(), dtype: dtype.name() };
@@ -63,6 +69,11 @@ pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
 
 /// Tensors of one shape joined along a new axis.
 pub fn stack(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
+    let describe = |call: &mut trace::Call| _ = call.operands(tensors.iter().copied()).kernel("copy");
+    trace::operation("stack", describe, || stack_untraced(tensors, axis))
+}
+
+fn stack_untraced(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
     const OP: &str = "stack";
     let dtype = joined_dtype(OP, tensors)?;
     let first = tensors[0];

@@ -17,11 +17,13 @@ mod threads;
 mod workers;
 
 use crate::error::Result;
+use crate::trace;
 use operation::{Operation, Slot};
 use std::cell::Cell;
 pub use stop::{Pace, interruptible, is_stopped, poll, set_interrupt_hook, stop_other_threads};
 pub use threads::{
-    MAX_THREADS, OwnThreads, Settings, process_threads, set_num_threads, set_own_threads, settings, threads,
+    MAX_THREADS, OwnThreads, Settings, has_own_threads, process_threads, set_num_threads, set_own_threads,
+    settings, threads,
 };
 
 /// What a tile says about those that are left.
@@ -80,6 +82,14 @@ thread_local! {
 /// A panic of a tile, on whichever thread, stops the others and is resumed here with its payload.
 #[inline]
 pub fn run(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
+    if trace::enabled() {
+        return trace::tiled(tiles, f, &|f| run_tiles(tiles, cost_ns, f));
+    }
+    run_tiles(tiles, cost_ns, f)
+}
+
+#[inline]
+fn run_tiles(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
     if tiles > 1 {
         return run_many(tiles, cost_ns, f);
     }
