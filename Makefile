@@ -5,6 +5,8 @@
 #   make lint      formatting, types, generated files, and what the native library may contain
 #   make coverage  line coverage of the Python package and of the Rust runtime
 #   make bits      every digest, layout, thread count and SIMD level of this machine: minutes
+#   make soak      100,000 cycles and 1,000 forks: memory stays flat; minutes
+#   make arena     what the arena costs, in instructions counted by valgrind
 #   make bench     against NumPy; ARGS="--only sum" runs a part
 #   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
 #   make generate  what follows from the op table
@@ -36,7 +38,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits lint coverage bench soak arena wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -75,6 +77,12 @@ demo: $(NATIVE)
 
 bench: $(NATIVE)
 	$(PY) -m benchmarks $(ARGS)
+
+soak: $(NATIVE)
+	$(PY) -m benchmarks.memory --soak $(ARGS)
+
+arena: $(NATIVE)
+	$(PY) -m benchmarks.memory --arena
 
 # ---- tests
 

@@ -121,7 +121,6 @@ from corepy._native import (
     zeros_like,
 )
 from corepy.errors import AxisError, InternalError
-from corepy.memory import ArenaStats, MemoryStats
 
 e = 2.718281828459045
 inf = float("inf")
@@ -131,11 +130,9 @@ pi = 3.141592653589793
 __array_api_version__ = "2025.12"
 
 __all__ = [
-    "ArenaStats",
     "AxisError",
     "DType",
     "InternalError",
-    "MemoryStats",
     "Tensor",
     "__array_api_version__",
     "__version__",

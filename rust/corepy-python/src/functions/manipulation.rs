@@ -1,6 +1,6 @@
 //! Manipulation functions: other shapes and orders of one tensor, and several joined.
 
-use super::read_integers;
+use super::{collect, read_integers};
 use crate::enter::{enter, type_error};
 use crate::operand;
 use crate::tensor::PyTensor;
@@ -64,14 +64,11 @@ pub fn broadcast_to<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, shape: &Bound<'
 
 pub fn broadcast_arrays<'py>(py: Python<'py>, arrays: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
     const OP: &str = "broadcast_arrays";
-    let arrays = arrays.iter().map(|a| operand::tensor(OP, &a)).collect::<PyResult<Vec<_>>>()?;
-    let stretched = enter(py, 0, || {
-        let common = views::common_shape(OP, arrays.iter().map(Tensor::shape))?;
-        arrays.iter().map(|a| a.broadcast_to(OP, &common)).collect::<Result<Vec<_>>>()
-    })?;
+    let arrays = collect(py, OP, "tensors", arrays.iter().map(|a| operand::tensor(OP, &a)))?;
+    let common = enter(py, 0, || views::common_shape(OP, arrays.iter().map(Tensor::shape)))?;
     let list = PyList::empty(py);
-    for tensor in stretched {
-        list.append(PyTensor::object(py, tensor)?)?;
+    for tensor in &arrays {
+        list.append(PyTensor::object(py, enter(py, 0, || tensor.broadcast_to(OP, &common))?)?)?;
     }
     Ok(list.into_any())
 }
@@ -116,7 +113,7 @@ fn read_arrays(py: Python<'_>, op: &'static str, arrays: &Bound<'_, PyAny>) -> P
         let class = arrays.get_type().name().map_or_else(|_| "that".to_owned(), |n| n.to_string());
         return Err(type_error(py, op, format!("takes a sequence of tensors, not {class}")));
     };
-    items.map(|item| operand::tensor(op, &item?)).collect()
+    collect(py, op, "tensors", items.map(|item| operand::tensor(op, &item?)))
 }
 
 fn bytes(arrays: &[Tensor]) -> usize {
@@ -125,12 +122,12 @@ fn bytes(arrays: &[Tensor]) -> usize {
 
 pub fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> Out<'py> {
     let arrays = read_arrays(py, "concat", arrays)?;
-    let out = enter(py, bytes(&arrays), || join::concat(&arrays.iter().collect::<Vec<_>>(), axis))?;
+    let out = enter(py, bytes(&arrays), || join::concat(&arrays, axis))?;
     PyTensor::object(py, out)
 }
 
 pub fn stack<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: i64) -> Out<'py> {
     let arrays = read_arrays(py, "stack", arrays)?;
-    let out = enter(py, bytes(&arrays), || join::stack(&arrays.iter().collect::<Vec<_>>(), axis))?;
+    let out = enter(py, bytes(&arrays), || join::stack(&arrays, axis))?;
     PyTensor::object(py, out)
 }

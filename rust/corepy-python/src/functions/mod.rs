@@ -9,17 +9,40 @@ pub mod linear;
 pub mod manipulation;
 pub mod memory;
 
-use crate::enter::{type_error, value_error};
+use crate::enter::{error, type_error, value_error};
+use corepy_runtime::{Error, layout};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+/// As many values as the user's sequence has: memory that they do not fit is a MemoryError, where
+/// `collect` would end the process. `kind` is what they are, for its message.
+pub fn collect<T>(
+    py: Python<'_>,
+    op: &'static str,
+    kind: &'static str,
+    values: impl Iterator<Item = PyResult<T>>,
+) -> PyResult<Vec<T>> {
+    let mut all = Vec::new();
+    for value in values {
+        if all.try_reserve(1).is_err() {
+            let shape = layout::show(&[all.len() as i64 + 1]);
+            let bytes = 2 * all.len() * size_of::<T>();
+            return Err(error(py, Error::OutOfMemory { op, bytes, shape, dtype: kind }));
+        }
+        all.push(value?);
+    }
+    Ok(all)
+}
+
 /// One integer or a sequence of integers (a shape, axes).
 pub fn read_integers(op: &'static str, what: &str, given: &Bound<'_, PyAny>) -> PyResult<Vec<i64>> {
+    let py = given.py();
+    let read = |item: Bound<'_, PyAny>| read_integer(op, what, &item);
     if let Ok(sequence) = given.cast::<PyTuple>() {
-        return sequence.iter().map(|item| read_integer(op, what, &item)).collect();
+        return collect(py, op, "int64", sequence.iter().map(read));
     }
     if let Ok(sequence) = given.cast::<pyo3::types::PyList>() {
-        return sequence.iter().map(|item| read_integer(op, what, &item)).collect();
+        return collect(py, op, "int64", sequence.iter().map(read));
     }
     Ok(vec![read_integer(op, what, given)?])
 }
