@@ -2,6 +2,7 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+mod argument;
 mod buffer;
 mod decimal;
 mod dlpack;
@@ -48,6 +49,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<functions::information::FloatInfo>()?;
     m.add_class::<functions::information::IntegerInfo>()?;
     m.add_class::<functions::information::Threads>()?;
+    m.add_class::<functions::printing::PrintOptions>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
     m.add_function(wrap_pyfunction!(export::_rebuild, m)?)?;

@@ -1,6 +1,7 @@
 //! What memory is in use, and where new memory comes from.
 
-use crate::enter::{enter, type_error};
+use crate::argument::wrong_type;
+use crate::enter::enter;
 use corepy_runtime::memory::{allocator, arena, pool};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -40,8 +41,7 @@ pub fn get_allocator(py: Python<'_>) -> Any<'_> {
 pub fn set_allocator(py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<()> {
     const OP: &str = "set_allocator";
     let Ok(text) = name.cast::<PyString>() else {
-        let class = name.get_type().name().map_or_else(|_| "object".to_owned(), |n| n.to_string());
-        return Err(type_error(py, OP, format!("name is a str, not {class}")));
+        return Err(wrong_type(OP, "name", "a string", name));
     };
     // Whatever is no valid text is no valid name either.
     let text = text.to_string_lossy();

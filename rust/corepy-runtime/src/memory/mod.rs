@@ -131,8 +131,7 @@ fn bytes_setting(
     valid: impl Fn(usize) -> bool,
     description: &'static str,
 ) -> Result<Option<usize>> {
-    let Some(value) = std::env::var_os(name) else { return Ok(None) };
-    let value = value.to_string_lossy().into_owned();
+    let Some(value) = crate::settings::value(name) else { return Ok(None) };
     match parse_bytes(&value) {
         Some(bytes) if valid(bytes) => Ok(Some(bytes)),
         _ => Err(Error::Setting { name, value, valid: description.to_string() }),

@@ -12,6 +12,7 @@ use crate::ops::{Arg, check_storable, copy};
 use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Estimated ns to fetch one element from an index, mostly a cache miss.
 const TAKE_NS: f64 = 2.0;
@@ -42,8 +43,7 @@ impl<'a> Indices<'a> {
         let mut shape = Dims::zeros(0);
         for tensor in given.iter().flatten() {
             if !tensor.dtype().is_integer() {
-                let what = format!("indices are integers or a mask of bool, not {}", tensor.dtype().name());
-                return Err(Error::Index { op, what });
+                return Err(Error::IndexDtype { op, dtype: tensor.dtype().name() });
             }
             shape = layout::broadcast_shapes(op, &shape, tensor.shape())?;
         }
@@ -103,17 +103,9 @@ impl<'a> Indices<'a> {
                     // SAFETY: found < n; kernels leave the index that they refuse as it is.
                     let index = unsafe { scratch.add(found).read() };
                     let op = self.op;
-                    let error = match wrapped {
-                        Some(high) => Error::Index {
-                            op,
-                            what: format!(
-                                "index {} is out of range for axis {axis} with {extent} elements",
-                                high as u64
-                            ),
-                        },
-                        None => Error::IndexRange { op, index, axis: *axis, extent: extent as usize },
-                    };
-                    failed = Some((found, error));
+                    let index = wrapped.map_or(i128::from(index), |high| i128::from(high as u64));
+                    failed =
+                        Some((found, Error::IndexRange { op, index, axis: *axis, extent: extent as usize }));
                 }
                 continue;
             }
@@ -217,8 +209,7 @@ pub fn take(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
         Some(axis) => layout::normalize_axis(OP, axis, x.ndim())?,
         None if x.ndim() == 1 => 0,
         None => {
-            let what = format!("axis can be left out for one axis only, not for {}", x.ndim());
-            return Err(Error::Value { op: OP, what });
+            return Err(Error::AxisNeeded { op: OP, ndim: x.ndim() });
         }
     };
     let mut given = [None; MAX_AXES];
@@ -268,7 +259,7 @@ fn gather(indices: &Indices) -> Result<Tensor> {
         out.size() as f64 * if row == 1 { TAKE_NS } else { BYTE_NS * itemsize as f64 + TAKE_NS / row as f64 };
     let take = kernels::take(x.dtype());
     let move_run = kernels::gather(x.dtype());
-    let failed = AtomicUsize::new(usize::MAX);
+    let failed: Mutex<Option<Error>> = Mutex::new(None);
     let addresses = Addresses { to: out.data(), from: x.data() };
     scheduler::run(tiles, ns, &|tile| {
         let addresses = &addresses;
@@ -281,8 +272,8 @@ fn gather(indices: &Indices) -> Result<Tensor> {
             // SAFETY: both hold a block of aligned entries.
             let (places, stride) = match unsafe { indices.offsets(first, n, offsets, scratch) } {
                 Ok(checked) => checked,
-                Err((at, _)) => {
-                    failed.fetch_min(first + at, Ordering::Relaxed);
+                Err((_, error)) => {
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     return Flow::Stop;
                 }
             };
@@ -319,11 +310,10 @@ fn gather(indices: &Indices) -> Result<Tensor> {
             Flow::Continue
         })
     })?;
-    if failed.into_inner() != usize::MAX {
+    if let Some(met) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        // The first in order, whichever was met first; memory that others change may hold none by now.
         indices.check()?;
-        // Memory that others change may be in range by now; what was met was not.
-        let what = "an index was out of range and has changed since".to_owned();
-        return Err(Error::Index { op: indices.op, what });
+        return Err(met);
     }
     Ok(out)
 }
@@ -409,7 +399,7 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
 /// Fails where a mask is no mask of the leading axes of `x`.
 fn check_mask(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
     if mask.dtype() != DType::Bool {
-        return Err(Error::Index { op, what: format!("a mask is bool, not {}", mask.dtype().name()) });
+        return Err(Error::DtypeRefused { op, dtype: mask.dtype().name(), accepted: DType::Bool.name() });
     }
     if mask.ndim() > x.ndim() || mask.shape() != &x.shape()[..mask.ndim()] {
         let (mask, shape) = (layout::show(mask.shape()), layout::show(x.shape()));
