@@ -7,6 +7,8 @@
 #   make bits      every digest, layout, thread count and SIMD level of this machine: minutes
 #   make stress    forks, exits, interrupts and panics, twenty times each
 #   make tsan      the scheduler's Rust tests under ThreadSanitizer; needs rust-src
+#   make soak      100,000 cycles and 1,000 forks: memory stays flat; minutes
+#   make arena     what the arena costs, in instructions counted by valgrind
 #   make bench     against NumPy; ARGS="--only sum" runs a part
 #   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
 #   make generate  what follows from the op table
@@ -38,7 +40,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits stress tsan lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits stress tsan lint coverage bench soak arena wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -77,6 +79,12 @@ demo: $(NATIVE)
 
 bench: $(NATIVE)
 	$(PY) -m benchmarks $(ARGS)
+
+soak: $(NATIVE)
+	$(PY) -m benchmarks.memory --soak $(ARGS)
+
+arena: $(NATIVE)
+	$(PY) -m benchmarks.memory --arena
 
 # ---- tests
 
