@@ -32,6 +32,7 @@ from corepy._native import (
     complex128,
     complex64,
     concat,
+    config,
     conj,
     count_nonzero,
     divide,
@@ -102,6 +103,7 @@ from corepy._native import (
     set_allocator,
     set_num_threads,
     set_printoptions,
+    show_config,
     sign,
     simd_level,
     simd_levels,
@@ -125,9 +127,9 @@ from corepy._native import (
     where,
     zeros,
     zeros_like,
+    _register_with_threadpoolctl,
 )
 from corepy.errors import AxisError, InternalError
-from corepy.memory import ArenaStats, MemoryStats
 
 e = 2.718281828459045
 inf = float("inf")
@@ -136,12 +138,13 @@ newaxis = None
 pi = 3.141592653589793
 __array_api_version__ = "2025.12"
 
+_register_with_threadpoolctl()
+del _register_with_threadpoolctl
+
 __all__ = [
-    "ArenaStats",
     "AxisError",
     "DType",
     "InternalError",
-    "MemoryStats",
     "Tensor",
     "__array_api_version__",
     "__version__",
@@ -170,6 +173,7 @@ __all__ = [
     "complex128",
     "complex64",
     "concat",
+    "config",
     "conj",
     "count_nonzero",
     "divide",
@@ -245,6 +249,7 @@ __all__ = [
     "set_allocator",
     "set_num_threads",
     "set_printoptions",
+    "show_config",
     "sign",
     "simd_level",
     "simd_levels",
