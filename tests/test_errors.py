@@ -35,6 +35,11 @@ DTYPES = "bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float1
 KINDS = "bool, signed integer, unsigned integer, integral, real floating, complex floating, numeric"
 
 
+_PANICS_IN = "rust/corepy-python/src/enter.rs"
+_BEFORE = (ROOT / _PANICS_IN).read_text().partition("panic!(")[0]
+PANICS_AT = f"{_PANICS_IN}:{_BEFORE.count(chr(10)) + 1}:{len(_BEFORE) - _BEFORE.rfind(chr(10))}"
+
+
 class Refused(Exception):
     """What a process of its own has raised: the class's name and the message."""
 
@@ -314,6 +319,7 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "DlpackMemory": [(lambda: Forged(data=0).load(), "[from_dlpack] a DLPack tensor without memory")],
     "ImportUnaligned": [(lambda: Forged(byte_offset=3).load(), "[from_dlpack] the elements of forged.Producer are not aligned")],
     "Interrupted": [(interrupted, "")],
+    "Internal": [(lambda: c._native._panic(False), f"[runtime] a panic that was asked for ({PANICS_AT})")],
 }  # fmt: skip
 
 
