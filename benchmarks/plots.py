@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,11 @@ def _sweeps(report: dict[str, Any], limits: Limits | None, folder: Path) -> list
         series = {name: rows for name, rows in series.items() if sum("bytes" in row for row in rows) > 1}
         if not series:
             continue
-        figure, grid = plt.subplots(
-            1, len(series), figsize=(max(7.0, 5.0 * len(series)), 5.4), squeeze=False, layout="constrained"
-        )
-        for axes, (name, rows) in zip(grid[0], series.items(), strict=True):
+        columns = len(series) if len(series) < 4 else 2
+        lines = len(series) // columns
+        size = (max(7.0, 5.0 * columns), 5.4 * lines)
+        figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
+        for axes, (name, rows) in zip(grid.flat, series.items(), strict=False):
             _panel(axes, rows, limits)
             axes.set_title(name, fontsize=10)
             axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
@@ -146,18 +148,15 @@ def _roofline(report: dict[str, Any], limits: Limits, folder: Path) -> Path | No
         return None
     figure, axes = plt.subplots(figsize=(10, 6.5), layout="constrained")
     level = report["machine"]["level"]
-    first, last = 2.0**-6, 2.0**11
+    first, last = 2.0**-8, 2.0**8
+    labels = []
     peaks = {dtype: limits.operations(level, dtype) for dtype in ("float32", "float64")}
     for size, name in ((1 << 28, "DRAM"), (1 << 23, "8 MiB, L3"), (1 << 20, "1 MiB, L2")):
         rate, roof = limits.rate("read", size), peaks["float32"]
         axes.plot(
             [first, roof / rate], [first * rate / 1e9, roof / 1e9], color=LIMIT, linewidth=1.1, linestyle="--"
         )
-        axes.annotate(
-            f"{name}: {rate / 1e9:.0f} GB/s read", (first, first * rate / 1e9), xytext=(6, 4),
-            textcoords="offset points", fontsize=8, color=LIMIT, rotation=45, rotation_mode="anchor",
-            transform_rotates_text=True,
-        )  # fmt: skip
+        labels.append((first, first * rate / 1e9, f"{name}: {rate / 1e9:.0f} GB/s read"))
     for dtype, peak in peaks.items():
         axes.axhline(peak / 1e9, color=LIMIT, linewidth=1.1)
         axes.text(last, peak / 1e9 * 1.06, f"{dtype} multiply-add: {peak / 1e9:.0f} GFLOP/s", fontsize=8,
@@ -177,11 +176,20 @@ def _roofline(report: dict[str, Any], limits: Limits, folder: Path) -> Path | No
             )  # fmt: skip
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    axes.set_xlim(first, last)
     axes.set_xlabel("operations a byte that has to be moved")
     axes.set_ylabel("10^9 operations a second")
     axes.legend(fontsize=8, loc="lower right", title="large dots: beyond 30 MB")
     axes.grid(color="#e5e7eb", linewidth=0.5)
     axes.set_title(f"Roofline, {level}, {report['machine']['threads']['corepy']} threads")
+    # A roof rises by one decade a decade; at which angle is known once the axes have their place.
+    figure.canvas.draw()
+    (x0, y0), (x1, y1) = axes.transData.transform([(first, 1.0), (2 * first, 2.0)])
+    for x, y, text in labels:
+        axes.annotate(
+            text, (x, y), xytext=(8, 10), textcoords="offset points", fontsize=8, color=LIMIT,
+            rotation=math.degrees(math.atan2(y1 - y0, x1 - x0)), rotation_mode="anchor",
+        )  # fmt: skip
     return _save(figure, folder / "roofline.png")
 
 

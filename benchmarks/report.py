@@ -9,6 +9,9 @@ from typing import Any
 from benchmarks.limits import Limits, table
 from benchmarks.peers import TITLES
 
+# A load average above this at the start means that other programs ran; the suite itself has not begun.
+BUSY = 0.7
+
 GROUPS = {
     "elementwise": "Elementwise",
     "layouts": "Layouts of `a + b`, 1,000,000 elements of float32",
@@ -113,6 +116,12 @@ def _missed(rows: list[dict[str, Any]]) -> list[str]:
 def markdown(report: dict[str, Any], plots: list[str]) -> str:
     about, rows, imports = report["machine"], report["rows"], report["import"]
     build = about["build"]
+    busy = []
+    if about["load_at_start"] > BUSY:
+        busy = [
+            "- **The machine was busy with other work.** Libraries whose threads spin while they wait"
+            " suffer most."
+        ]
     caches = ", ".join(f"{name} {size >> 10:,} KiB" for name, size in about["caches"].items())
     threads = ", ".join(f"{TITLES[w]} {n}" for w, n in about["threads"].items() if w not in ("sum", "fsum"))
     versions = ", ".join(f"{TITLES[w]} {v}" for w, v in about["versions"].items() if w != "sum")
@@ -122,9 +131,11 @@ def markdown(report: dict[str, Any], plots: list[str]) -> str:
         "Times are medians with half of the distance between the quartiles. A ratio is the peer's time over"
         " corepy's, the median over pairs of neighbouring measurements: above 1 corepy is faster. LOW is"
         " below the case's goal, BELOW is under the floor, which is 1 unless a goal is lower. All libraries"
-        " run interleaved in one process, each on memory of its own, and their results were compared. The last"
-        " column is the least time that the machine's bandwidth for this pattern and size (for products: its"
-        " peak of multiply-adds) allows, over the time taken; small cases are calls, and far from it.",
+        " run interleaved in one process, each on memory of its own, and their results were compared.",
+        "",
+        "The last column is the least time that the machine's bandwidth for this pattern and size (for"
+        " products: its peak of multiply-adds) allows, over the time taken. Small cases are calls, and far"
+        " from it.",
         "",
         f"- {about['cpu']}, {about['cores']} cores; {caches} (first core's); {about['memory'] >> 30} GiB;"
         f" {about['system']}; load {about['load_at_start']:.1f} at the start",
@@ -134,6 +145,7 @@ def markdown(report: dict[str, Any], plots: list[str]) -> str:
         f" {build['rustc']}; {build['compiler']}",
         f"- import corepy: {imports['median'] * 1e3:.1f} ms (goal: below {imports['goal'] * 1e3:.0f} ms)",
         f"- {len(rows)} cases in {about['seconds']:.0f} s",
+        *busy,
         "",
         "## Below a goal",
         "",
