@@ -67,7 +67,8 @@ def check(case: Case, who: str, got: Any, expected: Any) -> None:
     if case.rtol == 0.0:
         same = np.array_equal(got, expected, equal_nan=got.dtype.kind in "fc" and expected.dtype.kind in "fc")
     else:
-        scale = float(np.max(np.abs(expected), initial=1e-30))
+        finite = np.abs(expected[np.isfinite(expected)])
+        scale = float(np.max(finite, initial=1e-30))
         same = bool(np.allclose(got, expected, rtol=case.rtol, atol=case.rtol * scale, equal_nan=True))
     if not same:
         raise AssertionError(f"{case.name}: the results of {who} differ")
