@@ -2,6 +2,7 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+mod argument;
 mod buffer;
 mod decimal;
 mod dlpack;
@@ -21,7 +22,13 @@ mod reduction;
 mod sequence;
 mod tensor;
 
+use corepy_runtime::memory::reserve::WithReserve;
 use pyo3::prelude::*;
+use std::alloc::System;
+
+/// Python code goes on after a MemoryError, whose message must not end the process.
+#[global_allocator]
+static HEAP: WithReserve<System> = WithReserve(System);
 
 /// Reads every environment variable, so that a bad value fails the import and not a later call.
 fn check_environment() -> corepy_runtime::Result<()> {
@@ -42,6 +49,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<functions::information::FloatInfo>()?;
     m.add_class::<functions::information::IntegerInfo>()?;
     m.add_class::<functions::information::Threads>()?;
+    m.add_class::<functions::printing::PrintOptions>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
     m.add_function(wrap_pyfunction!(export::_rebuild, m)?)?;
