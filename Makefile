@@ -6,7 +6,7 @@
 #   make coverage  line coverage of the Python package and of the Rust runtime
 #   make bits      every digest, layout, thread count and SIMD level of this machine: minutes
 #   make bench     against NumPy, numexpr and, after `make bench-venv`, PyTorch; ONLY=sum runs a part, QUICK=1
-#                  takes a minute; bench-limits, bench-pytest, bench-compare, bench-misses, bench-flame: see there
+#                  takes a minute or two; more of the kind: docs/performance.md
 #   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
 #   make generate  what follows from the op table
 #   make clean     removes everything that was built
@@ -37,7 +37,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits lint coverage bench bench-venv bench-limits bench-pytest bench-compare bench-misses bench-flame wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -70,6 +70,8 @@ generate: $(INSTALLED)
 	$(PY) ops/generate.py
 
 # ---- demo and benchmarks
+
+.PHONY: bench-venv bench-limits bench-pytest bench-compare bench-misses bench-arena bench-threshold bench-flame
 
 demo: $(NATIVE)
 	$(PY) examples/digits/demo.py
@@ -110,6 +112,13 @@ bench-compare: $(BENCH_TOOLS)
 # CASE="sum float32 1,000,000": cache misses of one call.
 bench-misses: $(NATIVE) $(BENCH_TOOLS)
 	$(BENCH) benchmarks.cache_misses "$(CASE)" $(ARGS)
+
+# Scratch from the arena against the heap; from which size on threads pay.
+bench-arena: $(NATIVE)
+	$(PY) -m benchmarks.memory --arena $(ARGS)
+
+bench-threshold: $(NATIVE)
+	$(PY) -m benchmarks.scheduler --only sweep $(ARGS)
 
 INFERNO_VERSION := 0.12.8
 INFERNO := $(CURDIR)/target/tools/bin/inferno-flamegraph

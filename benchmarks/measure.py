@@ -113,7 +113,7 @@ def measure(
     """The row of one case: every library's times, ratios to corepy, and the share of the machine's limit."""
     row: dict[str, Any] = {"name": case.name, "group": case.group, "text": case.text, "dtype": case.dtype}
     row |= {"size": case.size, "series": case.series, "goals": dict(case.goals), "note": case.note}
-    row |= {"times": {}, "absent": {}, "ratios": {}, "verdicts": {}}
+    row |= {"times": {}, "absent": {}, "ratios": {}, "best": {}, "verdicts": {}}
     made = make_inputs(case)
     runners: dict[str, Runner] = {}
     for peer in peers.values():
@@ -180,6 +180,7 @@ def measure(
         # Of pairs taken within milliseconds, so that a load that comes and goes hits both sides.
         pairs = [theirs / ours for theirs, ours in zip(times[who], times["corepy"], strict=True)]
         row["ratios"][who] = statistics.median(pairs)
+        row["best"][who] = min(times[who]) / min(times["corepy"])
         floor = who == "numpy" or who in case.goals
         row["verdicts"][who] = verdict(row["ratios"][who], case.goals.get(who)) if floor else ""
     row |= {"pattern": pattern, "bytes": moved, "operations": case.operations}
