@@ -15,7 +15,7 @@ fn joined_dtype(op: &'static str, tensors: &[impl Borrow<Tensor>]) -> Result<DTy
 }
 
 /// Tensors joined along an existing axis, or flattened where there is none.
-pub fn concat(tensors: &[impl Borrow<Tensor>], axis: Option<i64>) -> Result<Tensor> {
+pub fn concat<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Result<Tensor> {
     const OP: &str = "concat";
     let dtype = joined_dtype(OP, tensors)?;
     let each = || tensors.iter().map(Borrow::<Tensor>::borrow);
@@ -62,7 +62,7 @@ pub fn concat(tensors: &[impl Borrow<Tensor>], axis: Option<i64>) -> Result<Tens
 }
 
 /// Tensors of one shape joined along a new axis.
-pub fn stack(tensors: &[impl Borrow<Tensor>], axis: i64) -> Result<Tensor> {
+pub fn stack<T: Borrow<Tensor>>(tensors: &[T], axis: i64) -> Result<Tensor> {
     const OP: &str = "stack";
     let dtype = joined_dtype(OP, tensors)?;
     let each = || tensors.iter().map(Borrow::<Tensor>::borrow);
