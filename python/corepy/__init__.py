@@ -32,6 +32,7 @@ from corepy._native import (
     complex128,
     complex64,
     concat,
+    config,
     conj,
     count_nonzero,
     divide,
@@ -102,6 +103,7 @@ from corepy._native import (
     set_allocator,
     set_num_threads,
     set_printoptions,
+    show_config,
     sign,
     simd_level,
     simd_levels,
@@ -125,6 +127,7 @@ from corepy._native import (
     where,
     zeros,
     zeros_like,
+    _register_with_threadpoolctl,
 )
 from corepy.errors import AxisError, InternalError
 
@@ -134,6 +137,9 @@ nan = float("nan")
 newaxis = None
 pi = 3.141592653589793
 __array_api_version__ = "2025.12"
+
+_register_with_threadpoolctl()
+del _register_with_threadpoolctl
 
 __all__ = [
     "AxisError",
@@ -167,6 +173,7 @@ __all__ = [
     "complex128",
     "complex64",
     "concat",
+    "config",
     "conj",
     "count_nonzero",
     "divide",
@@ -242,6 +249,7 @@ __all__ = [
     "set_allocator",
     "set_num_threads",
     "set_printoptions",
+    "show_config",
     "sign",
     "simd_level",
     "simd_levels",

@@ -1691,6 +1691,38 @@ fn simd_level<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
     functions::information::simd_level(py)
 }
 
+#[doc = r#"What corepy found on this machine and chose, as plain values that json can write: version, simd,
+threads, memory, log, build, dependencies.
+
+Numbers of bytes and of threads say where they come from. The keys are described in
+docs/observing.md.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.config()['simd']['level'] == cp.simd_level()
+True"#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn config<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    functions::information::config(py)
+}
+
+#[doc = r#"Prints what config gives, for people. `python -m corepy info` does the same.
+
+The text may change; programs read config.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.show_config()  # doctest: +ELLIPSIS
+corepy ..."#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn show_config<'py>(py: Python<'py>) -> PyResult<()> {
+    functions::information::show_config(py)
+}
+
 #[doc = r#"How many threads operations may use.
 
 Examples
@@ -1926,6 +1958,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(self::iinfo, m)?)?;
     m.add_function(wrap_pyfunction!(self::simd_levels, m)?)?;
     m.add_function(wrap_pyfunction!(self::simd_level, m)?)?;
+    m.add_function(wrap_pyfunction!(self::config, m)?)?;
+    m.add_function(wrap_pyfunction!(self::show_config, m)?)?;
     m.add_function(wrap_pyfunction!(self::get_num_threads, m)?)?;
     m.add_function(wrap_pyfunction!(self::set_num_threads, m)?)?;
     m.add_function(wrap_pyfunction!(self::set_printoptions, m)?)?;

@@ -402,6 +402,36 @@ pub fn stats() -> Stats {
     stats
 }
 
+/// Measures the most scratch that the calling thread holds from now on, what it holds already included.
+pub(crate) struct Peak {
+    /// The thread's peak so far, which holds again at the end if nothing exceeds it.
+    before: usize,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Peak {
+    pub fn begin() -> Peak {
+        // SAFETY: null or this thread's record, which lives until the thread ends.
+        let record = unsafe { RECORD.get().as_ref() };
+        let before = record.map_or(0, |record| record.peak.swap(record.used.load(Relaxed), Relaxed));
+        Peak { before, not_send: PhantomData }
+    }
+
+    pub fn reached(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { RECORD.get().as_ref() }.map_or(0, |record| record.peak.load(Relaxed))
+    }
+}
+
+impl Drop for Peak {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        if let Some(record) = unsafe { RECORD.get().as_ref() } {
+            record.peak.store(record.peak.load(Relaxed).max(self.before), Relaxed);
+        }
+    }
+}
+
 struct ForkCell(UnsafeCell<Option<MutexGuard<'static, Vec<Entry>>>>);
 // SAFETY: touched by the forking thread alone, between taking the registry's lock and dropping it.
 unsafe impl Sync for ForkCell {}

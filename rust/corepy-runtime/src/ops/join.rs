@@ -4,7 +4,9 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::layout::{self, Dims};
 use crate::ops::{common_dtype, copy};
+use crate::scheduler;
 use crate::tensor::Tensor;
+use crate::trace;
 use std::borrow::Borrow;
 
 /// The dtype that all tensors promote to.
@@ -16,6 +18,12 @@ fn joined_dtype(op: &'static str, tensors: &[impl Borrow<Tensor>]) -> Result<DTy
 
 /// Tensors joined along an existing axis, or flattened where there is none.
 pub fn concat<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Result<Tensor> {
+    let describe =
+        |call: &mut trace::Call| _ = call.operands(tensors.iter().map(Borrow::borrow)).kernel("copy");
+    trace::operation("concat", describe, || concat_untraced(tensors, axis))
+}
+
+fn concat_untraced<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Result<Tensor> {
     const OP: &str = "concat";
     let dtype = joined_dtype(OP, tensors)?;
     let each = || tensors.iter().map(Borrow::<Tensor>::borrow);
@@ -27,6 +35,7 @@ pub fn concat<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Result<Ten
         let mut done = 0;
         // The strides of an empty tensor may overflow in a wider dtype.
         for tensor in each().filter(|t| t.size() > 0) {
+            scheduler::poll()?;
             let strides = layout::contiguous_strides(tensor.shape(), dtype.itemsize());
             let part = out.view(done * dtype.itemsize() as i64, tensor.shape(), &strides);
             copy::transfer(&part, tensor)?;
@@ -54,6 +63,7 @@ pub fn concat<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Result<Ten
     let out = Tensor::empty(OP, &shape, dtype)?;
     let mut done = 0;
     for tensor in each() {
+        scheduler::poll()?;
         let part = out.view(done * out.strides()[axis], tensor.shape(), out.strides());
         copy::transfer(&part, tensor)?;
         done += tensor.shape()[axis];
@@ -63,6 +73,12 @@ pub fn concat<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Result<Ten
 
 /// Tensors of one shape joined along a new axis.
 pub fn stack<T: Borrow<Tensor>>(tensors: &[T], axis: i64) -> Result<Tensor> {
+    let describe =
+        |call: &mut trace::Call| _ = call.operands(tensors.iter().map(Borrow::borrow)).kernel("copy");
+    trace::operation("stack", describe, || stack_untraced(tensors, axis))
+}
+
+fn stack_untraced<T: Borrow<Tensor>>(tensors: &[T], axis: i64) -> Result<Tensor> {
     const OP: &str = "stack";
     let dtype = joined_dtype(OP, tensors)?;
     let each = || tensors.iter().map(Borrow::<Tensor>::borrow);
@@ -78,6 +94,7 @@ pub fn stack<T: Borrow<Tensor>>(tensors: &[T], axis: i64) -> Result<Tensor> {
     let mut strides = out.strides().to_vec();
     let step = strides.remove(axis);
     for (i, tensor) in each().enumerate() {
+        scheduler::poll()?;
         copy::transfer(&out.view(i as i64 * step, tensor.shape(), &strides), tensor)?;
     }
     Ok(out)
