@@ -7,6 +7,9 @@
 #   make bits      every digest, layout, thread count and SIMD level of this machine: minutes
 #   make stress    forks, exits, interrupts and panics, twenty times each
 #   make tsan      the scheduler's Rust tests under ThreadSanitizer; needs rust-src
+#   make junk      a million calls with junk arguments; minutes
+#   make fuzz      buffers, DLPack structs, arrays and pickles drawn at random; minutes
+#   make memcheck  Rust tests and a script through every operation under valgrind; builds its own library
 #   make soak      100,000 cycles and 1,000 forks: memory stays flat; minutes
 #   make bench     against NumPy, numexpr and, after `make bench-venv`, PyTorch; ONLY=sum runs a part, QUICK=1
 #                  takes a minute or two; more of the kind: docs/performance.md
@@ -40,7 +43,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits stress tsan lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits stress tsan junk fuzz memcheck lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -189,6 +192,15 @@ python-test: $(NATIVE)
 # What depends on the moment is repeated.
 stress: $(NATIVE)
 	COREPY_TEST_RUNS=20 $(PY) -m pytest --quiet tests/test_fork.py tests/test_interrupts.py tests/test_threads.py
+
+junk: $(NATIVE)
+	COREPY_JUNK_CALLS=100000 COREPY_JUNK_SEEDS=10 $(PY) -m pytest --quiet tests/test_junk.py
+
+fuzz: $(NATIVE)
+	COREPY_FUZZ_EXAMPLES=10000 $(PY) -m pytest --quiet tests/test_fuzz_memory.py tests/test_fuzz_pickle.py
+
+memcheck: $(INSTALLED)
+	$(PY) .ci/memcheck.py
 
 # The standard library is built with the sanitizer too, for which the toolchain has to be told that it
 # may use what is not stable. Children of forks go on with threads, which the sanitizer has to be told.

@@ -123,7 +123,7 @@ def test_buffers(element: tuple[str | None, int], shape: list[int], steps: list[
             and (lost != "memory" or not size)
         )
         dtype = np.dtype(t.dtype.name)
-        if t.size:
+        if 0 < t.size < 10_000:
             # NumPy over the same bytes; the byte order is the format's.
             wide = dtype.newbyteorder(">") if format and format[0] in ">!" else dtype
             first = (ctypes.c_uint8 * BYTES).from_buffer(exporter.memory)
@@ -228,6 +228,7 @@ def test_dlpack_structs(kind: tuple[int, int], lanes: int, shape: list[int], ste
     low, high = reach(shape, [s * itemsize for s in steps or contiguous], itemsize)
     good = min(shape, default=0) >= 0 and kind in CODES and lanes == 1 and axes is None and device == 1
     good = good and (not versioned or major == 1) and not (lost == "shape" and ndim)
+    good = good and math.prod(e for e in shape if e) * itemsize < 2**63
     inside = byte_offset + low >= 0 and byte_offset + high <= BYTES
     # As above: what lies outside can be found out only where no address can be.
     assume(
@@ -268,7 +269,8 @@ def test_dlpack_structs(kind: tuple[int, int], lanes: int, shape: list[int], ste
     assert good
     assert forged.deleted == 0
     assert t.readonly == (bool(flags & 1) if versioned else True)
-    if t.size and t.dtype != cp.bfloat16:
+    # With strides of 0 there may be more elements than anybody can look at.
+    if 0 < t.size < 10_000 and t.dtype != cp.bfloat16:
         dtype = np.dtype(CODES[kind])
         spaced = None if steps is None else [s * itemsize for s in steps]
         same(t, np.ndarray(shape, dtype, raw, byte_offset, spaced))
