@@ -14,6 +14,7 @@ CONTENTS = (
     "corepy/_native.abi3.so",
     "corepy/_native.pyi",
     "corepy/_configuration.py",
+    "corepy/_threadpoolctl.py",
     "corepy/errors.py",
     "corepy/py.typed",
 )

@@ -276,7 +276,8 @@ def native_methods() -> str:
 
 
 _CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("nan")', "newaxis": "None", "pi": "3.141592653589793"}
-# Named tuples that functions give, and the module that has them.
+# Named tuples that functions give, and the module that has them: imported on first use, since `typing`,
+# which makes them, takes longer to import than all of corepy.
 _RECORDS = {"corepy.memory": ("ArenaStats", "MemoryStats")}
 _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
@@ -284,8 +285,7 @@ _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "
 def package() -> str:
     names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__"])
     errors = sorted(c.name for c in ERROR_CLASSES)
-    records = [name for classes in _RECORDS.values() for name in classes]
-    every = sorted({*names, *errors, *records, *_CONSTANTS, "__array_api_version__"})
+    every = sorted({*names, *errors, *_CONSTANTS, "__array_api_version__"})
     out = [
         '"""corepy: a tensor runtime for Python. `import corepy as cp`; the API is the Python Array API standard.',
         "",
@@ -293,13 +293,15 @@ def package() -> str:
         '"""',
         "",
         "from corepy._native import (",
-        *(f"    {n}," for n in names),
+        *(f"    {n}," for n in (*names, "_register_with_threadpoolctl")),
         ")",
         "from corepy.errors import " + ", ".join(errors),
-        *(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items()),
         "",
         *(f"{name} = {value}" for name, value in _CONSTANTS.items()),
         '__array_api_version__ = "2025.12"',
+        "",
+        "_register_with_threadpoolctl()",
+        "del _register_with_threadpoolctl",
         "",
         "__all__ = [",
         *(f'    "{n}",' for n in every),
@@ -476,7 +478,7 @@ def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> st
 
 
 def stubs() -> str:
-    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_rebuild"])
+    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_panic", "_rebuild", "_register_with_threadpoolctl", "_set_own_threads"])
     records = "\n".join(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items())
     out = [_STUB_HEAD.format(notice=NOTICE, records=records, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
     out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
@@ -499,6 +501,9 @@ def stubs() -> str:
     out += [f"{d.name}: DType" for d in DTYPES]
     out.append("")
     out += [_stub_signature(row, method=False) for row in ROWS]
+    out.append("def _panic(on_worker: builtins.bool, /) -> None: ...")
+    out.append("def _register_with_threadpoolctl() -> None: ...")
+    out.append("def _set_own_threads(n: builtins.int, /) -> None: ...")
     out.append("def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...")
     return "\n".join(out) + "\n"
 

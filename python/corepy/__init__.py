@@ -127,9 +127,9 @@ from corepy._native import (
     where,
     zeros,
     zeros_like,
+    _register_with_threadpoolctl,
 )
 from corepy.errors import AxisError, InternalError
-from corepy.memory import ArenaStats, MemoryStats
 
 e = 2.718281828459045
 inf = float("inf")
@@ -138,12 +138,13 @@ newaxis = None
 pi = 3.141592653589793
 __array_api_version__ = "2025.12"
 
+_register_with_threadpoolctl()
+del _register_with_threadpoolctl
+
 __all__ = [
-    "ArenaStats",
     "AxisError",
     "DType",
     "InternalError",
-    "MemoryStats",
     "Tensor",
     "__array_api_version__",
     "__version__",

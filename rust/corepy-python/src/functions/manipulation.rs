@@ -1,7 +1,8 @@
 //! Manipulation functions: other shapes and orders of one tensor, and several joined.
 
-use crate::argument::{read_integers, wrong_type};
+use crate::argument::{collect, read_integers, wrong_type};
 use crate::enter::{enter, error};
+use crate::exit::{Reading, leave_if_over};
 use crate::operand;
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::{join, views};
@@ -65,14 +66,11 @@ pub fn broadcast_to<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, shape: &Bound<'
 
 pub fn broadcast_arrays<'py>(py: Python<'py>, arrays: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
     const OP: &str = "broadcast_arrays";
-    let arrays = arrays.iter().map(|a| operand::tensor(OP, &a)).collect::<PyResult<Vec<_>>>()?;
-    let stretched = enter(py, 0, || {
-        let common = views::common_shape(OP, arrays.iter().map(Tensor::shape))?;
-        arrays.iter().map(|a| a.broadcast_to(OP, &common)).collect::<Result<Vec<_>>>()
-    })?;
+    let arrays = collect(py, OP, "tensors", arrays.iter().map(|a| operand::tensor(OP, &a)))?;
+    let common = enter(py, 0, || views::common_shape(OP, arrays.iter().map(Tensor::shape)))?;
     let list = PyList::empty(py);
-    for tensor in stretched {
-        list.append(PyTensor::object(py, tensor)?)?;
+    for tensor in &arrays {
+        list.append(PyTensor::object(py, enter(py, 0, || tensor.broadcast_to(OP, &common))?)?)?;
     }
     Ok(list.into_any())
 }
@@ -121,6 +119,7 @@ fn read_arrays(op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tens
         true => wrong_type(op, "arrays", "a sequence of tensors", arrays),
         false => why,
     })?;
+    let _reading = Reading::new(py);
     let mut out = Vec::new();
     // No collect(), which asks hostile objects how many there will be, and aborts without memory.
     for item in items {
@@ -130,24 +129,26 @@ fn read_arrays(op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tens
         }
         out.push(tensor);
         if out.len() % POLL == 0 {
+            leave_if_over(py);
             py.check_signals()?;
         }
     }
     Ok(out)
 }
 
+/// What joining touches: each tensor's elements twice, and about a cache line of its own.
 fn bytes(arrays: &[Tensor]) -> usize {
-    arrays.iter().fold(0, |all, a| all.saturating_add(2 * a.size() * a.itemsize()))
+    arrays.iter().fold(0, |all, a| all.saturating_add(2 * a.size() * a.itemsize() + 64))
 }
 
 pub fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> Out<'py> {
     let arrays = read_arrays("concat", arrays)?;
-    let out = enter(py, bytes(&arrays), || join::concat(&arrays.iter().collect::<Vec<_>>(), axis))?;
+    let out = enter(py, bytes(&arrays), || join::concat(&arrays, axis))?;
     PyTensor::object(py, out)
 }
 
 pub fn stack<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: i64) -> Out<'py> {
     let arrays = read_arrays("stack", arrays)?;
-    let out = enter(py, bytes(&arrays), || join::stack(&arrays.iter().collect::<Vec<_>>(), axis))?;
+    let out = enter(py, bytes(&arrays), || join::stack(&arrays, axis))?;
     PyTensor::object(py, out)
 }

@@ -280,7 +280,7 @@ impl Arena {
 
     /// `count` counters at 0, which tiles may share.
     pub fn counters(&self, count: usize) -> &[AtomicUsize] {
-        let bytes = count.checked_mul(size_of::<AtomicUsize>()).unwrap_or(usize::MAX);
+        let bytes = count.saturating_mul(size_of::<AtomicUsize>());
         let at = self.scratch(bytes).as_ptr();
         // SAFETY: scratch of this many bytes, aligned to 64, which nothing else has while the scope is
         // open; zero bytes are counters at 0.

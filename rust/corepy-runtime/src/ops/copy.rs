@@ -8,6 +8,7 @@ use crate::ops::iterate::{Layout, Plan, TILE, Walk};
 use crate::ops::stage::{self, Access, Operand, accesses, execute};
 use crate::ops::{Arg, byte_ns, check_storable, empty_as};
 use crate::scalar::Scalar;
+use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
 use crate::trace;
 
@@ -182,6 +183,28 @@ pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
         n
     })?;
     Ok(())
+}
+
+/// Copies plain bytes, in parallel where that pays.
+///
+/// # Errors
+/// [`Error::Interrupted`]: some of the bytes are then not there.
+///
+/// # Safety
+/// `from` and `to` are `bytes` long and do not overlap.
+pub unsafe fn copy_bytes(to: *mut u8, from: *const u8, bytes: usize) -> Result<()> {
+    struct Addresses(*mut u8, *const u8);
+    // SAFETY: tiles read and write disjoint parts.
+    unsafe impl Sync for Addresses {}
+    let addresses = Addresses(to, from);
+    let ns = byte_ns(bytes.saturating_mul(2)) * 2.0 * bytes as f64;
+    scheduler::run(bytes.div_ceil(TILE_BYTES), ns, &|tile| {
+        let Addresses(to, from) = &addresses;
+        let first = tile * TILE_BYTES;
+        // SAFETY: as the caller promises.
+        unsafe { to.add(first).copy_from_nonoverlapping(from.add(first), TILE_BYTES.min(bytes - first)) };
+        Flow::Continue
+    })
 }
 
 /// Runs a kernel of moves, which cannot fault.

@@ -304,8 +304,11 @@ fn locate_fault(
         // SAFETY: execute_in_order gives n elements of the kernel's dtypes, aligned.
         unsafe { kernel(out, a, b, n) as usize }
     });
-    // Memory that others change may have no fault any more: then the place where one was met.
-    fault_error(row, shape, found.unwrap_or(position), compute, &b)
+    match found {
+        // Memory that others change may have no fault any more: then the place where one was met.
+        Ok(found) => fault_error(row, shape, found.unwrap_or(position), compute, &b),
+        Err(interrupted) => interrupted,
+    }
 }
 
 /// What the fault of element number `flat` means.

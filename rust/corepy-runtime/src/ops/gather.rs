@@ -9,7 +9,7 @@ use crate::memory::list::List;
 use crate::ops::iterate::{Axis, Cursor, Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute};
 use crate::ops::{Arg, check_storable, copy};
-use crate::scheduler::{self, Flow};
+use crate::scheduler::{self, Flow, Pace};
 use crate::tensor::Tensor;
 use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -132,6 +132,7 @@ impl<'a> Indices<'a> {
             let offsets = arena.scratch(BLOCK * size_of::<i64>());
             let scratch = arena.scratch(BLOCK * size_of::<i64>());
             for first in (0..self.count).step_by(BLOCK) {
+                scheduler::poll()?;
                 let n = BLOCK.min(self.count - first);
                 // SAFETY: both hold a block.
                 unsafe { self.offsets(first, n, offsets.as_ptr().cast(), scratch.as_ptr().cast()) }
@@ -189,18 +190,33 @@ fn joined(axes: &[Axis<2>]) -> List<Axis<2>> {
     out
 }
 
+/// Elements of a run, and bytes of a contiguous one, between two polls.
+const RUN: usize = 1 << 16;
+const ROW_PIECE: usize = 1 << 20;
+
 /// Calls `f` with the byte offsets of each run of loops, and the run's count and strides: one element
-/// where there are no loops.
-fn each_run(axes: &[Axis<2>], itemsize: usize, mut f: impl FnMut([i64; 2], usize, [i64; 2])) {
+/// where there are no loops. Long runs come in pieces.
+fn each_run(
+    axes: &[Axis<2>],
+    itemsize: usize,
+    pace: &mut Pace,
+    mut f: impl FnMut([i64; 2], usize, [i64; 2]),
+) -> Result<()> {
     let Some((inner, outer)) = axes.split_last() else {
-        return f([0, 0], 1, [itemsize as i64; 2]);
+        f([0, 0], 1, [itemsize as i64; 2]);
+        return pace.step(itemsize);
     };
     let rows: i64 = outer.iter().map(|a| a.extent).product();
     let mut cursor = Cursor::new(outer, 0);
     for _ in 0..rows {
-        f(cursor.offsets, inner.extent as usize, inner.strides);
+        for first in (0..inner.extent as usize).step_by(RUN) {
+            let count = RUN.min(inner.extent as usize - first);
+            f([0, 1].map(|k| cursor.offsets[k] + first as i64 * inner.strides[k]), count, inner.strides);
+            pace.step(count * itemsize)?;
+        }
         cursor.forward();
     }
+    Ok(())
 }
 
 /// Elements of `x` at indices along one axis, which the indices' axes take the place of.
@@ -292,6 +308,7 @@ fn gather(indices: &Indices) -> Result<Tensor> {
                 }
             };
             let mut cursor = Cursor::new(&before, part * group);
+            let mut pace = Pace::new();
             for _ in part * group..outer.min((part + 1) * group) {
                 let to = addresses.to.wrapping_offset((cursor.offsets[0] + first as i64 * step) as isize);
                 let from = addresses.from.wrapping_offset(cursor.offsets[1] as isize);
@@ -299,6 +316,9 @@ fn gather(indices: &Indices) -> Result<Tensor> {
                     // SAFETY: checked offsets of elements of x; out has n places from `to` on.
                     unsafe { take(to, from, places, n, stride) };
                     cursor.forward();
+                    if pace.step(n * itemsize).is_err() {
+                        return Flow::Stop;
+                    }
                     continue;
                 }
                 for i in 0..n {
@@ -307,17 +327,26 @@ fn gather(indices: &Indices) -> Result<Tensor> {
                     let (to, from) =
                         (to.wrapping_offset(i as isize * step as isize), from.wrapping_offset(at));
                     if let Some(bytes) = row_bytes {
-                        // SAFETY: a contiguous row of x, and its place in out.
-                        unsafe { to.copy_from_nonoverlapping(from, bytes) };
+                        for first in (0..bytes).step_by(ROW_PIECE) {
+                            let piece = ROW_PIECE.min(bytes - first);
+                            // SAFETY: a part of a contiguous row of x, and its place in out.
+                            unsafe { to.add(first).copy_from_nonoverlapping(from.add(first), piece) };
+                            if pace.step(piece).is_err() {
+                                return Flow::Stop;
+                            }
+                        }
                         continue;
                     }
-                    each_run(&behind, itemsize, |[put, get], count, [_, stride]| {
+                    let done = each_run(&behind, itemsize, &mut pace, |[put, get], count, [_, stride]| {
                         let (to, from) =
                             (to.wrapping_offset(put as isize), from.wrapping_offset(get as isize));
                         // SAFETY: a run of x from a checked offset on, and its places in out, which are
                         // contiguous.
                         unsafe { move_run(to, from, count, stride as isize) };
                     });
+                    if done.is_err() {
+                        return Flow::Stop;
+                    }
                 }
                 cursor.forward();
             }
@@ -375,6 +404,7 @@ fn index_assign_untraced(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) ->
     with_arena(|arena| {
         let scratch = arena.scratch(BLOCK * size_of::<i64>()).as_ptr().cast::<i64>();
         for first in (0..indices.count).step_by(BLOCK) {
+            scheduler::poll()?;
             let n = BLOCK.min(indices.count - first);
             // SAFETY: places has count entries, scratch a block.
             unsafe {
@@ -398,13 +428,14 @@ fn index_assign_untraced(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) ->
     trace::kernel("copy");
     trace::tiles(1);
     let mut cursor = Cursor::new(&before, 0);
+    let mut pace = Pace::new();
     for _ in 0..outer {
         for i in 0..indices.count {
             // SAFETY: places has count entries.
             let at = unsafe { offsets.add(i).read() };
             let to = x.data().wrapping_offset((cursor.offsets[1] + at) as isize);
             let from = values.data().wrapping_offset((cursor.offsets[0] + i as i64 * step) as isize);
-            each_run(&behind, itemsize, |[get, put], count, [get_step, put_step]| {
+            each_run(&behind, itemsize, &mut pace, |[get, put], count, [get_step, put_step]| {
                 let mut to = to.wrapping_offset(put as isize);
                 let mut from = from.wrapping_offset(get as isize);
                 for _ in 0..count {
@@ -413,7 +444,7 @@ fn index_assign_untraced(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) ->
                     to = to.wrapping_offset(put_step as isize);
                     from = from.wrapping_offset(get_step as isize);
                 }
-            });
+            })?;
         }
         cursor.forward();
     }

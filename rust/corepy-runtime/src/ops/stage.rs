@@ -208,7 +208,7 @@ pub fn execute_in_order<const N: usize>(
     operands: &[Operand; N],
     access: &[Access; N],
     kernel: &impl Fn([*mut u8; N], usize) -> usize,
-) -> Option<usize> {
+) -> Result<Option<usize>> {
     with_arena(|arena| {
         let mut pass = Pass {
             plan,
@@ -219,7 +219,13 @@ pub fn execute_in_order<const N: usize>(
         };
         pass.prepare(arena);
         let slots = pass.slots(arena);
-        (0..plan.tiles()).find_map(|tile| pass.tile(tile, &slots, kernel))
+        for tile in 0..plan.tiles() {
+            scheduler::poll()?;
+            if let Some(position) = pass.tile(tile, &slots, kernel) {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
     })
 }
 
