@@ -7,6 +7,7 @@
 #   make bits      every digest, layout, thread count and SIMD level of this machine: minutes
 #   make stress    forks, exits, interrupts and panics, twenty times each
 #   make tsan      the scheduler's Rust tests under ThreadSanitizer; needs rust-src
+#   make soak      100,000 cycles and 1,000 forks: memory stays flat; minutes
 #   make bench     against NumPy, numexpr and, after `make bench-venv`, PyTorch; ONLY=sum runs a part, QUICK=1
 #                  takes a minute or two; more of the kind: docs/performance.md
 #   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
@@ -39,7 +40,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits stress tsan lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits stress tsan lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -134,6 +135,9 @@ $(INFERNO):
 # CASE="sum float32 1,000,000": a flame graph of all threads as SVG in benchmarks/report.
 bench-flame: $(NATIVE) $(BENCH_TOOLS) $(INFERNO)
 	PATH="$(dir $(INFERNO)):$$PATH" $(BENCH) benchmarks.flame "$(CASE)" $(ARGS)
+
+soak: $(NATIVE)
+	$(PY) -m benchmarks.memory --soak $(ARGS)
 
 # ---- tests
 

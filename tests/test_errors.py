@@ -103,6 +103,11 @@ def request_buffer(t: Any, flags: int, room: bytes | None = bytes(256)) -> None:
     request(t, room, flags)
 
 
+def print_all() -> None:
+    with c.printoptions(threshold=2**63 - 1):
+        repr(c.broadcast_to(c.zeros(1), (2**40,)))
+
+
 def set_to(t: Any, key: Any, value: Any) -> None:
     t[key] = value
 
@@ -168,6 +173,8 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "ShapeMismatch": [(lambda: c.concat([F23, c.zeros((2, 4))]), "[concat] shapes (2, 3) and (2, 4) differ outside axis 0")],
     "NothingToJoin": [(lambda: c.stack([]), "[stack] needs at least one tensor")],
     "TooManyToJoin": [(lambda: in_process(ENDLESS), "[stack] no memory for more than 8388608 tensors")],
+    "PrintMemory": [(print_all, "[repr] no memory for the text of 1099511627776 elements: lower threshold or edgeitems")],
+    "PrintOption": [(lambda: c.set_printoptions(precision=-1), "[set_printoptions] precision is at least 0, not -1")],
     "Threads": [
         (lambda: c.set_num_threads(0), "[set_num_threads] the number of threads is 1 to 1024, not 0"),
         (lambda: c.threads(1025), "[threads] the number of threads is 1 to 1024, not 1025"),
