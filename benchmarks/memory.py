@@ -119,7 +119,7 @@ def test_program() -> str:
     command = "cargo test --release --locked --quiet --package corepy-runtime --test scratch --no-run --message-format=json"
     built = subprocess.run(command.split(), check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
     programs = (json.loads(line).get("executable") for line in built.splitlines() if line.startswith("{"))
-    return next(program for program in programs if program)
+    return str(next(program for program in programs if program))
 
 
 def instructions(program: str, calls: int) -> tuple[int, int]:
