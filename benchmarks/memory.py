@@ -125,7 +125,7 @@ def test_program() -> str:
         [*command.split(), "--message-format=json"], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ).stdout
     programs = (json.loads(line).get("executable") for line in built.splitlines() if line.startswith("{"))
-    return next(program for program in programs if program)
+    return str(next(program for program in programs if program))
 
 
 def instructions(program: str, calls: int) -> tuple[int, int]:

@@ -49,6 +49,12 @@ struct ArgExtreme {
               K::template better<NATIVE>(keys[j], key<NATIVE>(a + (i + j * NATIVE) * sizeof(In)));
         }
       }
+      for (; i + NATIVE <= n; i += NATIVE) {
+        keys[0] = K::template better<NATIVE>(keys[0], key<NATIVE>(a + i * sizeof(In)));
+      }
+      // Some elements are looked at twice, which changes nothing.
+      keys[1] = K::template better<NATIVE>(keys[1], key<NATIVE>(a + (n - NATIVE) * sizeof(In)));
+      i = n;
       for (size_t j = 1; j < WIDE; ++j) {
         keys[0] = K::template better<NATIVE>(keys[0], keys[j]);
       }
@@ -91,33 +97,54 @@ struct ArgExtreme {
   COREPY_OUT_OF_LINE static bool ordered(const char *a, size_t n, Key &found, size_t &where) {
     using Mask = decltype(vec<In, NATIVE>{} == vec<In, NATIVE>{});
     constexpr size_t STEP = WIDE * NATIVE;
+    const auto look = [a](vec<In, NATIVE> &value, Mask &nan, size_t at) {
+      const auto x = load<vec<In, NATIVE>>(a + at * sizeof(In));
+      nan |= x != x;
+      value = (MAX ? x > value : x < value) ? x : value;
+    };
     In total = load<In>(a);
     bool nan = total != total;
     size_t i = 0;
-    if (n >= STEP) {
+    if (n >= NATIVE) {
       vec<In, NATIVE> values[WIDE];
       Mask nans[WIDE];
 #pragma GCC unroll 8
       for (size_t j = 0; j < WIDE; ++j) {
-        values[j] = load<vec<In, NATIVE>>(a + j * NATIVE * sizeof(In));
-        nans[j] = values[j] != values[j];
+        values[j] = load<vec<In, NATIVE>>(a);
+        nans[j] = Mask{};
       }
-      for (i = STEP; i + STEP <= n; i += STEP) {
+      for (; i + STEP <= n; i += STEP) {
 #pragma GCC unroll 8
         for (size_t j = 0; j < WIDE; ++j) {
-          const auto x = load<vec<In, NATIVE>>(a + (i + j * NATIVE) * sizeof(In));
-          nans[j] |= x != x;
-          values[j] = (MAX ? x > values[j] : x < values[j]) ? x : values[j];
+          look(values[j], nans[j], i + j * NATIVE);
         }
       }
-      In lanes[STEP];
-      for (size_t j = 0; j < WIDE; ++j) {
-        store(lanes + j * NATIVE, values[j]);
-        nan |= any(nans[j]);
+      for (; i + NATIVE <= n; i += NATIVE) {
+        look(values[0], nans[0], i);
       }
-      for (size_t j = 0; j < STEP; ++j) {
-        total = (MAX ? lanes[j] > total : lanes[j] < total) ? lanes[j] : total;
+      // Some elements are looked at twice, which changes nothing.
+      look(values[1], nans[1], n - NATIVE);
+      i = n;
+#pragma GCC unroll 8
+      for (size_t j = 1; j < WIDE; ++j) {
+        nans[0] |= nans[j];
+        values[0] = (MAX ? values[j] > values[0] : values[j] < values[0]) ? values[j] : values[0];
       }
+      nan |= any(nans[0]);
+      In lanes[NATIVE];
+      store(lanes, values[0]);
+      // Halves, because one chain of comparisons through all lanes takes longer than the loop
+      // above.
+#pragma GCC unroll 8
+      for (size_t half = NATIVE / 2; half != 0; half /= 2) {
+#pragma GCC unroll 8
+        for (size_t j = 0; j < half; ++j) {
+          lanes[j] = (MAX ? lanes[j + half] > lanes[j] : lanes[j + half] < lanes[j])
+                         ? lanes[j + half]
+                         : lanes[j];
+        }
+      }
+      total = (MAX ? lanes[0] > total : lanes[0] < total) ? lanes[0] : total;
     }
     for (; i < n; ++i) {
       const In x = load<In>(a + i * sizeof(In));
@@ -138,6 +165,9 @@ struct ArgExtreme {
       if (any(same)) {
         break;
       }
+    }
+    while (i + NATIVE <= n && !any(load<vec<In, NATIVE>>(a + i * sizeof(In)) == all)) {
+      i += NATIVE;
     }
     // The memory may have changed since.
     while (i + 1 < n && load<In>(a + i * sizeof(In)) != total) {
