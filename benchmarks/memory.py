@@ -1,7 +1,7 @@
 """What memory costs: page faults, fresh outputs, refused requests, the arena, and long runs.
 
     python -m benchmarks.memory            all but the long runs
-    python -m benchmarks.memory --arena    the arena's part of the instructions of a strided sum (needs valgrind)
+    python -m benchmarks.memory --arena    the arena's part of a strided sum, in instructions (needs valgrind)
     python -m benchmarks.memory --soak     100,000 create-and-drop cycles and the work of 1,000 forks
 
 It ends with status 1 when a figure misses its goal.
@@ -40,8 +40,9 @@ def report(what: str, figure: str, goal: str, met: bool) -> None:
 def state() -> str:
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     return (
-        f"corepy {cp.__version__}, level {cp.simd_level()}, {cp.get_num_threads()} threads, NumPy {np.__version__}, "
-        f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}"
+        f"corepy {cp.__version__}, level {cp.simd_level()}, {cp.get_num_threads()} threads, "
+        f"NumPy {np.__version__}, Python {platform.python_version()}, "
+        f"{os.cpu_count()} processors, load {load}"
     )
 
 
@@ -64,7 +65,10 @@ def page_faults() -> None:
 
     ours, theirs = per_call(lambda: a + a), per_call(lambda: x + x)
     report(
-        "page faults a call, warm a + b, 1,000,000 float32", f"{ours:.3f} (NumPy {theirs:.1f})", "0", ours == 0
+        "page faults a call, warm a + b, 1,000,000 float32",
+        f"{ours:.3f} (NumPy {theirs:.1f})",
+        "0",
+        ours == 0,
     )
 
 
@@ -116,10 +120,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_program() -> str:
     """The Rust test that sums, which has the lines that the extension is stripped of."""
-    command = "cargo test --release --locked --quiet --package corepy-runtime --test scratch --no-run --message-format=json"
-    built = subprocess.run(command.split(), check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
+    command = "cargo test --release --locked --quiet --package corepy-runtime --test scratch --no-run"
+    built = subprocess.run(
+        [*command.split(), "--message-format=json"], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ).stdout
     programs = (json.loads(line).get("executable") for line in built.splitlines() if line.startswith("{"))
-    return next(program for program in programs if program)
+    return str(next(program for program in programs if program))
 
 
 def instructions(program: str, calls: int) -> tuple[int, int]:
@@ -249,7 +255,9 @@ def soak(cycles: int, forks: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--arena", action="store_true")
     parser.add_argument("--soak", action="store_true")
     parser.add_argument("--cycles", type=int, default=100_000)
