@@ -10,6 +10,7 @@ from ops.dtypes import DTYPE_SETS, DTYPES
 from ops.emit_c import NOTICE
 from ops.emit_rust import camel
 from ops.errors import ERROR_CLASSES
+from ops.habits import ARRAY_API, ATTRIBUTES, KEYWORDS, NAMES, NEEDLESS_ATTRIBUTES, NEEDLESS_NAMES, PLANNED, PLANNED_ATTRIBUTES, Keyword
 from ops.table import BINARY, ELEMENTWISE, FUNCTIONS, REDUCTIONS, UNARY, Elementwise, Function, Reduction
 
 # Operators whose row has a Python operator but that no row of its own: (method, module function).
@@ -215,9 +216,82 @@ def _object_axis(row: Elementwise | Reduction | Function, params: list[Parameter
     return [Parameter(p.name, p.kind, "object", p.default) if p.name == "axis" else p for p in params]
 
 
+# Positional parameters that take several values, and what those are.
+_GATHERS = {"shape": "Integers", "axes": "Integers", "arrays": "Tensors"}
+
+
+def foreign_keywords(row: Elementwise | Reduction | Function) -> list[Keyword]:
+    """Keywords of others' functions that are explained for this one, and not merely unknown."""
+    own = {p.name for p in parameters(signature(row))}
+    known = {*own, row.name, type(row).__name__.lower()}
+    return list({k.name: k for k in reversed(KEYWORDS) if k.beside in known and k.name not in own}.values())
+
+
+def _rust_bool(value: bool) -> str:
+    return str(value).lower()
+
+
+def _call_facts(row: Elementwise | Reduction | Function) -> str:
+    params = parameters(signature(row))
+    positional = [p for p in params if p.kind in ("positional", "either")]
+    keywords = [p for p in params if p.kind == "keyword"]
+    variadic = "".join(f"*{p.name}" for p in params if p.kind == "variadic")
+    gathers = _GATHERS.get(positional[-1].name, "Nothing") if positional else "Nothing"
+    many = any(p.name == "axis" and "tuple" in p.annotation for p in keywords)
+    own = ", ".join(f'Parameter {{ name: "{p.name}", required: {_rust_bool(p.default is None)}, only: {_rust_bool(p.kind == "positional")} }}' for p in positional)
+    foreign = ", ".join(
+        f'Foreign {{ name: "{k.name}", instead: "{k.instead}", neutral: {"None" if k.neutral is None else f"Some({k.neutral})"} }}' for k in foreign_keywords(row)
+    )
+    names = ", ".join(f'"{p.name}"' for p in keywords)
+    return (
+        f'    Call {{ op: "{row.name}", positional: &[{own}], variadic: "{variadic}", gathers: Gathers::{gathers},'
+        f" keywords: &[{names}], many_axes: {_rust_bool(many)}, foreign: &[{foreign}] }},"
+    )
+
+
+def call_facts() -> str:
+    """Facts about calls, and an entry for each function and then for each method."""
+    methods = [i for i, row in enumerate(ROWS) if is_method(row)]
+    count = len(ROWS) + len(methods)
+    out = [f"//! What errors about calls say of each function, and the entries of all.\n//! {NOTICE}\n"]
+    out.append("use crate::calls::{Call, Entry, Foreign, Gathers, Native, Parameter, explained};\n")
+    out += [f"pub static CALLS: [Call; {len(ROWS)}] = [", *(_call_facts(row) for row in ROWS), "];\n"]
+    out.append(f"pub static ENTRIES: [Entry; {count}] = [")
+    out += [f"    Entry::new(&CALLS[{i}], false)," for i in range(len(ROWS))]
+    out += [f"    Entry::new(&CALLS[{i}], true)," for i in methods]
+    out.append("];\n")
+    out.append(f"pub static EXPLAINED: [Native; {count}] = [" + ", ".join(f"explained::<{i}>" for i in range(count)) + "];\n")
+    return "\n".join(out)
+
+
+def _explained(use: dict[str, str], needless: dict[str, str], planned: list[str], there: set[str]) -> list[tuple[str, str]]:
+    """Names that do not exist, each with the end of the error about it, sorted for a binary search."""
+    found = {name: "it is not in corepy yet" for name in planned}
+    found |= {name: f"use {instead}" for name, instead in use.items()} | needless
+    return sorted((name, text) for name, text in found.items() if name not in there)
+
+
+def absent_names() -> list[tuple[str, str]]:
+    return _explained(NAMES, NEEDLESS_NAMES, [*ARRAY_API, *PLANNED], set(_public_names()))
+
+
+def absent_attributes() -> list[tuple[str, str]]:
+    methods = {row.name for row in ROWS if is_method(row)}
+    return _explained(ATTRIBUTES, NEEDLESS_ATTRIBUTES, PLANNED_ATTRIBUTES, methods)
+
+
+def names() -> str:
+    out = [f"//! Names of other libraries that corepy does not have, and what to use instead.\n//! {NOTICE}\n"]
+    for name, entries in (("NAMES", absent_names()), ("ATTRIBUTES", absent_attributes())):
+        out.append(f"pub static {name}: [(&str, &str); {len(entries)}] = [")
+        out += [f'    ("{key}", "{text}"),' for key, text in entries]
+        out.append("];\n")
+    return "\n".join(out)
+
+
 def native_functions() -> str:
     out = [f"//! The native functions with their signatures and docstrings.\n//! {NOTICE}\n"]
-    out.append("use crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\nuse pyo3::types::PyTuple;\n")
+    out.append("use crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{calls, elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\nuse pyo3::types::PyTuple;\n")
     for row in ROWS:
         params = _object_axis(row, parameters(signature(row)))
         first = params[0].rust_name if params else ""
@@ -227,7 +301,7 @@ def native_functions() -> str:
         out.append(f"fn {rust_name(row.name)}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n    {_call(row, params, first)}\n}}\n")
     out.append("pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {")
     # With its path, because the function `std` shares the crate's name.
-    out += [f"    m.add_function(wrap_pyfunction!(self::{rust_name(row.name)}, m)?)?;" for row in ROWS]
+    out += [f'    m.add("{row.name}", calls::wrap(wrap_pyfunction!(self::{rust_name(row.name)}, m)?, {i})?)?;' for i, row in enumerate(ROWS)]
     out.append("    Ok(())\n}\n")
     return "\n".join(out)
 
@@ -272,10 +346,15 @@ _CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("na
 _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
 
+def _public_names() -> list[str]:
+    native = [*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__"]
+    return sorted({*native, *(c.name for c in ERROR_CLASSES), *_CONSTANTS, "__array_api_version__"})
+
+
 def package() -> str:
-    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__"])
     errors = sorted(c.name for c in ERROR_CLASSES)
-    every = sorted({*names, *errors, *_CONSTANTS, "__array_api_version__"})
+    every = _public_names()
+    names = [n for n in every if n not in {*errors, *_CONSTANTS, "__array_api_version__"}]
     out = [
         '"""corepy: a tensor runtime for Python. `import corepy as cp`; the API is the Python Array API standard.',
         "",
@@ -284,11 +363,15 @@ def package() -> str:
         "",
         "from corepy._native import (",
         *(f"    {n}," for n in names),
+        "    _missing_name,",
         ")",
         "from corepy.errors import " + ", ".join(errors),
         "",
         *(f"{name} = {value}" for name, value in _CONSTANTS.items()),
         '__array_api_version__ = "2025.12"',
+        "",
+        "# Not a plain definition: type checkers would take every name for one that exists.",
+        'globals()["__getattr__"] = _missing_name',
         "",
         "__all__ = [",
         *(f'    "{n}",' for n in every),
@@ -463,7 +546,7 @@ def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> st
 
 
 def stubs() -> str:
-    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_rebuild"])
+    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_missing_name", "_rebuild"])
     out = [_STUB_HEAD.format(notice=NOTICE, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
     out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
     for op in (*UNARY, *BINARY):
@@ -486,13 +569,17 @@ def stubs() -> str:
     out.append("")
     out += [_stub_signature(row, method=False) for row in ROWS]
     out.append("def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...")
+    out.append("def _missing_name(name: str, /) -> Any: ...")
     return "\n".join(out) + "\n"
 
 
 def files() -> dict[str, str]:
     base = "rust/corepy-python/src/generated"
     return {
-        f"{base}/mod.rs": f"//! What ops/generate.py writes for the bindings.\n//! {NOTICE}\n\npub mod functions;\npub mod methods;\n",
+        f"{base}/mod.rs": f"//! What ops/generate.py writes for the bindings.\n//! {NOTICE}\n\npub mod calls;\npub mod functions;\npub mod methods;\npub mod names;\n",
+        f"{base}/calls.rs": call_facts(),
+        f"{base}/names.rs": names(),
+        ".ci/stubtest_absent.txt": "".join(f"corepy._native.Tensor.{name}\n" for name, _ in absent_attributes()),
         f"{base}/functions.rs": native_functions(),
         f"{base}/methods.rs": native_methods(),
         "python/corepy/__init__.py": package(),

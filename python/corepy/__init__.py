@@ -120,6 +120,7 @@ from corepy._native import (
     where,
     zeros,
     zeros_like,
+    _missing_name,
 )
 from corepy.errors import AxisError, InternalError
 
@@ -129,6 +130,9 @@ nan = float("nan")
 newaxis = None
 pi = 3.141592653589793
 __array_api_version__ = "2025.12"
+
+# Not a plain definition: type checkers would take every name for one that exists.
+globals()["__getattr__"] = _missing_name
 
 __all__ = [
     "AxisError",

@@ -2,7 +2,9 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+mod absent;
 mod buffer;
+mod calls;
 mod decimal;
 mod dlpack;
 mod dtype;
@@ -38,6 +40,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     enter::install();
     check_environment().map_err(|e| enter::error(py, e))?;
     m.add_class::<tensor::PyTensor>()?;
+    absent::register(&py.get_type::<tensor::PyTensor>())?;
+    let empty = corepy_runtime::Tensor::empty("Tensor", &[], corepy_runtime::DType::Bool);
+    let empty = empty.map_err(|e| enter::error(py, e))?;
+    calls::wrap_methods(&tensor::PyTensor::object(py, empty)?)?;
     m.add_class::<dtype::PyDType>()?;
     m.add_class::<functions::information::FloatInfo>()?;
     m.add_class::<functions::information::IntegerInfo>()?;
@@ -46,5 +52,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
     m.add_function(wrap_pyfunction!(export::_rebuild, m)?)?;
+    m.add_function(wrap_pyfunction!(absent::_missing_name, m)?)?;
     generated::functions::register(m)
 }

@@ -57,6 +57,14 @@ pub enum Error {
     TooManyIndices { op: &'static str, given: usize, ndim: usize },
     #[error("[{op}] a mask of shape {mask} does not fit shape {shape}")]
     MaskShape { op: &'static str, mask: String, shape: String },
+    #[error("[{op}] takes {most} positional {arguments}, not {given}: {instead}")]
+    Positional { op: &'static str, most: usize, arguments: &'static str, given: usize, instead: String },
+    #[error("[{op}] has no parameter {name}: {instead}")]
+    UnknownKeyword { op: &'static str, name: String, instead: String },
+    #[error("[{op}] takes {name} by its position, not by name")]
+    PositionalOnly { op: &'static str, name: &'static str },
+    #[error("[{op}] called without {names}")]
+    MissingArgument { op: &'static str, names: String },
     #[error("[{op}] {name} is at least {least}, not {given}")]
     PrintOption { op: &'static str, name: &'static str, least: i64, given: i64 },
     #[error("[{op}] needs a tensor with one element, not shape {shape}")]
@@ -121,6 +129,10 @@ impl Error {
             Error::IndexRange { .. } => "IndexError",
             Error::TooManyIndices { .. } => "IndexError",
             Error::MaskShape { .. } => "IndexError",
+            Error::Positional { .. } => "TypeError",
+            Error::UnknownKeyword { .. } => "TypeError",
+            Error::PositionalOnly { .. } => "TypeError",
+            Error::MissingArgument { .. } => "TypeError",
             Error::PrintOption { .. } => "ValueError",
             Error::SizeOne { .. } => "ValueError",
             Error::MatmulShapes { .. } => "ValueError",
