@@ -18,7 +18,7 @@ _UNARY_OPERATORS = {"pos", "neg", "abs", "invert"}
 _COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
 
 
-# Annotations whose values PyO3 converts; any other is an object.
+# Annotations whose values are converted before the function runs; any other is an object.
 _RUST_TYPES = {
     "bool": "bool",
     "int": "i64",
@@ -48,7 +48,7 @@ class Parameter:
         if self.kind == "variadic":
             return "&Bound<'py, PyTuple>"
         if self.annotation in _RUST_TYPES:
-            return _RUST_TYPES[self.annotation]
+            return f"Argument<{_RUST_TYPES[self.annotation]}>"
         return "&Bound<'py, PyAny>" if self.default is None else "Option<&Bound<'py, PyAny>>"
 
     @property
@@ -58,11 +58,12 @@ class Parameter:
     @property
     def rust_default(self) -> str | None:
         """What PyO3 fills in: a literal for typed parameters, None for objects."""
-        if self.default is None or self.default == "None" or self.annotation not in _RUST_TYPES:
+        if self.default is None or self.annotation not in _RUST_TYPES:
             return None if self.default is None else "None"
-        if self.rust.startswith("Option"):
-            return f"Some({self.default})"
-        return self.default.lower() if self.annotation == "bool" else self.default
+        value = self.default.lower() if self.default in ("True", "False") else self.default
+        if value != "None" and "Option" in self.rust:
+            value = f"Some({value})"
+        return f"Argument::Given({value})"
 
 
 def parameters(signature: str) -> list[Parameter]:
@@ -210,6 +211,12 @@ def _rust_params(params: list[Parameter]) -> str:
     return "".join(f", {p.rust_name}: {p.rust}" for p in params)
 
 
+def _read_typed(row: Elementwise | Reduction | Function, params: list[Parameter], indent: str) -> str:
+    """Statements that turn converted arguments into their values, or fail naming the operation."""
+    typed = [p for p in params if p.rust.startswith("Argument<")]
+    return "".join(f'{indent}let {p.rust_name} = {p.rust_name}.read(py, "{row.name}", "{p.name}")?;\n' for p in typed)
+
+
 def _object_axis(row: Elementwise | Reduction | Function, params: list[Parameter]) -> list[Parameter]:
     if not isinstance(row, Reduction):
         return params
@@ -266,7 +273,7 @@ def call_facts() -> str:
 
 def _explained(use: dict[str, str], needless: dict[str, str], planned: list[str], there: set[str]) -> list[tuple[str, str]]:
     """Names that do not exist, each with the end of the error about it, sorted for a binary search."""
-    found = {name: "it is not in corepy yet" for name in planned}
+    found = dict.fromkeys(planned, "it is not in corepy yet")
     found |= {name: f"use {instead}" for name, instead in use.items()} | needless
     return sorted((name, text) for name, text in found.items() if name not in there)
 
@@ -291,14 +298,14 @@ def names() -> str:
 
 def native_functions() -> str:
     out = [f"//! The native functions with their signatures and docstrings.\n//! {NOTICE}\n"]
-    out.append("use crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{calls, elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\nuse pyo3::types::PyTuple;\n")
+    out.append("use crate::argument::Argument;\nuse crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{calls, elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\nuse pyo3::types::PyTuple;\n")
     for row in ROWS:
         params = _object_axis(row, parameters(signature(row)))
         first = params[0].rust_name if params else ""
         out.append(_doc_attribute(docstring(row), ""))
         out.append("#[pyfunction]")
         out.append(f'#[pyo3(signature = {text_signature(params, rust=True)}, text_signature = "{text_signature(params)}")]')
-        out.append(f"fn {rust_name(row.name)}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n    {_call(row, params, first)}\n}}\n")
+        out.append(f"fn {rust_name(row.name)}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n{_read_typed(row, params, '    ')}    {_call(row, params, first)}\n}}\n")
     out.append("pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {")
     # With its path, because the function `std` shares the crate's name.
     out += [f'    m.add("{row.name}", calls::wrap(wrap_pyfunction!(self::{rust_name(row.name)}, m)?, {i})?)?;' for i, row in enumerate(ROWS)]
@@ -308,7 +315,7 @@ def native_functions() -> str:
 
 def native_methods() -> str:
     out = [f"//! The methods and operators of Tensor that follow from the op table.\n//! {NOTICE}\n"]
-    out.append("use crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\n")
+    out.append("use crate::argument::Argument;\nuse crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\n")
     out.append("#[pymethods]\nimpl PyTensor {")
     for row in ROWS:
         if not is_method(row):
@@ -321,7 +328,7 @@ def native_methods() -> str:
         # self counts as positional-only, so a "/" after it alone is left to Python.
         text = text_signature(own) if rest else "($self)"
         out.append(f'    #[pyo3(signature = {text_signature(rest, rust=True)}, text_signature = "{text}")]')
-        out.append(f"    fn {rust_name(row.name)}<'py>(slf: &Bound<'py, Self>, py: Python<'py>{_rust_params(rest)}) -> {_result(row)} {{\n        {_call(row, params, first)}\n    }}\n")
+        out.append(f"    fn {rust_name(row.name)}<'py>(slf: &Bound<'py, Self>, py: Python<'py>{_rust_params(rest)}) -> {_result(row)} {{\n{_read_typed(row, rest, '        ')}        {_call(row, params, first)}\n    }}\n")
     for op in UNARY:
         if op.operator:
             assert op.operator in _UNARY_OPERATORS
@@ -343,18 +350,25 @@ def native_methods() -> str:
 
 
 _CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("nan")', "newaxis": "None", "pi": "3.141592653589793"}
+# Named tuples that functions give, and the module that has them.
+_RECORDS = {"corepy.memory": ("ArenaStats", "MemoryStats")}
 _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
 
+def _native_names() -> list[str]:
+    return [*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS)]
+
+
 def _public_names() -> list[str]:
-    native = [*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__"]
-    return sorted({*native, *(c.name for c in ERROR_CLASSES), *_CONSTANTS, "__array_api_version__"})
+    records = [name for classes in _RECORDS.values() for name in classes]
+    errors = [c.name for c in ERROR_CLASSES]
+    return sorted({*_native_names(), *records, *errors, *_CONSTANTS, "__version__", "__array_api_version__"})
 
 
 def package() -> str:
     errors = sorted(c.name for c in ERROR_CLASSES)
     every = _public_names()
-    names = [n for n in every if n not in {*errors, *_CONSTANTS, "__array_api_version__"}]
+    names = [n for n in every if n in {*_native_names(), "__version__"}]
     out = [
         '"""corepy: a tensor runtime for Python. `import corepy as cp`; the API is the Python Array API standard.',
         "",
@@ -366,6 +380,7 @@ def package() -> str:
         "    _missing_name,",
         ")",
         "from corepy.errors import " + ", ".join(errors),
+        *(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items()),
         "",
         *(f"{name} = {value}" for name, value in _CONSTANTS.items()),
         '__array_api_version__ = "2025.12"',
@@ -399,6 +414,8 @@ from types import EllipsisType, TracebackType
 from typing import Any, ClassVar, Protocol, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
+
+{records}
 
 __all__ = [
 {names}
@@ -547,7 +564,8 @@ def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> st
 
 def stubs() -> str:
     names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_missing_name", "_rebuild"])
-    out = [_STUB_HEAD.format(notice=NOTICE, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
+    records = "\n".join(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items())
+    out = [_STUB_HEAD.format(notice=NOTICE, records=records, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
     out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
     for op in (*UNARY, *BINARY):
         if not op.operator:

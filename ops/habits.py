@@ -39,7 +39,7 @@ KEYWORDS = (
 )
 
 # Functions and constants of the Array API 2025.12 that are not there yet, without those that are.
-ARRAY_API = """
+_ARRAY_API = """
 abs acos acosh add all angle any arange argmax argmin argsort asarray asin asinh astype atan atan2 atanh
 bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor
 broadcast_arrays broadcast_shapes broadcast_to can_cast ceil clip concat conj copysign cos cosh
@@ -52,13 +52,13 @@ prod real reciprocal remainder repeat reshape result_type roll round searchsorte
 sort sqrt square squeeze stack std subtract sum take take_along_axis tan tanh tensordot tile top_k trace
 tril triu trunc unique_all unique_counts unique_inverse unique_values unstack var vecdot where zeros
 zeros_like __array_namespace_info__
-""".split()
+"""
 
 # Others that a tensor library is expected to have one day.
-PLANNED = """
+_PLANNED = """
 average bincount cross cummax cummin digitize einsum fromfile histogram interp kron load loadtxt median
 nanmax nanmean nanmin nanstd nansum nanvar outer pad percentile ptp quantile random save savez
-""".split()
+"""
 
 # Names of NumPy and PyTorch for what is called otherwise here.
 NAMES = {
@@ -234,7 +234,9 @@ NEEDLESS_ATTRIBUTES = {
 }
 
 # Attributes for what is not there yet under any name.
-PLANNED_ATTRIBUTES = """
+_PLANNED_ATTRIBUTES = """
 argpartition argsort choose compress cumprod cumsum diagonal dump dumps nonzero norm partition ptp put
 repeat searchsorted sort topk trace
-""".split()
+"""
+
+ARRAY_API, PLANNED, PLANNED_ATTRIBUTES = (names.split() for names in (_ARRAY_API, _PLANNED, _PLANNED_ATTRIBUTES))

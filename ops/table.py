@@ -56,7 +56,7 @@ class Function:
     name: str
     signature: str  # Python parameter list with annotations
     returns: str
-    category: str  # creation | conversion | manipulation | indexing | linear | information | printing
+    category: str  # creation | conversion | manipulation | indexing | linear | information | printing | memory
     doc: str
     method: bool = False  # also a method of Tensor; the first parameter is self
     notes: str = ""
@@ -198,6 +198,12 @@ FUNCTIONS = (
     # printing
     Function("set_printoptions", _PRINTING, "None", "printing", "Sets how tensors of this process are printed; None leaves an option as it is.", notes="precision: digits after the point at most (8); 17 show every float64 as what it is. threshold: elements up to which all are printed (1000). edgeitems: elements at either end of an axis of larger tensors (3). linewidth: columns of a line (75). suppress: no scientific notation for small numbers and wide ranges (False). `with printoptions(...)` changes them for a while. Raises ValueError for a number out of range.", example="cp.set_printoptions(precision=8)"),
     Function("get_printoptions", "", "dict[str, Any]", "printing", "How the calling thread prints tensors: the options of set_printoptions by name.", example="cp.get_printoptions()['precision']\n8"),
+    # memory
+    Function("memory_stats", "", "MemoryStats", "memory", "What the pool that tensors live in holds now, as a named tuple of whole numbers.", notes="in_use: bytes of the blocks that tensors have; cached: bytes of free blocks kept for new ones; peak: the most that in_use has been; limit: bytes that may be cached (COREPY_POOL_LIMIT, by default an eighth of the memory limit and at most 1 GiB); mappings: pieces of memory from the system; faults_saved: page faults that reuse has spared. Blocks are up to a quarter larger than their tensors. While other threads allocate the numbers are near one moment, not of one.", example="cp.memory_stats().in_use >= 0\nTrue"),
+    Function("arena_stats", "", "ArenaStats", "memory", "What the arenas hold, which give operations their scratch, summed over all threads, as a named tuple of whole numbers.", notes="used: bytes in use, 0 between operations; capacity: bytes of all arenas (COREPY_ARENA_SIZE for each thread, by default 1 MiB, from 4K to 1G); peak: the most that each thread has used; overflows: how often scratch did not fit and came from the pool.", example="cp.arena_stats().used\n0"),
+    Function("trim_memory", "", "int", "memory", "Gives the free memory that the pool has kept back to the system, and says how many bytes that were.", notes="Short lists of other threads' small blocks, at most 2 MiB for each thread, stay.", example="cp.trim_memory() >= 0\nTrue"),
+    Function("get_allocator", "", "str", "memory", "Where the memory of new tensors comes from: 'pool' or 'system'.", example="cp.get_allocator()\n'pool'"),
+    Function("set_allocator", "name: str, /", "None", "memory", "Chooses where the memory of new tensors comes from: 'pool', which keeps freed blocks for reuse, or 'system', the C library's heap, which tools that watch memory know.", notes="Tensors that exist keep their memory, which goes back to where it came from. memory_stats counts the pool alone. Raises TypeError for what is no str, ValueError for another name.", example="cp.set_allocator('pool')"),
 )
 
 ELEMENTWISE = UNARY + BINARY

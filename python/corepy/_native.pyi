@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Protocol, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
 
+from corepy.memory import ArenaStats, MemoryStats
+
 __all__ = [
     "DType",
     "Tensor",
@@ -21,6 +23,7 @@ __all__ = [
     "all",
     "any",
     "arange",
+    "arena_stats",
     "argmax",
     "argmin",
     "asarray",
@@ -60,6 +63,7 @@ __all__ = [
     "from_dlpack",
     "full",
     "full_like",
+    "get_allocator",
     "get_num_threads",
     "get_printoptions",
     "greater",
@@ -87,6 +91,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "memory_stats",
     "min",
     "minimum",
     "moveaxis",
@@ -105,6 +110,7 @@ __all__ = [
     "reshape",
     "result_type",
     "round",
+    "set_allocator",
     "set_num_threads",
     "set_printoptions",
     "sign",
@@ -119,6 +125,7 @@ __all__ = [
     "sum",
     "take",
     "threads",
+    "trim_memory",
     "trunc",
     "uint16",
     "uint32",
@@ -474,5 +481,10 @@ def get_num_threads() -> builtins.int: ...
 def set_num_threads(n: builtins.int, /) -> None: ...
 def set_printoptions(precision: builtins.int | None = None, threshold: builtins.int | None = None, edgeitems: builtins.int | None = None, linewidth: builtins.int | None = None, suppress: builtins.bool | None = None) -> None: ...
 def get_printoptions() -> dict[str, Any]: ...
+def memory_stats() -> MemoryStats: ...
+def arena_stats() -> ArenaStats: ...
+def trim_memory() -> builtins.int: ...
+def get_allocator() -> str: ...
+def set_allocator(name: str, /) -> None: ...
 def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...
 def _missing_name(name: str, /) -> Any: ...

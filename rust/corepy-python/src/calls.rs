@@ -4,6 +4,7 @@
 //! Each native function of the op table is entered through `explained`, which looks at a call only after it
 //! has failed, so that calls that succeed pay one jump.
 
+use crate::argument::show;
 use crate::enter::error;
 use crate::generated::calls::{ENTRIES, EXPLAINED};
 use crate::tensor::PyTensor;
@@ -292,7 +293,7 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
     }
     let text = match value.cast::<PyType>() {
         Ok(class) => class.name().map(|name| name.to_string()),
-        Err(_) => value.repr().map(|text| text.to_string()),
+        Err(_) => Ok(show(value)),
     };
     text.ok().filter(|text| text.len() <= MOST && !text.contains('\n')).unwrap_or_else(|| "...".to_owned())
 }

@@ -122,15 +122,3 @@ fn own_error(py: Python<'_>, class: &'static str, message: String) -> PyErr {
         Err(_) => PyRuntimeError::new_err(message),
     }
 }
-
-/// `TypeError` with the catalogue's form, for what only the bindings can find.
-#[cold]
-pub fn type_error(py: Python<'_>, op: &'static str, what: String) -> PyErr {
-    error(py, Error::Type { op, what })
-}
-
-/// `ValueError` with the catalogue's form, for what only the bindings can find.
-#[cold]
-pub fn value_error(py: Python<'_>, op: &'static str, what: String) -> PyErr {
-    error(py, Error::Value { op, what })
-}

@@ -1,12 +1,12 @@
 //! Tensors as Python objects: numbers, lists, copies, pickles.
 
+use crate::argument::{Argument, type_name};
 use crate::buffer;
 use crate::element::{self, Value};
-use crate::enter::{enter, error, type_error, value_error};
+use crate::enter::{enter, error};
 use crate::operand::Operand;
 use crate::tensor::PyTensor;
 use corepy_runtime::{Binary, DType, Dims, Error, Reduce, Tensor, layout, ops};
-use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -141,11 +141,9 @@ impl PyTensor {
     }
 
     fn __bool__(&self, py: Python<'_>) -> PyResult<bool> {
-        element::only(&self.0).map(Value::is_true).ok_or_else(|| {
-            let what = "needs a tensor with one element, not shape";
-            let what = format!("{what} {}: use any() or all()", layout::show(self.0.shape()));
-            value_error(py, "bool", what)
-        })
+        element::only(&self.0)
+            .map(Value::is_true)
+            .ok_or_else(|| error(py, Error::Truth { op: "bool", shape: layout::show(self.0.shape()) }))
     }
 
     fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -178,8 +176,7 @@ impl PyTensor {
             Some(value @ (Value::Int(_) | Value::Uint(_))) if self.0.ndim() == 0 => value.object(py),
             _ => {
                 let (shape, dtype) = (layout::show(self.0.shape()), self.0.dtype().name());
-                let what = format!("an index needs one integer without axes, not shape {shape} of {dtype}");
-                Err(type_error(py, "index", what))
+                Err(error(py, Error::TensorAsIndex { op: "index", shape, dtype }))
             }
         }
     }
@@ -197,8 +194,9 @@ impl PyTensor {
     fn __reduce_ex__<'py>(
         slf: &Bound<'py, Self>,
         py: Python<'py>,
-        protocol: i64,
+        protocol: Argument<i64>,
     ) -> PyResult<Bound<'py, PyTuple>> {
+        let protocol = protocol.read(py, "__reduce_ex__", "protocol")?;
         static REBUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let rebuild = REBUILD.get_or_try_init(py, || {
             Ok::<_, PyErr>(py.import("corepy._native")?.getattr("_rebuild")?.unbind())
@@ -227,19 +225,19 @@ pub fn _rebuild<'py>(
     py: Python<'py>,
     buffer: &Bound<'py, PyAny>,
     dtype: &Bound<'py, PyAny>,
-    shape: &Bound<'py, PyTuple>,
+    shape: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyTensor>> {
     const OP: &str = "pickle";
     if !buffer::exports(buffer) {
-        return Err(PyTypeError::new_err("[pickle] the data are no buffer"));
+        return Err(error(py, Error::PickleBuffer { op: OP, class: type_name(buffer) }));
     }
     let dtype = crate::dtype::parse(OP, dtype)?;
-    let shape = crate::functions::read_integers(OP, "shape", shape.as_any())?;
+    let shape = crate::argument::read_integers(OP, "shape", shape)?;
     let (size, bytes) = layout::checked_size(OP, &shape, dtype).map_err(|e| error(py, e))?;
     let data = buffer::import_bytes(OP, buffer)?;
     if data.size() != bytes {
-        let what = format!("{} bytes for shape {} of {}", data.size(), layout::show(&shape), dtype.name());
-        return Err(value_error(py, OP, what));
+        let (shape, dtype) = (layout::show(&shape), dtype.name());
+        return Err(error(py, Error::PickleSize { op: OP, bytes: data.size(), shape, dtype }));
     }
     let strides: Dims = layout::contiguous_strides(&shape, dtype.itemsize());
     let tensor = data.view_as(0, dtype, &shape, &strides);

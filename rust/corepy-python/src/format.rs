@@ -1,10 +1,12 @@
 //! repr, str and format of tensors, in the layout that NumPy prints arrays in.
 
+use crate::argument::Argument;
 use crate::decimal::{FloatColumn, Style, with_own_digits};
 use crate::element::{self, Value};
+use crate::enter::error;
 use crate::functions::printing::{Options, options};
 use crate::tensor::PyTensor;
-use corepy_runtime::{DType, Kind, Tensor, layout};
+use corepy_runtime::{DType, Error, Kind, Tensor, layout};
 use pyo3::prelude::*;
 
 /// What is shown of an axis: so many elements of its start and of its end.
@@ -192,7 +194,9 @@ impl PyTensor {
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
         match element::only(&self.0) {
-            Some(value) if self.0.ndim() == 0 => Ok(number(py, value, self.0.dtype())?.str()?.to_string()),
+            Some(value) if self.0.ndim() == 0 => {
+                Ok(number(py, value, self.0.dtype())?.str()?.to_string_lossy().into_owned())
+            }
             _ => {
                 let options = options();
                 Ok(body(&self.0, " ", 0, options.linewidth, &options))
@@ -200,15 +204,16 @@ impl PyTensor {
         }
     }
 
-    fn __format__(slf: &Bound<'_, Self>, py: Python<'_>, spec: &str) -> PyResult<String> {
+    fn __format__(slf: &Bound<'_, Self>, py: Python<'_>, spec: Argument<String>) -> PyResult<String> {
+        const OP: &str = "format";
+        let spec = spec.read(py, OP, "spec")?;
         let tensor = &slf.get().0;
         if spec.is_empty() {
             return slf.get().__str__(py);
         }
         let Some(value) = element::only(tensor) else {
             let shape = layout::show(tensor.shape());
-            let what = format!("format {spec:?} needs a tensor with one element, not shape {shape}");
-            return Err(crate::enter::type_error(py, "format", what));
+            return Err(error(py, Error::FormatSize { op: OP, spec, shape }));
         };
         value.object(py)?.call_method1("__format__", (spec,))?.extract()
     }

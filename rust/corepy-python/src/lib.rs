@@ -3,6 +3,7 @@
 #![warn(unsafe_op_in_unsafe_fn)]
 
 mod absent;
+mod argument;
 mod buffer;
 mod calls;
 mod decimal;
@@ -23,7 +24,13 @@ mod reduction;
 mod sequence;
 mod tensor;
 
+use corepy_runtime::memory::reserve::WithReserve;
 use pyo3::prelude::*;
+use std::alloc::System;
+
+/// Python code goes on after a MemoryError, whose message must not end the process.
+#[global_allocator]
+static HEAP: WithReserve<System> = WithReserve(System);
 
 /// Reads every environment variable, so that a bad value fails the import and not a later call.
 fn check_environment() -> corepy_runtime::Result<()> {

@@ -98,7 +98,7 @@ impl Weak {
                 Weak::Int(value) => value.to_string(),
                 _ => "an integer beyond 128 bits".to_owned(),
             };
-            return Err(Error::Overflow { op, what: format!("{shown} does not fit {}", dtype.name()) });
+            return Err(Error::DoesNotFit { op, value: shown, dtype: dtype.name() });
         }
         Ok(match self {
             Weak::Bool(value) => Scalar::from_bool(value),

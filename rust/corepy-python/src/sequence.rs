@@ -1,6 +1,7 @@
 //! Nested sequences and Python scalars as tensors, read in one pass.
 
-use crate::enter::{enter, error, type_error, value_error};
+use crate::argument::{show_integer, type_name};
+use crate::enter::{enter, error};
 use crate::functions::convert::{existing, is_scalar};
 use crate::tensor::PyTensor;
 use corepy_runtime::layout::{self, MAX_AXES};
@@ -209,13 +210,13 @@ impl<'py> Reader<'py> {
         if is_sequence(object) {
             return self.sequence(object);
         }
-        let class = crate::buffer::type_name(object);
-        let what = if self.place.is_empty() {
-            format!("{class} holds no numbers that a tensor could be made of")
+        let class = type_name(object);
+        let op = self.op;
+        Err(self.error(if self.place.is_empty() {
+            Error::NoNumbers { op, class }
         } else {
-            format!("{} is a {class}, which is no number{}", self.show_place(), shown_text(object))
-        };
-        Err(type_error(self.py, self.op, what))
+            Error::NoNumber { op, place: self.show_place(), class, shown: shown_text(object) }
+        }))
     }
 
     /// Checks the shape of what lies at the current place, which ends the axes of sequences.
@@ -237,8 +238,7 @@ impl<'py> Reader<'py> {
         let depth = self.place.len();
         let n = object.len()?;
         if depth == MAX_AXES {
-            let what = format!("sequences are nested more than {MAX_AXES} deep: does one contain itself?");
-            return Err(value_error(self.py, self.op, what));
+            return Err(self.error(Error::NestedTooDeep { op: self.op }));
         }
         if self.fixed || depth < self.shape.len() {
             if self.shape.get(depth) != Some(&(n as i64)) {
@@ -403,9 +403,8 @@ impl<'py> Reader<'py> {
                 Number::Int(_) => DType::Int64,
                 Number::Uint(_) => DType::Uint64,
                 Number::Huge(object) => {
-                    let (shown, dtypes) =
-                        (self.show_integer(object), "int64 or uint64: give a floating dtype");
-                    return Err(self.overflow(format!("{shown} does not fit {dtypes}")));
+                    let value = show_integer(object);
+                    return Err(self.error(Error::NoIntegerDtype { op: self.op, value }));
                 }
                 Number::Float(_) => DType::Float64,
                 Number::Complex(_) => DType::Complex128,
@@ -463,7 +462,7 @@ impl<'py> Reader<'py> {
             Number::Int(v) => *v as f64,
             Number::Uint(v) => *v as f64,
             Number::Float(v) => *v,
-            Number::Huge(object) => object.extract().map_err(|_| self.misfit(self.show_integer(object)))?,
+            Number::Huge(object) => object.extract().map_err(|_| self.misfit(show_integer(object)))?,
             Number::Complex(_) => return Err(self.imaginary()),
         })
     }
@@ -476,9 +475,9 @@ impl<'py> Reader<'py> {
             Number::Bool(v) => i128::from(*v),
             Number::Int(v) => i128::from(*v),
             Number::Uint(v) => i128::from(*v),
-            Number::Huge(object) => return Err(self.misfit(self.show_integer(object))),
+            Number::Huge(object) => return Err(self.misfit(show_integer(object))),
             Number::Float(v) if v.is_nan() => {
-                return Err(value_error(self.py, self.op, format!("NaN does not convert to {}", to.name())));
+                return Err(self.error(Error::NanToInteger { op: self.op, dtype: to.name() }));
             }
             // Below 2**100 the conversion is exact; above, no dtype holds the value.
             Number::Float(v) if v.abs() < 1e30 => v.trunc() as i128,
@@ -546,21 +545,10 @@ impl<'py> Reader<'py> {
         self.place.iter().map(|i| format!("[{i}]")).collect()
     }
 
-    fn show_integer(&self, object: &Bound<'py, PyAny>) -> String {
-        if let Ok(value) = object.extract::<i128>() {
-            return value.to_string();
-        }
-        // A hexadecimal text takes time in proportion to the digits, a decimal one their square.
-        let hex = self.py.import("builtins").and_then(|b| b.call_method1("hex", (object,)));
-        let text = hex.map_or_else(|_| "an integer".to_owned(), |h| h.to_string());
-        if text.len() <= 40 { text } else { format!("{}...", &text[..40]) }
-    }
-
     fn ragged(&self, object: &Bound<'py, PyAny>) -> PyErr {
         let depth = self.place.len().min(self.shape.len());
         let (found, expected) = (self.shape_of(object), layout::show(&self.shape[depth..]));
-        let place = self.show_place();
-        value_error(self.py, self.op, format!("ragged: {place} has shape {found}, expected {expected}"))
+        self.error(Error::Ragged { op: self.op, place: self.show_place(), found, expected })
     }
 
     /// The shape that an object seems to have, by its first elements.
@@ -586,17 +574,17 @@ impl<'py> Reader<'py> {
     }
 
     fn changed(&self) -> PyErr {
-        value_error(self.py, self.op, "a sequence changed its length while it was read".into())
+        self.error(Error::SequenceChanged { op: self.op })
     }
 
-    fn overflow(&self, what: String) -> PyErr {
-        error(self.py, Error::Overflow { op: self.op, what })
+    fn error(&self, what: Error) -> PyErr {
+        error(self.py, what)
     }
 
     /// The error for a number that the dtype does not hold.
-    fn misfit(&self, shown: String) -> PyErr {
-        let to = self.dtype.unwrap_or(DType::Float64).name();
-        self.overflow(format!("{shown} does not fit {to}"))
+    fn misfit(&self, value: String) -> PyErr {
+        let dtype = self.dtype.unwrap_or(DType::Float64).name();
+        self.error(Error::DoesNotFit { op: self.op, value, dtype })
     }
 
     fn imaginary(&self) -> PyErr {
@@ -615,12 +603,13 @@ impl<'py> Reader<'py> {
 /// What a text holds, for the end of a message: numbers read from a file are often still text.
 fn shown_text(object: &Bound<'_, PyAny>) -> String {
     const LENGTH: usize = 40;
-    let Ok(text) = object.cast::<PyString>().map(|text| text.to_string()) else {
+    let Ok(text) = object.cast::<PyString>().map(|text| text.to_string_lossy().into_owned()) else {
         return String::new();
     };
     let rest = if text.chars().nth(LENGTH).is_some() { "..." } else { "" };
     let start: String = text.chars().take(LENGTH).collect();
-    let quoted = PyString::new(object.py(), &start).repr().map_or(start, |r| r.to_string());
+    let quoted =
+        PyString::new(object.py(), &start).repr().map_or(start, |r| r.to_string_lossy().into_owned());
     format!(": {quoted}{rest}")
 }
 

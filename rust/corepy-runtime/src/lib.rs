@@ -13,6 +13,7 @@ pub mod memory;
 pub mod ops;
 pub mod scalar;
 pub mod scheduler;
+pub mod settings;
 pub mod storage;
 pub mod tensor;
 

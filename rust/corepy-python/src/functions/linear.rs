@@ -43,7 +43,7 @@ fn matrix(op: &'static str, x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
 
 #[cold]
 fn scalar_refused(py: Python<'_>, op: &'static str) -> PyErr {
-    error(py, Error::Value { op, what: "a number has no axes to multiply along: use multiply or *".into() })
+    error(py, Error::ScalarProduct { op })
 }
 
 fn matmul_tensors(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -92,9 +92,7 @@ pub fn dot<'py>(
     if let (Operand::Tensor(a), Operand::Tensor(b)) = (&first, &second) {
         let (a, b) = (&a.get().0, &b.get().0);
         if a.ndim() > 2 || b.ndim() > 2 {
-            let what =
-                format!("takes tensors with at most 2 axes, not {} and {}: use matmul", a.ndim(), b.ndim());
-            return Err(error(py, Error::Value { op: OP, what }));
+            return Err(error(py, Error::DotAxes { op: OP, a: a.ndim(), b: b.ndim() }));
         }
         if a.ndim() > 0 && b.ndim() > 0 {
             return matmul_of(py, OP, a, b);
@@ -118,8 +116,7 @@ pub fn vecdot<'py>(
         let dtype = common_dtype(OP, a.dtype(), b.dtype())?;
         let (x, y) = (a.shape()[a_axis], b.shape()[b_axis]);
         if x != y {
-            let what = format!("vectors along axis {axis} have {x} and {y} elements");
-            return Err(Error::Value { op: OP, what });
+            return Err(Error::VectorLengths { op: OP, axis, x, y });
         }
         let a = views::axis_last(&converted(OP, &a, dtype)?, a_axis);
         let b = views::axis_last(&converted(OP, &b, dtype)?, b_axis);
@@ -135,12 +132,7 @@ pub fn vecdot<'py>(
 fn vector_axes(op: &'static str, a: &Tensor, b: &Tensor, axis: i64) -> Result<(usize, usize)> {
     let fewest = a.ndim().min(b.ndim());
     if axis >= 0 && a.ndim() != b.ndim() && (axis as u64) < a.ndim().max(b.ndim()) as u64 {
-        let what = format!(
-            "axis {axis} is not the same one of tensors with {} and {} axes: count it from the back",
-            a.ndim(),
-            b.ndim()
-        );
-        return Err(Error::Value { op, what });
+        return Err(Error::VectorAxis { op, axis, a: a.ndim(), b: b.ndim() });
     }
     let back = fewest - layout::normalize_axis(op, axis, fewest)?;
     Ok((a.ndim() - back, b.ndim() - back))
@@ -182,10 +174,7 @@ impl PyTensor {
             let out = matmul_tensors(OP, own, &other)?;
             if out.shape() != own.shape() {
                 let (from, to) = (layout::show(out.shape()), layout::show(own.shape()));
-                return Err(Error::Value {
-                    op: OP,
-                    what: format!("a product of shape {from} cannot be stored in shape {to}"),
-                });
+                return Err(Error::ProductShape { op: OP, from, to });
             }
             copy::copy_into(OP, own, Arg::Tensor(&out))
         })

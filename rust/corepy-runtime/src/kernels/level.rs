@@ -92,11 +92,7 @@ fn choose_widest() -> &'static Level {
 
 /// Chooses the level that `COREPY_SIMD` names, else the machine's widest.
 pub fn choose_from_environment() -> Result<&'static Level> {
-    match std::env::var(VARIABLE) {
-        Ok(name) if !name.is_empty() => choose(&name),
-        Ok(_) | Err(std::env::VarError::NotPresent) => Ok(choose_widest()),
-        Err(std::env::VarError::NotUnicode(raw)) => choose(&raw.to_string_lossy()),
-    }
+    crate::settings::value(VARIABLE).map_or_else(|| Ok(choose_widest()), |name| choose(&name))
 }
 
 /// Uses the level of a name from now on.

@@ -117,7 +117,7 @@ pub fn arange(start: &Scalar, stop: &Scalar, step: &Scalar, dtype: DType) -> Res
     if dtype == DType::Bool {
         return Err(Error::DtypeRefused { op: OP, dtype: dtype.name(), accepted: NUMERIC.names });
     }
-    let zero_step = || Error::Value { op: OP, what: "the step is 0".to_owned() };
+    let zero_step = || Error::ZeroStep { op: OP };
     if let (Some(first), Some(last), Some(by)) = (integer(start), integer(stop), integer(step)) {
         let span = last - first;
         let length = if by == 0 {
@@ -152,8 +152,7 @@ pub fn arange(start: &Scalar, stop: &Scalar, step: &Scalar, dtype: DType) -> Res
     }
     let length = ((last - first) / by).ceil();
     if length.is_nan() {
-        let what = format!("start {first:?}, stop {last:?} and step {by:?} have no number of elements");
-        return Err(Error::Value { op: OP, what });
+        return Err(Error::RangeLength { op: OP, start: first, stop: last, step: by });
     }
     // The conversion saturates.
     let out = Tensor::empty(OP, &[fit(length as i128, dtype)?], dtype)?;

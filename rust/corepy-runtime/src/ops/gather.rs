@@ -3,14 +3,16 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernels::{self, BLOCK};
-use crate::layout::{self, Dims};
-use crate::memory::arena::with_arena;
+use crate::layout::{self, Dims, MAX_AXES};
+use crate::memory::arena::{Arena, with_arena};
+use crate::memory::list::List;
 use crate::ops::iterate::{Axis, Cursor, Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute};
 use crate::ops::{Arg, check_storable, copy};
 use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Estimated ns to fetch one element from an index, mostly a cache miss.
 const TAKE_NS: f64 = 2.0;
@@ -41,8 +43,7 @@ impl<'a> Indices<'a> {
         let mut shape = Dims::zeros(0);
         for tensor in given.iter().flatten() {
             if !tensor.dtype().is_integer() {
-                let what = format!("indices are integers or a mask of bool, not {}", tensor.dtype().name());
-                return Err(Error::Index { op, what });
+                return Err(Error::IndexDtype { op, dtype: tensor.dtype().name() });
             }
             shape = layout::broadcast_shapes(op, &shape, tensor.shape())?;
         }
@@ -102,17 +103,9 @@ impl<'a> Indices<'a> {
                     // SAFETY: found < n; kernels leave the index that they refuse as it is.
                     let index = unsafe { scratch.add(found).read() };
                     let op = self.op;
-                    let error = match wrapped {
-                        Some(high) => Error::Index {
-                            op,
-                            what: format!(
-                                "index {} is out of range for axis {axis} with {extent} elements",
-                                high as u64
-                            ),
-                        },
-                        None => Error::IndexRange { op, index, axis: *axis, extent: extent as usize },
-                    };
-                    failed = Some((found, error));
+                    let index = wrapped.map_or(i128::from(index), |high| i128::from(high as u64));
+                    failed =
+                        Some((found, Error::IndexRange { op, index, axis: *axis, extent: extent as usize }));
                 }
                 continue;
             }
@@ -160,19 +153,18 @@ impl<'a> Indices<'a> {
     }
 
     /// Shape of the result.
-    fn result_shape(&self) -> Vec<i64> {
-        let mut shape: Vec<i64> = self.kept().map(|axis| self.x.shape()[axis]).collect();
+    fn result_shape(&self) -> Dims {
+        let kept = || self.kept().map(|axis| self.x.shape()[axis]);
         let at = self.position();
-        shape.splice(at..at, self.shape.iter().copied());
-        shape
+        kept().take(at).chain(self.shape.iter().copied()).chain(kept().skip(at)).collect()
     }
 
     /// The loops over the kept axes before and behind the indices in a tensor of the result's shape
     /// (operand 0) together with `x` (operand 1), and the bytes from one index to the next in the
     /// former, whose index axes are contiguous.
-    fn loops(&self, result: &Tensor) -> (Vec<Axis<2>>, Vec<Axis<2>>, i64) {
+    fn loops(&self, result: &Tensor) -> (List<Axis<2>>, List<Axis<2>>, i64) {
         let at = self.position();
-        let axes: Vec<Axis<2>> = self
+        let axes: List<Axis<2>> = self
             .kept()
             .enumerate()
             .map(|(nth, axis)| {
@@ -190,16 +182,9 @@ impl<'a> Indices<'a> {
 }
 
 /// Axes with those joined that both operands walk as one; none of extent 1.
-fn joined(axes: &[Axis<2>]) -> Vec<Axis<2>> {
-    let mut out: Vec<Axis<2>> = Vec::new();
-    for axis in axes.iter().filter(|a| a.extent != 1) {
-        match out.last_mut() {
-            Some(outer) if (0..2).all(|k| outer.strides[k] == axis.strides[k] * axis.extent) => {
-                *outer = Axis { extent: outer.extent * axis.extent, strides: axis.strides };
-            }
-            _ => out.push(*axis),
-        }
-    }
+fn joined(axes: &[Axis<2>]) -> List<Axis<2>> {
+    let mut out: List<Axis<2>> = axes.iter().copied().filter(|a| a.extent != 1).collect();
+    out.merge(Axis::with_inner);
     out
 }
 
@@ -224,13 +209,12 @@ pub fn take(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
         Some(axis) => layout::normalize_axis(OP, axis, x.ndim())?,
         None if x.ndim() == 1 => 0,
         None => {
-            let what = format!("axis can be left out for one axis only, not for {}", x.ndim());
-            return Err(Error::Value { op: OP, what });
+            return Err(Error::AxisNeeded { op: OP, ndim: x.ndim() });
         }
     };
-    let mut given = vec![None; axis + 1];
+    let mut given = [None; MAX_AXES];
     given[axis] = Some(indices);
-    gather(&Indices::new(OP, x, &given)?)
+    gather(&Indices::new(OP, x, &given[..=axis])?)
 }
 
 /// Elements of `x` at integer indices: one entry per axis, `None` for the whole axis; axes left out
@@ -275,7 +259,7 @@ fn gather(indices: &Indices) -> Result<Tensor> {
         out.size() as f64 * if row == 1 { TAKE_NS } else { BYTE_NS * itemsize as f64 + TAKE_NS / row as f64 };
     let take = kernels::take(x.dtype());
     let move_run = kernels::gather(x.dtype());
-    let failed = AtomicUsize::new(usize::MAX);
+    let failed: Mutex<Option<Error>> = Mutex::new(None);
     let addresses = Addresses { to: out.data(), from: x.data() };
     scheduler::run(tiles, ns, &|tile| {
         let addresses = &addresses;
@@ -288,8 +272,8 @@ fn gather(indices: &Indices) -> Result<Tensor> {
             // SAFETY: both hold a block of aligned entries.
             let (places, stride) = match unsafe { indices.offsets(first, n, offsets, scratch) } {
                 Ok(checked) => checked,
-                Err((at, _)) => {
-                    failed.fetch_min(first + at, Ordering::Relaxed);
+                Err((_, error)) => {
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     return Flow::Stop;
                 }
             };
@@ -326,11 +310,10 @@ fn gather(indices: &Indices) -> Result<Tensor> {
             Flow::Continue
         })
     })?;
-    if failed.into_inner() != usize::MAX {
+    if let Some(met) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        // The first in order, whichever was met first; memory that others change may hold none by now.
         indices.check()?;
-        // Memory that others change may be in range by now; what was met was not.
-        let what = "an index was out of range and has changed since".to_owned();
-        return Err(Error::Index { op: indices.op, what });
+        return Err(met);
     }
     Ok(out)
 }
@@ -364,7 +347,7 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
         }
     };
     let values = if values.may_overlap(x) { copy::copy(&values)? } else { values };
-    let same = values.strides().iter().zip(&shape).all(|(&s, &e)| s == 0 || e == 1);
+    let same = values.strides().iter().zip(&shape[..]).all(|(&s, &e)| s == 0 || e == 1);
     // All offsets are checked before the first element is written, from indices read once.
     let places = Tensor::empty(OP, &[indices.count as i64], DType::Int64)?;
     let offsets = places.data().cast::<i64>();
@@ -416,7 +399,7 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
 /// Fails where a mask is no mask of the leading axes of `x`.
 fn check_mask(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
     if mask.dtype() != DType::Bool {
-        return Err(Error::Index { op, what: format!("a mask is bool, not {}", mask.dtype().name()) });
+        return Err(Error::DtypeRefused { op, dtype: mask.dtype().name(), accepted: DType::Bool.name() });
     }
     if mask.ndim() > x.ndim() || mask.shape() != &x.shape()[..mask.ndim()] {
         let (mask, shape) = (layout::show(mask.shape()), layout::show(x.shape()));
@@ -425,12 +408,12 @@ fn check_mask(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// Elements counted tile by tile, in private memory: where each tile's results begin, and how many
-/// there are in all.
-fn count_tiles(mask: &Tensor) -> Result<Vec<usize>> {
+/// Elements counted tile by tile, in private memory: where each tile's results begin, and at last how
+/// many there are in all.
+fn count_tiles<'a>(mask: &Tensor, arena: &'a Arena) -> Result<&'a [AtomicUsize]> {
     let size = mask.size();
     let tiles = size.div_ceil(MASK_TILE);
-    let counts: Vec<AtomicUsize> = (0..tiles).map(|_| AtomicUsize::new(0)).collect();
+    let starts = arena.counters(tiles + 1);
     let data = Addresses { to: std::ptr::null_mut(), from: mask.data() };
     let kernel = kernels::count_mask();
     scheduler::run(tiles, 0.05 * size as f64, &|tile| {
@@ -438,15 +421,13 @@ fn count_tiles(mask: &Tensor) -> Result<Vec<usize>> {
         let begin = tile * MASK_TILE;
         // SAFETY: bytes of the contiguous mask.
         let count = unsafe { kernel(data.from.add(begin), MASK_TILE.min(size - begin)) };
-        counts[tile].store(count as usize, Ordering::Relaxed);
+        starts[tile + 1].store(count as usize, Ordering::Relaxed);
         Flow::Continue
     })?;
-    let mut starts = Vec::with_capacity(tiles + 1);
     let mut total = 0;
-    starts.push(0);
-    for count in counts {
-        total += count.into_inner();
-        starts.push(total);
+    for start in starts {
+        total += start.load(Ordering::Relaxed);
+        start.store(total, Ordering::Relaxed);
     }
     Ok(starts)
 }
@@ -461,26 +442,29 @@ fn compact(
     dtype: DType,
     kernel: &(dyn Fn(*const u8, usize, usize, *mut u8, usize) -> usize + Sync),
 ) -> Result<Tensor> {
-    let starts = count_tiles(mask)?;
-    let size = mask.size();
-    let total = starts.last().copied().unwrap_or(0);
-    let out = Tensor::empty(op, &[total as i64], dtype)?;
-    let itemsize = dtype.itemsize();
-    let addresses = Addresses { to: out.data(), from: mask.data() };
-    scheduler::run(starts.len() - 1, MASK_NS * size as f64, &|tile| {
-        let addresses = &addresses;
-        let begin = tile * MASK_TILE;
-        let room = starts[tile + 1] - starts[tile];
-        // SAFETY: the tile's own part of out, and of the mask.
-        unsafe {
-            let to = addresses.to.add(starts[tile] * itemsize);
-            let n = MASK_TILE.min(size - begin);
-            let written = kernel(addresses.from.add(begin), begin, n, to, room).min(room);
-            to.add(written * itemsize).write_bytes(0, (room - written) * itemsize);
-        }
-        Flow::Continue
-    })?;
-    Ok(out)
+    with_arena(|arena| {
+        let starts = count_tiles(mask, arena)?;
+        let start = |tile: usize| starts[tile].load(Ordering::Relaxed);
+        let size = mask.size();
+        let tiles = starts.len() - 1;
+        let out = Tensor::empty(op, &[start(tiles) as i64], dtype)?;
+        let itemsize = dtype.itemsize();
+        let addresses = Addresses { to: out.data(), from: mask.data() };
+        scheduler::run(tiles, MASK_NS * size as f64, &|tile| {
+            let addresses = &addresses;
+            let begin = tile * MASK_TILE;
+            let room = start(tile + 1) - start(tile);
+            // SAFETY: the tile's own part of out, and of the mask.
+            unsafe {
+                let to = addresses.to.add(start(tile) * itemsize);
+                let n = MASK_TILE.min(size - begin);
+                let written = kernel(addresses.from.add(begin), begin, n, to, room).min(room);
+                to.add(written * itemsize).write_bytes(0, (room - written) * itemsize);
+            }
+            Flow::Continue
+        })?;
+        Ok(out)
+    })
 }
 
 /// Numbers, in row-major order, of the elements of a mask that are set.

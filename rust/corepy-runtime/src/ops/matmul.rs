@@ -97,18 +97,25 @@ enum Runner {
 }
 
 impl Runner {
-    fn run(self, tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) + Sync)) -> Result<()> {
+    fn run(self, tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
         match self {
-            Runner::Scheduler => scheduler::run(tiles, cost_ns, &|tile| {
-                f(tile);
-                Flow::Continue
+            Runner::Scheduler => scheduler::run(tiles, cost_ns, f),
+            // A tile stops for an interrupt alone, which this finds too.
+            Runner::Here => (0..tiles).try_for_each(|tile| match f(tile) {
+                Flow::Continue => Ok(()),
+                Flow::Stop => scheduler::poll(),
             }),
-            Runner::Here => {
-                (0..tiles).for_each(f);
-                Ok(())
-            }
         }
     }
+}
+
+/// Ends a tile early where the operation is to stop.
+macro_rules! go_on {
+    () => {
+        if scheduler::poll().is_err() {
+            return Flow::Stop;
+        }
+    };
 }
 
 /// The kernels of one dtype at the level in use.
@@ -275,30 +282,31 @@ impl Batch {
         let items = self.shape.iter().product::<i64>() as usize;
         let work = product.work();
         if work >= SHARE_PRODUCT {
-            let mut result = Ok(());
-            self.each(product, 0, items, |item| {
-                if result.is_ok() {
-                    result = item.run(Runner::Scheduler);
-                }
-            });
-            return result;
+            return self.each(product, 0, items, |item| item.run(Runner::Scheduler));
         }
         let per_tile = ((TILE / work) as usize).clamp(1, items);
         // A product this small takes some 50 ns beside its arithmetic.
         let cost = items as f64 * (work / product.speed() + 50.0);
         scheduler::run(items.div_ceil(per_tile), cost, &|tile| {
             let first = tile * per_tile;
-            self.each(product, first, per_tile.min(items - first), |item| {
-                // A runner that runs here returns no error: nothing interrupts it.
-                let done = item.run(Runner::Here);
-                debug_assert!(done.is_ok());
-            });
-            Flow::Continue
+            let done = self.each(product, first, per_tile.min(items - first), |item| item.run(Runner::Here));
+            match done {
+                Ok(()) => Flow::Continue,
+                Err(Error::Interrupted {}) => Flow::Stop,
+                // Scratch that cannot be had: the error unwinds to the caller, who knows it again.
+                Err(error) => std::panic::resume_unwind(Box::new(error)),
+            }
         })
     }
 
     /// Calls `f` with `count` of the products, beginning with number `first`.
-    fn each(&self, product: &Product, first: usize, count: usize, mut f: impl FnMut(&Product)) {
+    fn each(
+        &self,
+        product: &Product,
+        first: usize,
+        count: usize,
+        mut f: impl FnMut(&Product) -> Result<()>,
+    ) -> Result<()> {
         let axes = self.shape.len();
         let mut index = Dims::zeros(axes);
         let mut rest = first as i64;
@@ -313,7 +321,7 @@ impl Batch {
         let bytes = product.m * product.n * product.kernels.bytes;
         item.c.data = item.c.data.wrapping_add(first * bytes);
         for _ in 0..count {
-            f(&item);
+            f(&item)?;
             item.c.data = item.c.data.wrapping_add(bytes);
             for axis in (0..axes).rev() {
                 index[axis] += 1;
@@ -327,6 +335,7 @@ impl Batch {
                 index[axis] = 0;
             }
         }
+        Ok(())
     }
 }
 
@@ -459,6 +468,7 @@ impl Product {
             let at = to.at(panel, 0).wrapping_add(skip * panel_depth * packed);
             // SAFETY: the panel's part of b exists; the scratch has its place, which no other tile has.
             unsafe { pack_b(at, from.data, from.column, from.row, part.min(columns - skip), panel_depth) };
+            Flow::Continue
         })
     }
 
@@ -491,6 +501,7 @@ impl Product {
                     let count = rows.min(self.m - row).min(tile_first + tile_rows - row);
                     let c = self.c.from(row, column + skip);
                     for (panel, panel_depth) in panels(depth) {
+                        go_on!();
                         let from = self.a.from(row, first + panel);
                         let packed_b = b.at(panel, 0).wrapping_add(skip * panel_depth * packed);
                         // SAFETY: the rows of a exist and fit the scratch; the packed columns are
@@ -502,7 +513,8 @@ impl Product {
                         }
                     }
                 }
-            });
+                Flow::Continue
+            })
         })
     }
 
@@ -533,6 +545,7 @@ impl Product {
                             PANEL.min(depth - panel),
                         )
                     };
+                    Flow::Continue
                 })?;
                 let work = self.m as f64 * self.n as f64 * depth as f64 / self.speed();
                 let packing = self.n as f64 * depth as f64 * (bytes + packed) as f64 / READ_SPEED;
@@ -544,6 +557,7 @@ impl Product {
                         let size = columns.next_multiple_of(nr) * PANEL.min(depth) * packed;
                         let b = arena.scratch(size).as_ptr();
                         for (panel, panel_depth) in panels(depth) {
+                            go_on!();
                             let from = self.b.from(first + panel, column);
                             // SAFETY: the columns of b exist and fit the scratch; packing of a has
                             // ended; no other tile has these columns of c.
@@ -554,7 +568,8 @@ impl Product {
                                 block(c.data, c.row, rows, b, self.m, columns, panel_depth, add);
                             }
                         }
-                    });
+                        Flow::Continue
+                    })
                 })
             })?;
         }
@@ -593,6 +608,7 @@ impl Product {
                     // Rows are read to their end before the next few begin.
                     let group = if along_lanes { part } else { unit };
                     for lane in (begin..end).step_by(group) {
+                        go_on!();
                         for (panel, panel_depth) in panels(depth) {
                             // SAFETY: the lanes exist in the matrix and in c, where no other tile has them.
                             unsafe {
@@ -610,6 +626,7 @@ impl Product {
                             };
                         }
                     }
+                    Flow::Continue
                 })
             })?;
         }

@@ -14,7 +14,7 @@ use crate::ops::iterate::Cursor;
 use crate::ops::reduce_plan::{A, Loop, OUT, Operand, Plan};
 use crate::ops::reduce_rows::Strips;
 use crate::scheduler::{self, Flow};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Estimated ns to gather or convert one element.
 const STAGE_NS: f64 = 0.7;
@@ -272,16 +272,14 @@ impl Job {
         let columns = units.columns();
         let bytes = STRIPES * columns * kernels.lane_bytes;
         let count = units.count();
-        let decided: Vec<AtomicBool> = match self.decided {
-            Some(_) => (0..count).map(|_| AtomicBool::new(false)).collect(),
-            None => Vec::new(),
-        };
         with_arena(|arena| {
+            // Not 0 once a unit is decided.
+            let decided = arena.counters(if self.decided.is_some() { count } else { 0 });
             let states = Shared(arena.scratch(count * groups * bytes).as_ptr());
             let centers = Shared(centers.cast_mut());
             scheduler::run(count * groups, cost, &|tile| {
                 let (unit, number) = (tile / groups, tile % groups);
-                if decided.get(unit).is_some_and(|d| d.load(Ordering::Relaxed)) {
+                if decided.get(unit).is_some_and(|d| d.load(Ordering::Relaxed) != 0) {
                     return Flow::Continue;
                 }
                 let first = number * group;
@@ -295,7 +293,7 @@ impl Job {
                 if unsafe { units.state(kernels, unit, blocks, centers, state) }
                     && let Some(flag) = decided.get(unit)
                 {
-                    flag.store(true, Ordering::Relaxed);
+                    flag.store(1, Ordering::Relaxed);
                     if count == 1 {
                         return Flow::Stop;
                     }
@@ -304,7 +302,7 @@ impl Job {
             })?;
             for unit in 0..count {
                 if let (Some(value), Some(flag)) = (self.decided, decided.get(unit))
-                    && flag.load(Ordering::Relaxed)
+                    && flag.load(Ordering::Relaxed) != 0
                 {
                     // Some tiles have not run. The others agree that this is the result.
                     // SAFETY: all tiles are done.

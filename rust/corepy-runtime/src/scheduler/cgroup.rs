@@ -16,6 +16,11 @@ pub fn memory_limit() -> u64 {
     physical_memory().min(limit.unwrap_or(u64::MAX))
 }
 
+/// Bytes that the container's limits leave to this process; None where there are none.
+pub fn memory_left() -> Option<u64> {
+    Hierarchy::of_this_process().memory_left()
+}
+
 fn physical_memory() -> u64 {
     // SAFETY: sysconf reads a constant of the system.
     let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
@@ -100,6 +105,29 @@ impl Hierarchy {
             .and_then(|group| group.smallest(|folder| number(read(folder, "memory.limit_in_bytes")?)));
         smaller(v2, v1)
     }
+
+    fn memory_left(&self) -> Option<u64> {
+        let number = |folder: &Path, file| read(folder, file)?.trim().parse::<u64>().ok();
+        // Cached files count as used, but make room where memory is needed.
+        let left = |folder: &Path, limit, used, cached: &[&str]| {
+            let stat = read(folder, "memory.stat").unwrap_or_default();
+            let sizes = stat.lines().filter_map(|line| line.split_once(' '));
+            let reclaimable = sizes
+                .filter(|(name, _)| cached.contains(name))
+                .filter_map(|(_, bytes)| bytes.parse::<u64>().ok());
+            let used = number(folder, used)?.saturating_sub(reclaimable.sum());
+            Some(number(folder, limit)?.saturating_sub(used))
+        };
+        let v2 = self.v2.as_ref().and_then(|group| {
+            let cached = ["active_file", "inactive_file", "slab_reclaimable"];
+            group.smallest(|folder| left(folder, "memory.max", "memory.current", &cached))
+        });
+        let v1 = self.v1_memory.as_ref().and_then(|group| {
+            let cached = ["total_active_file", "total_inactive_file"];
+            group.smallest(|folder| left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", &cached))
+        });
+        smaller(v2, v1)
+    }
 }
 
 fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
@@ -165,6 +193,36 @@ mod tests {
         let found = Hierarchy::parse("0::/a/b\n", V2_MOUNT, &tree.0);
         assert_eq!(found.cpu_quota(), Some(3));
         assert_eq!(found.memory_limit(), Some(1 << 30));
+    }
+
+    #[test]
+    fn what_is_left_counts_cached_files_as_free() {
+        let tree = Tree::new(
+            "left",
+            &[
+                ("sys/fs/cgroup/a/memory.max", "1000000\n"),
+                ("sys/fs/cgroup/a/memory.current", "700000\n"),
+                (
+                    "sys/fs/cgroup/a/memory.stat",
+                    "anon 300000\nfile 350000\nactive_file 100000\ninactive_file 200000\n",
+                ),
+                ("sys/fs/cgroup/a/b/memory.max", "max\n"),
+                ("sys/fs/cgroup/a/b/memory.current", "600000\n"),
+            ],
+        );
+        let found = Hierarchy::parse("0::/a/b\n", V2_MOUNT, &tree.0);
+        assert_eq!(found.memory_left(), Some(600_000));
+        let mounts = "32 24 0:28 / /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+        let tree = Tree::new(
+            "left1",
+            &[
+                ("sys/fs/cgroup/memory/memory.limit_in_bytes", "5000\n"),
+                ("sys/fs/cgroup/memory/memory.usage_in_bytes", "6000\n"),
+                ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 500\n"),
+            ],
+        );
+        assert_eq!(Hierarchy::parse("5:memory:/\n", mounts, &tree.0).memory_left(), Some(0));
+        assert_eq!(Hierarchy::parse("", "", Path::new("/nowhere")).memory_left(), None);
     }
 
     #[test]
