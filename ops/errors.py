@@ -60,6 +60,10 @@ ERRORS = (
     Error("UnknownKeyword", "TypeError", "[{op}] has no parameter {name}: {instead}", "op, name: String, instead: String"),
     Error("PositionalOnly", "TypeError", "[{op}] takes {name} by its position, not by name", "op, name: &'static str"),
     Error("MissingArgument", "TypeError", "[{op}] called without {names}", "op, names: String"),
+    # in Python's own form, with what to use instead
+    Error("AbsentName", "AttributeError", "module 'corepy' has no attribute '{name}': {instead}", "name: String, instead: &'static str"),
+    Error("UnknownName", "AttributeError", "module 'corepy' has no attribute '{name}'", "name: String"),
+    Error("AbsentAttribute", "AttributeError", "{owner} has no attribute '{name}': {instead}", "owner: &'static str, name: &'static str, instead: &'static str"),
     Error("PrintOption", "ValueError", "[{op}] {name} is at least {least}, not {given}", "op, name: &'static str, least: i64, given: i64"),
     Error("SizeOne", "ValueError", "[{op}] needs a tensor with one element, not shape {shape}", "op, shape: String"),
     Error("MatmulShapes", "ValueError", "[{op}] shapes {a} and {b} do not fit: {x} columns against {y} rows", "op, a: String, b: String, x: usize, y: usize"),

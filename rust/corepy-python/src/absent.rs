@@ -1,10 +1,11 @@
 //! Names that users of other libraries expect and corepy does not have: errors that say what to use.
 
+use crate::enter::error;
 use crate::generated::names::{ATTRIBUTES, NAMES};
 use crate::tensor::PyTensor;
-use pyo3::exceptions::PyAttributeError;
+use corepy_runtime::Error;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyType};
+use pyo3::types::{PyList, PyString, PyType};
 
 fn found<'a>(table: &'a [(&str, &'a str)], name: &str) -> Option<&'a str> {
     table.binary_search_by_key(&name, |entry| entry.0).ok().map(|place| table[place].1)
@@ -14,15 +15,14 @@ fn found<'a>(table: &'a [(&str, &'a str)], name: &str) -> Option<&'a str> {
 #[pyfunction]
 #[pyo3(signature = (name, /), text_signature = "(name, /)")]
 pub fn _missing_name<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    let text = format!("module 'corepy' has no attribute '{name}'");
     if let Some(instead) = found(&NAMES, name) {
-        return Err(PyAttributeError::new_err(format!("{text}: {instead}")));
+        return Err(error(py, Error::AbsentName { name: name.to_owned(), instead }));
     }
+    let unknown = error(py, Error::UnknownName { name: name.to_owned() });
     // With both fields set, a traceback proposes the name that is most like it.
-    let fields = PyDict::new(py);
-    fields.set_item("name", name)?;
-    fields.set_item("obj", py.import("corepy")?)?;
-    Err(PyErr::from_value(py.get_type::<PyAttributeError>().call((text,), Some(&fields))?))
+    unknown.value(py).setattr("name", name)?;
+    unknown.value(py).setattr("obj", py.import("corepy")?)?;
+    Err(unknown)
 }
 
 /// An attribute that Tensor does not have. A descriptor and no `__getattr__`, which would make every
@@ -37,9 +37,9 @@ pub struct Absent {
 impl Absent {
     fn __get__(&self, object: &Bound<'_, PyAny>, owner: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let _ = owner;
-        let what = if object.is_none() { "type object 'corepy.Tensor'" } else { "'corepy.Tensor' object" };
-        let Absent { name, instead } = self;
-        Err(PyAttributeError::new_err(format!("{what} has no attribute '{name}': {instead}")))
+        let owner = if object.is_none() { "type object 'corepy.Tensor'" } else { "'corepy.Tensor' object" };
+        let Absent { name, instead } = *self;
+        Err(error(object.py(), Error::AbsentAttribute { owner, name, instead }))
     }
 
     fn __repr__(&self) -> String {

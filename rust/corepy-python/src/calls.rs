@@ -5,7 +5,7 @@
 //! has failed, so that calls that succeed pay one jump.
 
 use crate::argument::show;
-use crate::enter::error;
+use crate::enter::{error, internal};
 use crate::generated::calls::{ENTRIES, EXPLAINED};
 use crate::tensor::PyTensor;
 use corepy_runtime::Error;
@@ -145,7 +145,7 @@ unsafe fn after_failure(
         }
         Ok(Some(Err(failure))) => failed(failure),
         Ok(None) => std::ptr::null_mut(),
-        Err(_) => failed(PyTypeError::new_err("the arguments do not fit")),
+        Err(panic) => failed(error(py, internal(panic))),
     }
 }
 

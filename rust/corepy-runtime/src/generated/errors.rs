@@ -65,6 +65,12 @@ pub enum Error {
     PositionalOnly { op: &'static str, name: &'static str },
     #[error("[{op}] called without {names}")]
     MissingArgument { op: &'static str, names: String },
+    #[error("module 'corepy' has no attribute '{name}': {instead}")]
+    AbsentName { name: String, instead: &'static str },
+    #[error("module 'corepy' has no attribute '{name}'")]
+    UnknownName { name: String },
+    #[error("{owner} has no attribute '{name}': {instead}")]
+    AbsentAttribute { owner: &'static str, name: &'static str, instead: &'static str },
     #[error("[{op}] {name} is at least {least}, not {given}")]
     PrintOption { op: &'static str, name: &'static str, least: i64, given: i64 },
     #[error("[{op}] needs a tensor with one element, not shape {shape}")]
@@ -265,6 +271,9 @@ impl Error {
             Error::UnknownKeyword { .. } => "TypeError",
             Error::PositionalOnly { .. } => "TypeError",
             Error::MissingArgument { .. } => "TypeError",
+            Error::AbsentName { .. } => "AttributeError",
+            Error::UnknownName { .. } => "AttributeError",
+            Error::AbsentAttribute { .. } => "AttributeError",
             Error::PrintOption { .. } => "ValueError",
             Error::SizeOne { .. } => "ValueError",
             Error::MatmulShapes { .. } => "ValueError",
