@@ -376,8 +376,7 @@ def package() -> str:
         '"""',
         "",
         "from corepy._native import (",
-        *(f"    {n}," for n in names),
-        "    _missing_name,",
+        *(f"    {n}," for n in (*names, "_missing_name", "_register_with_threadpoolctl")),
         ")",
         "from corepy.errors import " + ", ".join(errors),
         *(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items()),
@@ -387,6 +386,8 @@ def package() -> str:
         "",
         "# Not a plain definition: type checkers would take every name for one that exists.",
         'globals()["__getattr__"] = _missing_name',
+        "_register_with_threadpoolctl()",
+        "del _register_with_threadpoolctl",
         "",
         "__all__ = [",
         *(f'    "{n}",' for n in every),
@@ -563,7 +564,7 @@ def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> st
 
 
 def stubs() -> str:
-    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_missing_name", "_rebuild"])
+    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_missing_name", "_panic", "_rebuild", "_register_with_threadpoolctl", "_set_own_threads"])
     records = "\n".join(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items())
     out = [_STUB_HEAD.format(notice=NOTICE, records=records, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
     out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
@@ -586,6 +587,9 @@ def stubs() -> str:
     out += [f"{d.name}: DType" for d in DTYPES]
     out.append("")
     out += [_stub_signature(row, method=False) for row in ROWS]
+    out.append("def _panic(on_worker: builtins.bool, /) -> None: ...")
+    out.append("def _register_with_threadpoolctl() -> None: ...")
+    out.append("def _set_own_threads(n: builtins.int, /) -> None: ...")
     out.append("def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...")
     out.append("def _missing_name(name: str, /) -> Any: ...")
     return "\n".join(out) + "\n"

@@ -193,6 +193,8 @@ FUNCTIONS = (
     Function("iinfo", "type: DTypeLike | Tensor, /", "iinfo_object", "information", "Limits of an integer dtype.", example="cp.iinfo(cp.int8).max\n127"),
     Function("simd_levels", "", "tuple[str, ...]", "information", "The SIMD levels that this machine can run, slowest first.", example="'portable' in cp.simd_levels()\nTrue"),
     Function("simd_level", "", "str", "information", "The SIMD level in use; COREPY_SIMD forces one.", example="cp.simd_level() in cp.simd_levels()\nTrue"),
+    Function("config", "", "dict[str, Any]", "information", "What corepy found on this machine and chose, as plain values that json can write: version, simd, threads, memory, log, build, dependencies.", notes="Numbers of bytes and of threads say where they come from. The keys are described in docs/observing.md.", example="cp.config()['simd']['level'] == cp.simd_level()\nTrue"),
+    Function("show_config", "", "None", "information", "Prints what config gives, for people. `python -m corepy info` does the same.", notes="The text may change; programs read config.", example="cp.show_config()  # doctest: +ELLIPSIS\ncorepy ..."),
     Function("get_num_threads", "", "int", "information", "How many threads operations may use.", example="cp.get_num_threads() >= 1\nTrue"),
     Function("set_num_threads", "n: int, /", "None", "information", "Sets how many threads (1 to 1,024) operations of this process may use.", example="cp.set_num_threads(cp.get_num_threads())"),
     # printing

@@ -32,6 +32,7 @@ from corepy._native import (
     complex128,
     complex64,
     concat,
+    config,
     conj,
     count_nonzero,
     divide,
@@ -102,6 +103,7 @@ from corepy._native import (
     set_allocator,
     set_num_threads,
     set_printoptions,
+    show_config,
     sign,
     simd_level,
     simd_levels,
@@ -126,6 +128,7 @@ from corepy._native import (
     zeros,
     zeros_like,
     _missing_name,
+    _register_with_threadpoolctl,
 )
 from corepy.errors import AxisError, InternalError
 from corepy.memory import ArenaStats, MemoryStats
@@ -139,6 +142,8 @@ __array_api_version__ = "2025.12"
 
 # Not a plain definition: type checkers would take every name for one that exists.
 globals()["__getattr__"] = _missing_name
+_register_with_threadpoolctl()
+del _register_with_threadpoolctl
 
 __all__ = [
     "ArenaStats",
@@ -174,6 +179,7 @@ __all__ = [
     "complex128",
     "complex64",
     "concat",
+    "config",
     "conj",
     "count_nonzero",
     "divide",
@@ -249,6 +255,7 @@ __all__ = [
     "set_allocator",
     "set_num_threads",
     "set_printoptions",
+    "show_config",
     "sign",
     "simd_level",
     "simd_levels",

@@ -10,10 +10,11 @@ use corepy_runtime::{Binary, DType, Dims, Error, Reduce, Tensor, layout, ops};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyTuple};
+use pyo3::types::PyTuple;
+use std::ffi::c_char;
 
-/// Elements of a list that are made between two looks at signals: some 10 ms of work.
-const CHUNK: usize = 1 << 20;
+/// Elements of a list that are made between two looks at signals: some milliseconds of work.
+const CHUNK: usize = 1 << 17;
 
 /// The one element of a tensor.
 fn only(py: Python<'_>, op: &'static str, tensor: &Tensor) -> PyResult<Value> {
@@ -80,6 +81,32 @@ fn as_bytes(py: Python<'_>, tensor: &Tensor) -> PyResult<Tensor> {
     let bytes = tensor.size() * tensor.itemsize();
     let plain = enter(py, bytes, || ops::copy::contiguous(tensor))?;
     Ok(plain.view_as(0, DType::Uint8, &[bytes as i64], &[1]))
+}
+
+/// A bytes-like object with the bytes of a tensor, made by two functions of its type: one makes it,
+/// one gives its memory.
+fn bytes_object<'py>(
+    py: Python<'py>,
+    bytes: &Tensor,
+    make: unsafe extern "C" fn(*const c_char, ffi::Py_ssize_t) -> *mut ffi::PyObject,
+    memory: unsafe extern "C" fn(*mut ffi::PyObject) -> *mut c_char,
+) -> PyResult<Bound<'py, PyAny>> {
+    struct Room(*mut u8);
+    // SAFETY: the memory of an object that nobody else knows yet.
+    unsafe impl Sync for Room {}
+    impl Room {
+        fn at(&self) -> *mut u8 {
+            self.0
+        }
+    }
+    let n = bytes.size();
+    // SAFETY: without bytes to copy the object is made with room for as many; null with an exception set.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, make(std::ptr::null(), n as ffi::Py_ssize_t)) }?;
+    // SAFETY: an object of the type.
+    let room = Room(unsafe { memory(object.as_ptr()) }.cast());
+    // SAFETY: n contiguous bytes, and room for them.
+    enter(py, n, || unsafe { ops::copy::copy_bytes(room.at(), bytes.data(), n) })?;
+    Ok(object)
 }
 
 #[pymethods]
@@ -204,13 +231,15 @@ impl PyTensor {
         let tensor = &slf.get().0;
         let bytes = as_bytes(py, tensor)?;
         let read_only = bytes.is_read_only();
-        let bytes = PyTensor::object(py, bytes)?.into_any();
         // What was writable must be so again: bytes are not, bytearrays are.
         let buffer = match (protocol >= 5, read_only) {
-            (true, _) => py.import("pickle")?.getattr("PickleBuffer")?.call1((bytes,))?,
-            // Through a memoryview: a tensor of one integer, given itself, would mean a length.
-            (false, true) => py.get_type::<PyBytes>().call1((PyMemoryView::from(&bytes)?,))?,
-            (false, false) => PyByteArray::from(PyMemoryView::from(&bytes)?.as_any())?.into_any(),
+            (true, _) => {
+                py.import("pickle")?.getattr("PickleBuffer")?.call1((PyTensor::object(py, bytes)?,))?
+            }
+            (false, true) => bytes_object(py, &bytes, ffi::PyBytes_FromStringAndSize, ffi::PyBytes_AsString)?,
+            (false, false) => {
+                bytes_object(py, &bytes, ffi::PyByteArray_FromStringAndSize, ffi::PyByteArray_AsString)?
+            }
         };
         let dtype = crate::dtype::object(py, tensor.dtype())?;
         let shape = PyTuple::new(py, tensor.shape())?;

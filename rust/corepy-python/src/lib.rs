@@ -12,6 +12,7 @@ mod dtype;
 mod element;
 mod elementwise;
 mod enter;
+mod exit;
 mod export;
 mod format;
 mod functions;
@@ -23,6 +24,7 @@ mod operand;
 mod reduction;
 mod sequence;
 mod tensor;
+mod threads;
 
 use corepy_runtime::memory::reserve::WithReserve;
 use pyo3::prelude::*;
@@ -38,6 +40,7 @@ fn check_environment() -> corepy_runtime::Result<()> {
     corepy_runtime::memory::pool::settings()?;
     corepy_runtime::memory::arena::settings()?;
     corepy_runtime::scheduler::settings()?;
+    corepy_runtime::trace::settings()?;
     Ok(())
 }
 
@@ -54,11 +57,15 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<dtype::PyDType>()?;
     m.add_class::<functions::information::FloatInfo>()?;
     m.add_class::<functions::information::IntegerInfo>()?;
-    m.add_class::<functions::information::Threads>()?;
+    m.add_class::<threads::Threads>()?;
     m.add_class::<functions::printing::PrintOptions>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
     m.add_function(wrap_pyfunction!(export::_rebuild, m)?)?;
     m.add_function(wrap_pyfunction!(absent::_missing_name, m)?)?;
+    m.add_function(wrap_pyfunction!(enter::_panic, m)?)?;
+    m.add_function(wrap_pyfunction!(threads::_set_own_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(threads::_register_with_threadpoolctl, m)?)?;
+    exit::register(m)?;
     generated::functions::register(m)
 }

@@ -2,9 +2,11 @@
 
 use crate::argument::{show_integer, type_name};
 use crate::enter::{enter, error};
+use crate::exit::{Reading, leave_if_over};
 use crate::functions::convert::{existing, is_scalar};
 use crate::tensor::PyTensor;
 use corepy_runtime::layout::{self, MAX_AXES};
+use corepy_runtime::scheduler::fp_state;
 use corepy_runtime::{DType, Error, Kind, Tensor, dtype, ops};
 use num_complex::Complex64;
 use pyo3::exceptions::PyIndexError;
@@ -127,6 +129,7 @@ impl Values {
         fn all<A: Copy, B>(from: &[A], make: impl Fn(A) -> B) -> Option<Vec<B>> {
             let mut to = Vec::new();
             to.try_reserve(from.len()).ok()?;
+            let _state = fp_state::Guard::new();
             to.extend(from.iter().map(|&v| make(v)));
             Some(to)
         }
@@ -176,8 +179,10 @@ impl<'py> Reader<'py> {
 
     /// The tensor of a scalar or of nested sequences.
     pub fn read(mut self, object: &Bound<'py, PyAny>) -> PyResult<Tensor> {
-        self.element(object)?;
         let (py, op) = (self.py, self.op);
+        let reading = Reading::new(py);
+        self.element(object)?;
+        drop(reading);
         let held = self.values.dtype();
         let dtype = self.dtype.unwrap_or(DType::Float64);
         let stored = if self.values.len() == 0 { dtype } else { held };
@@ -189,7 +194,7 @@ impl<'py> Reader<'py> {
         let values = &self.values;
         enter(py, bytes, || {
             // SAFETY: as many elements of the same size as the new tensor has; both are private.
-            unsafe { out.data().copy_from_nonoverlapping(values.as_ptr(), bytes) };
+            unsafe { ops::copy::copy_bytes(out.data(), values.as_ptr(), bytes) }?;
             if stored == dtype { Ok(out) } else { ops::copy::astype(&out, dtype, op) }
         })
     }
@@ -298,6 +303,8 @@ impl<'py> Reader<'py> {
     /// Reads items as long as they are of the one type that needs no thought. Returns how many. No
     /// Python code runs here, so that borrowed references stay valid.
     fn run(&mut self, sequence: &Bound<'py, PyAny>, get: GetItem, first: usize, end: usize) -> usize {
+        // Large integers round when they become floats.
+        let _state = fp_state::Guard::new();
         let sequence = sequence.as_ptr();
         let float = &raw mut ffi::PyFloat_Type;
         let long = &raw mut ffi::PyLong_Type;
@@ -457,6 +464,7 @@ impl<'py> Reader<'py> {
 
     /// A number as a real one.
     fn real(&self, number: &Number<'_, 'py>) -> PyResult<f64> {
+        let _state = fp_state::Guard::new();
         Ok(match number {
             Number::Bool(v) => f64::from(*v),
             Number::Int(v) => *v as f64,
@@ -506,19 +514,16 @@ impl<'py> Reader<'py> {
             let asked = ops::copy::contiguous_as(tensor, to, op)?;
             ops::copy::contiguous_as(&asked, wide, op)
         })?;
+        let py = self.py;
         macro_rules! append {
             ($values:expr) => {{
                 let len = $values.len();
+                let to = Room($values.spare_capacity_mut().as_mut_ptr().cast());
                 let bytes = n * elements.itemsize();
                 // SAFETY: n elements of the vector's type, into room that was reserved for them.
-                unsafe {
-                    $values
-                        .as_mut_ptr()
-                        .add(len)
-                        .cast::<u8>()
-                        .copy_from_nonoverlapping(elements.data(), bytes);
-                    $values.set_len(len + n);
-                }
+                enter(py, bytes, || unsafe { ops::copy::copy_bytes(to.at(), elements.data(), bytes) })?;
+                // SAFETY: they are there.
+                unsafe { $values.set_len(len + n) };
             }};
         }
         match &mut self.values {
@@ -536,6 +541,7 @@ impl<'py> Reader<'py> {
         self.since_poll = self.since_poll.saturating_add(read);
         if self.since_poll >= POLL {
             self.since_poll = 0;
+            leave_if_over(self.py);
             self.py.check_signals()?;
         }
         Ok(())
@@ -597,6 +603,18 @@ impl<'py> Reader<'py> {
         let bytes = self.values.len().saturating_mul(2 * dtype.itemsize());
         let shape = layout::show(&self.shape);
         error(self.py, Error::OutOfMemory { op: self.op, bytes, shape, dtype: dtype.name() })
+    }
+}
+
+/// Memory that a thread without the GIL writes to.
+struct Room(*mut u8);
+
+// SAFETY: an address; the vector that it belongs to waits until it is filled.
+unsafe impl Sync for Room {}
+
+impl Room {
+    fn at(&self) -> *mut u8 {
+        self.0
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+pub mod config;
 pub mod dtype;
 pub mod error;
 #[rustfmt::skip]
@@ -16,6 +17,7 @@ pub mod scheduler;
 pub mod settings;
 pub mod storage;
 pub mod tensor;
+pub mod trace;
 
 pub use dtype::{DType, Kind};
 pub use error::{Error, Result};

@@ -1,6 +1,7 @@
 //! What dtypes are and how they promote; what the machine has and how much of it is used.
 
-use crate::argument::{Argument, show, wrong_type};
+pub use super::configuration::{config, show_config};
+use crate::argument::{show, wrong_type};
 use crate::dtype::{self, PyDType};
 use crate::enter::{enter, error};
 use crate::operand::Weak;
@@ -10,7 +11,6 @@ use corepy_runtime::kernels::level;
 use corepy_runtime::{DType, Error, Kind, scheduler};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
-use std::sync::Mutex;
 
 type Any<'py> = PyResult<Bound<'py, PyAny>>;
 
@@ -266,58 +266,4 @@ pub fn get_num_threads(py: Python<'_>) -> Any<'_> {
 
 pub fn set_num_threads(py: Python<'_>, n: i64) -> PyResult<()> {
     enter(py, 0, || scheduler::set_num_threads(n))
-}
-
-/// `with cp.threads(n):` operations that the calling Python thread starts use at most n threads (1
-/// to 1,024). Nests; at the end the number from before holds again.
-///
-/// Raises ValueError for a number out of range.
-///
-/// Examples
-/// --------
-/// >>> import corepy as cp
-/// >>> with cp.threads(1):
-/// ...     cp.get_num_threads()
-/// 1
-#[pyclass(name = "threads", module = "corepy", frozen)]
-pub struct Threads {
-    number: i64,
-    /// For each `with` that is open the number that held before it.
-    before: Mutex<Vec<Option<i64>>>,
-}
-
-#[pymethods]
-impl Threads {
-    #[new]
-    #[pyo3(signature = (n, /), text_signature = "(n, /)")]
-    fn new(py: Python<'_>, n: Argument<i64>) -> PyResult<Threads> {
-        let n = n.read(py, "threads", "n")?;
-        if !(1..=scheduler::MAX_THREADS as i64).contains(&n) {
-            return Err(error(py, Error::Threads { op: "threads", n }));
-        }
-        Ok(Threads { number: n, before: Mutex::new(Vec::new()) })
-    }
-
-    fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        let this = slf.get();
-        let before = enter(slf.py(), 0, || scheduler::set_own_threads(Some(this.number)))?;
-        this.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(before);
-        Ok(slf.clone())
-    }
-
-    #[pyo3(signature = (kind, value, trace, /), text_signature = "($self, kind, value, trace, /)")]
-    fn __exit__(
-        &self,
-        py: Python<'_>,
-        kind: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        trace: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        let _ = (kind, value, trace);
-        let before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
-        let Some(before) = before else {
-            return Err(error(py, Error::ExitWithoutEnter { op: "threads" }));
-        };
-        enter(py, 0, || scheduler::set_own_threads(before)).map(|_| ())
-    }
 }

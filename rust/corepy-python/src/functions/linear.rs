@@ -6,7 +6,7 @@ use crate::operand::{self, Operand};
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::elementwise::Arg;
 use corepy_runtime::ops::{copy, matmul as product, reduce, views};
-use corepy_runtime::{Binary, DType, Error, Family, Result, Tensor, dtype, layout};
+use corepy_runtime::{Binary, DType, Error, Family, Result, Tensor, dtype, layout, trace};
 use pyo3::prelude::*;
 
 /// The dtype that two operands are multiplied in.
@@ -47,6 +47,10 @@ fn scalar_refused(py: Python<'_>, op: &'static str) -> PyErr {
 }
 
 fn matmul_tensors(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    trace::operation(op, |call| _ = call.operands([a, b]), || matmul_promoted(op, a, b))
+}
+
+fn matmul_promoted(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for x in [a, b] {
         if x.ndim() == 0 {
             return Err(Error::NeedsAxes { op, needed: 1, ndim: 0 });
@@ -111,7 +115,7 @@ pub fn vecdot<'py>(
 ) -> PyResult<Bound<'py, PyTensor>> {
     const OP: &str = "vecdot";
     let (a, b) = (operand::tensor(OP, x1)?, operand::tensor(OP, x2)?);
-    let out = enter(py, a.size().max(b.size()).saturating_mul(a.itemsize()), || {
+    let vecdot = || {
         let (a_axis, b_axis) = vector_axes(OP, &a, &b, axis)?;
         let dtype = common_dtype(OP, a.dtype(), b.dtype())?;
         let (x, y) = (a.shape()[a_axis], b.shape()[b_axis]);
@@ -123,6 +127,9 @@ pub fn vecdot<'py>(
         let outer = layout::broadcast_shapes(OP, &a.shape()[..a.ndim() - 1], &b.shape()[..b.ndim() - 1])?;
         let shape: Vec<i64> = outer.iter().copied().chain([x]).collect();
         reduce::vecdot(OP, Family::Vecdot, &a.broadcast_to(OP, &shape)?, &b.broadcast_to(OP, &shape)?)
+    };
+    let out = enter(py, a.size().max(b.size()).saturating_mul(a.itemsize()), || {
+        trace::operation(OP, |call| _ = call.operands([&a, &b]), vecdot)
     })?;
     PyTensor::object(py, out)
 }
@@ -169,7 +176,7 @@ impl PyTensor {
         const OP: &str = "matmul";
         let own = &slf.get().0;
         let other = matrix(OP, other)?;
-        enter(py, work(own, &other), || {
+        let multiply = || {
             own.check_writable(OP)?;
             let out = matmul_tensors(OP, own, &other)?;
             if out.shape() != own.shape() {
@@ -177,6 +184,9 @@ impl PyTensor {
                 return Err(Error::ProductShape { op: OP, from, to });
             }
             copy::copy_into(OP, own, Arg::Tensor(&out))
+        };
+        enter(py, work(own, &other), || {
+            trace::operation(OP, |call| _ = call.operands([own, &other]), multiply)
         })
     }
 }

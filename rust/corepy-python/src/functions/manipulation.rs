@@ -2,6 +2,7 @@
 
 use crate::argument::{read_integers, wrong_type};
 use crate::enter::{enter, error};
+use crate::exit::{Reading, leave_if_over};
 use crate::operand;
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::{join, views};
@@ -121,6 +122,7 @@ fn read_arrays(op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tens
         true => wrong_type(op, "arrays", "a sequence of tensors", arrays),
         false => why,
     })?;
+    let _reading = Reading::new(py);
     let mut out = Vec::new();
     // No collect(), which asks hostile objects how many there will be, and aborts without memory.
     for item in items {
@@ -130,14 +132,16 @@ fn read_arrays(op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tens
         }
         out.push(tensor);
         if out.len() % POLL == 0 {
+            leave_if_over(py);
             py.check_signals()?;
         }
     }
     Ok(out)
 }
 
+/// What joining touches: each tensor's elements twice, and about a cache line of its own.
 fn bytes(arrays: &[Tensor]) -> usize {
-    arrays.iter().fold(0, |all, a| all.saturating_add(2 * a.size() * a.itemsize()))
+    arrays.iter().fold(0, |all, a| all.saturating_add(2 * a.size() * a.itemsize() + 64))
 }
 
 pub fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> Out<'py> {

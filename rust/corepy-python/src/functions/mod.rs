@@ -1,5 +1,6 @@
 //! Functions of the op table that are neither elementwise nor reductions, by category.
 
+pub mod configuration;
 pub mod conversion;
 pub mod convert;
 pub mod creation;

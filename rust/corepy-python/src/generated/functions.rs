@@ -1691,6 +1691,38 @@ fn simd_level<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
     functions::information::simd_level(py)
 }
 
+#[doc = r#"What corepy found on this machine and chose, as plain values that json can write: version, simd,
+threads, memory, log, build, dependencies.
+
+Numbers of bytes and of threads say where they come from. The keys are described in
+docs/observing.md.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.config()['simd']['level'] == cp.simd_level()
+True"#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn config<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    functions::information::config(py)
+}
+
+#[doc = r#"Prints what config gives, for people. `python -m corepy info` does the same.
+
+The text may change; programs read config.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.show_config()  # doctest: +ELLIPSIS
+corepy ..."#]
+#[pyfunction]
+#[pyo3(signature = (), text_signature = "()")]
+fn show_config<'py>(py: Python<'py>) -> PyResult<()> {
+    functions::information::show_config(py)
+}
+
 #[doc = r#"How many threads operations may use.
 
 Examples
@@ -1926,14 +1958,16 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("iinfo", calls::wrap(wrap_pyfunction!(self::iinfo, m)?, 87)?)?;
     m.add("simd_levels", calls::wrap(wrap_pyfunction!(self::simd_levels, m)?, 88)?)?;
     m.add("simd_level", calls::wrap(wrap_pyfunction!(self::simd_level, m)?, 89)?)?;
-    m.add("get_num_threads", calls::wrap(wrap_pyfunction!(self::get_num_threads, m)?, 90)?)?;
-    m.add("set_num_threads", calls::wrap(wrap_pyfunction!(self::set_num_threads, m)?, 91)?)?;
-    m.add("set_printoptions", calls::wrap(wrap_pyfunction!(self::set_printoptions, m)?, 92)?)?;
-    m.add("get_printoptions", calls::wrap(wrap_pyfunction!(self::get_printoptions, m)?, 93)?)?;
-    m.add("memory_stats", calls::wrap(wrap_pyfunction!(self::memory_stats, m)?, 94)?)?;
-    m.add("arena_stats", calls::wrap(wrap_pyfunction!(self::arena_stats, m)?, 95)?)?;
-    m.add("trim_memory", calls::wrap(wrap_pyfunction!(self::trim_memory, m)?, 96)?)?;
-    m.add("get_allocator", calls::wrap(wrap_pyfunction!(self::get_allocator, m)?, 97)?)?;
-    m.add("set_allocator", calls::wrap(wrap_pyfunction!(self::set_allocator, m)?, 98)?)?;
+    m.add("config", calls::wrap(wrap_pyfunction!(self::config, m)?, 90)?)?;
+    m.add("show_config", calls::wrap(wrap_pyfunction!(self::show_config, m)?, 91)?)?;
+    m.add("get_num_threads", calls::wrap(wrap_pyfunction!(self::get_num_threads, m)?, 92)?)?;
+    m.add("set_num_threads", calls::wrap(wrap_pyfunction!(self::set_num_threads, m)?, 93)?)?;
+    m.add("set_printoptions", calls::wrap(wrap_pyfunction!(self::set_printoptions, m)?, 94)?)?;
+    m.add("get_printoptions", calls::wrap(wrap_pyfunction!(self::get_printoptions, m)?, 95)?)?;
+    m.add("memory_stats", calls::wrap(wrap_pyfunction!(self::memory_stats, m)?, 96)?)?;
+    m.add("arena_stats", calls::wrap(wrap_pyfunction!(self::arena_stats, m)?, 97)?)?;
+    m.add("trim_memory", calls::wrap(wrap_pyfunction!(self::trim_memory, m)?, 98)?)?;
+    m.add("get_allocator", calls::wrap(wrap_pyfunction!(self::get_allocator, m)?, 99)?)?;
+    m.add("set_allocator", calls::wrap(wrap_pyfunction!(self::set_allocator, m)?, 100)?)?;
     Ok(())
 }

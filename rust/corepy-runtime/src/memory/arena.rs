@@ -280,7 +280,7 @@ impl Arena {
 
     /// `count` counters at 0, which tiles may share.
     pub fn counters(&self, count: usize) -> &[AtomicUsize] {
-        let bytes = count.checked_mul(size_of::<AtomicUsize>()).unwrap_or(usize::MAX);
+        let bytes = count.saturating_mul(size_of::<AtomicUsize>());
         let at = self.scratch(bytes).as_ptr();
         // SAFETY: scratch of this many bytes, aligned to 64, which nothing else has while the scope is
         // open; zero bytes are counters at 0.
@@ -400,6 +400,36 @@ pub fn stats() -> Stats {
     }
     stats.overflows += ENDED_OVERFLOWS.load(Relaxed);
     stats
+}
+
+/// Measures the most scratch that the calling thread holds from now on, what it holds already included.
+pub(crate) struct Peak {
+    /// The thread's peak so far, which holds again at the end if nothing exceeds it.
+    before: usize,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Peak {
+    pub fn begin() -> Peak {
+        // SAFETY: null or this thread's record, which lives until the thread ends.
+        let record = unsafe { RECORD.get().as_ref() };
+        let before = record.map_or(0, |record| record.peak.swap(record.used.load(Relaxed), Relaxed));
+        Peak { before, not_send: PhantomData }
+    }
+
+    pub fn reached(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { RECORD.get().as_ref() }.map_or(0, |record| record.peak.load(Relaxed))
+    }
+}
+
+impl Drop for Peak {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        if let Some(record) = unsafe { RECORD.get().as_ref() } {
+            record.peak.store(record.peak.load(Relaxed).max(self.before), Relaxed);
+        }
+    }
 }
 
 struct ForkCell(UnsafeCell<Option<MutexGuard<'static, Vec<Entry>>>>);

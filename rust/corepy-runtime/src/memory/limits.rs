@@ -19,8 +19,8 @@ pub fn available() -> u64 {
     parts.into_iter().flatten().min().unwrap_or(u64::MAX)
 }
 
-/// What RLIMIT_AS leaves.
-fn address_space() -> Option<u64> {
+/// What RLIMIT_AS leaves; None where it is not set.
+pub fn address_space() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: getrlimit fills the struct that it is given.
     if unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) } != 0
@@ -35,7 +35,7 @@ fn address_space() -> Option<u64> {
 }
 
 /// What the machine has without taking it from other processes, its swap included.
-fn machine() -> Option<u64> {
+pub fn machine() -> Option<u64> {
     left_of(&std::fs::read_to_string("/proc/meminfo").ok()?)
 }
 

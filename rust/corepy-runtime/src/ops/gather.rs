@@ -9,8 +9,9 @@ use crate::memory::list::List;
 use crate::ops::iterate::{Axis, Cursor, Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute};
 use crate::ops::{Arg, check_storable, copy};
-use crate::scheduler::{self, Flow};
+use crate::scheduler::{self, Flow, Pace};
 use crate::tensor::Tensor;
+use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -131,6 +132,7 @@ impl<'a> Indices<'a> {
             let offsets = arena.scratch(BLOCK * size_of::<i64>());
             let scratch = arena.scratch(BLOCK * size_of::<i64>());
             for first in (0..self.count).step_by(BLOCK) {
+                scheduler::poll()?;
                 let n = BLOCK.min(self.count - first);
                 // SAFETY: both hold a block.
                 unsafe { self.offsets(first, n, offsets.as_ptr().cast(), scratch.as_ptr().cast()) }
@@ -188,22 +190,42 @@ fn joined(axes: &[Axis<2>]) -> List<Axis<2>> {
     out
 }
 
+/// Elements of a run, and bytes of a contiguous one, between two polls.
+const RUN: usize = 1 << 16;
+const ROW_PIECE: usize = 1 << 20;
+
 /// Calls `f` with the byte offsets of each run of loops, and the run's count and strides: one element
-/// where there are no loops.
-fn each_run(axes: &[Axis<2>], itemsize: usize, mut f: impl FnMut([i64; 2], usize, [i64; 2])) {
+/// where there are no loops. Long runs come in pieces.
+fn each_run(
+    axes: &[Axis<2>],
+    itemsize: usize,
+    pace: &mut Pace,
+    mut f: impl FnMut([i64; 2], usize, [i64; 2]),
+) -> Result<()> {
     let Some((inner, outer)) = axes.split_last() else {
-        return f([0, 0], 1, [itemsize as i64; 2]);
+        f([0, 0], 1, [itemsize as i64; 2]);
+        return pace.step(itemsize);
     };
     let rows: i64 = outer.iter().map(|a| a.extent).product();
     let mut cursor = Cursor::new(outer, 0);
     for _ in 0..rows {
-        f(cursor.offsets, inner.extent as usize, inner.strides);
+        for first in (0..inner.extent as usize).step_by(RUN) {
+            let count = RUN.min(inner.extent as usize - first);
+            f([0, 1].map(|k| cursor.offsets[k] + first as i64 * inner.strides[k]), count, inner.strides);
+            pace.step(count * itemsize)?;
+        }
         cursor.forward();
     }
+    Ok(())
 }
 
 /// Elements of `x` at indices along one axis, which the indices' axes take the place of.
 pub fn take(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
+    let describe = |call: &mut trace::Call| _ = call.operands([x, indices]);
+    trace::operation("take", describe, || take_untraced(x, indices, axis))
+}
+
+fn take_untraced(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
     const OP: &str = "take";
     let axis = match axis {
         Some(axis) => layout::normalize_axis(OP, axis, x.ndim())?,
@@ -221,6 +243,12 @@ pub fn take(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
 /// are whole. Index tensors broadcast together; their axes replace the indexed ones where those are
 /// adjacent, and come first otherwise.
 pub fn index(x: &Tensor, indices: &[Option<&Tensor>]) -> Result<Tensor> {
+    let describe =
+        |call: &mut trace::Call| _ = call.operands([x]).operands(indices.iter().copied().flatten());
+    trace::operation("getitem", describe, || index_untraced(x, indices))
+}
+
+fn index_untraced(x: &Tensor, indices: &[Option<&Tensor>]) -> Result<Tensor> {
     if indices.len() <= x.ndim() && indices.iter().all(Option::is_none) {
         return copy::copy(x);
     }
@@ -260,6 +288,8 @@ fn gather(indices: &Indices) -> Result<Tensor> {
     let take = kernels::take(x.dtype());
     let move_run = kernels::gather(x.dtype());
     let failed: Mutex<Option<Error>> = Mutex::new(None);
+    trace::path("gathered");
+    trace::kernel(if behind.is_empty() && x.is_aligned() { "take" } else { "copy" });
     let addresses = Addresses { to: out.data(), from: x.data() };
     scheduler::run(tiles, ns, &|tile| {
         let addresses = &addresses;
@@ -278,6 +308,7 @@ fn gather(indices: &Indices) -> Result<Tensor> {
                 }
             };
             let mut cursor = Cursor::new(&before, part * group);
+            let mut pace = Pace::new();
             for _ in part * group..outer.min((part + 1) * group) {
                 let to = addresses.to.wrapping_offset((cursor.offsets[0] + first as i64 * step) as isize);
                 let from = addresses.from.wrapping_offset(cursor.offsets[1] as isize);
@@ -285,6 +316,9 @@ fn gather(indices: &Indices) -> Result<Tensor> {
                     // SAFETY: checked offsets of elements of x; out has n places from `to` on.
                     unsafe { take(to, from, places, n, stride) };
                     cursor.forward();
+                    if pace.step(n * itemsize).is_err() {
+                        return Flow::Stop;
+                    }
                     continue;
                 }
                 for i in 0..n {
@@ -293,17 +327,26 @@ fn gather(indices: &Indices) -> Result<Tensor> {
                     let (to, from) =
                         (to.wrapping_offset(i as isize * step as isize), from.wrapping_offset(at));
                     if let Some(bytes) = row_bytes {
-                        // SAFETY: a contiguous row of x, and its place in out.
-                        unsafe { to.copy_from_nonoverlapping(from, bytes) };
+                        for first in (0..bytes).step_by(ROW_PIECE) {
+                            let piece = ROW_PIECE.min(bytes - first);
+                            // SAFETY: a part of a contiguous row of x, and its place in out.
+                            unsafe { to.add(first).copy_from_nonoverlapping(from.add(first), piece) };
+                            if pace.step(piece).is_err() {
+                                return Flow::Stop;
+                            }
+                        }
                         continue;
                     }
-                    each_run(&behind, itemsize, |[put, get], count, [_, stride]| {
+                    let done = each_run(&behind, itemsize, &mut pace, |[put, get], count, [_, stride]| {
                         let (to, from) =
                             (to.wrapping_offset(put as isize), from.wrapping_offset(get as isize));
                         // SAFETY: a run of x from a checked offset on, and its places in out, which are
                         // contiguous.
                         unsafe { move_run(to, from, count, stride as isize) };
                     });
+                    if done.is_err() {
+                        return Flow::Stop;
+                    }
                 }
                 cursor.forward();
             }
@@ -321,6 +364,13 @@ fn gather(indices: &Indices) -> Result<Tensor> {
 /// `x[indices] = value`: where an element is addressed several times, the last value stays. Nothing is
 /// written when an index is out of range. Overlapping operands behave as if copied first.
 pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Result<()> {
+    let describe = |call: &mut trace::Call| {
+        call.operands([x]).operands([value]).operands(indices.iter().copied().flatten());
+    };
+    trace::operation("setitem", describe, || index_assign_untraced(x, indices, value))
+}
+
+fn index_assign_untraced(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Result<()> {
     const OP: &str = "setitem";
     if indices.len() <= x.ndim() && indices.iter().all(Option::is_none) {
         return copy::copy_into(OP, x, value);
@@ -354,6 +404,7 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
     with_arena(|arena| {
         let scratch = arena.scratch(BLOCK * size_of::<i64>()).as_ptr().cast::<i64>();
         for first in (0..indices.count).step_by(BLOCK) {
+            scheduler::poll()?;
             let n = BLOCK.min(indices.count - first);
             // SAFETY: places has count entries, scratch a block.
             unsafe {
@@ -373,14 +424,18 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
     let step = if same { 0 } else { step };
     let itemsize = x.itemsize();
     let outer: i64 = before.iter().map(|a| a.extent).product();
+    trace::path("scattered");
+    trace::kernel("copy");
+    trace::tiles(1);
     let mut cursor = Cursor::new(&before, 0);
+    let mut pace = Pace::new();
     for _ in 0..outer {
         for i in 0..indices.count {
             // SAFETY: places has count entries.
             let at = unsafe { offsets.add(i).read() };
             let to = x.data().wrapping_offset((cursor.offsets[1] + at) as isize);
             let from = values.data().wrapping_offset((cursor.offsets[0] + i as i64 * step) as isize);
-            each_run(&behind, itemsize, |[get, put], count, [get_step, put_step]| {
+            each_run(&behind, itemsize, &mut pace, |[get, put], count, [get_step, put_step]| {
                 let mut to = to.wrapping_offset(put as isize);
                 let mut from = from.wrapping_offset(get as isize);
                 for _ in 0..count {
@@ -389,7 +444,7 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
                     to = to.wrapping_offset(put_step as isize);
                     from = from.wrapping_offset(get_step as isize);
                 }
-            });
+            })?;
         }
         cursor.forward();
     }
@@ -442,6 +497,7 @@ fn compact(
     dtype: DType,
     kernel: &(dyn Fn(*const u8, usize, usize, *mut u8, usize) -> usize + Sync),
 ) -> Result<Tensor> {
+    trace::path("compacted");
     with_arena(|arena| {
         let starts = count_tiles(mask, arena)?;
         let start = |tile: usize| starts[tile].load(Ordering::Relaxed);
@@ -471,6 +527,7 @@ fn compact(
 fn positions(op: &'static str, mask: &Tensor) -> Result<Tensor> {
     let mask = copy::contiguous(mask)?;
     let kernel = kernels::mask_positions();
+    trace::kernel("positions");
     compact(op, &mask, DType::Int64, &|mask, begin, n, to, room| {
         // SAFETY: compact gives n bytes of mask and room for that many positions.
         unsafe { kernel(to.cast(), mask, n, begin as i64, room) as usize }
@@ -480,6 +537,10 @@ fn positions(op: &'static str, mask: &Tensor) -> Result<Tensor> {
 /// One index tensor per axis of a mask, together the places that are set in row-major order: what a
 /// mask stands for among other indices.
 pub fn mask_indices(mask: &Tensor) -> Result<Vec<Tensor>> {
+    trace::operation("getitem", |call| _ = call.operands([mask]), || mask_indices_untraced(mask))
+}
+
+fn mask_indices_untraced(mask: &Tensor) -> Result<Vec<Tensor>> {
     const OP: &str = "getitem";
     check_mask(OP, mask, mask)?;
     let flat = positions(OP, mask)?;
@@ -508,6 +569,10 @@ pub fn mask_indices(mask: &Tensor) -> Result<Vec<Tensor>> {
 /// Elements of `x` where a mask of its leading axes is set, in row-major order along one axis, which is
 /// followed by the axes that the mask lacks.
 pub fn mask(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    trace::operation("getitem", |call| _ = call.operands([x, mask]), || mask_untraced(x, mask))
+}
+
+fn mask_untraced(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     const OP: &str = "getitem";
     check_mask(OP, x, mask)?;
     let x = copy::contiguous(x)?;
@@ -515,6 +580,7 @@ pub fn mask(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     if mask.ndim() == x.ndim() {
         let mask = copy::contiguous(mask)?;
         let kernel = kernels::compress(x.dtype());
+        trace::kernel("compress");
         let data = Addresses { to: std::ptr::null_mut(), from: x.data() };
         return compact(OP, &mask, x.dtype(), &|mask, begin, n, to, room| {
             let data = &data;
@@ -532,6 +598,11 @@ pub fn mask(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
 /// `x[mask] = value` for a mask of the leading axes of `x`. Overlapping operands behave as if copied
 /// first.
 pub fn mask_assign(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
+    let describe = |call: &mut trace::Call| _ = call.operands([x.into(), value, mask.into()]);
+    trace::operation("setitem", describe, || mask_assign_untraced(x, mask, value))
+}
+
+fn mask_assign_untraced(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     const OP: &str = "setitem";
     x.check_writable(OP)?;
     check_mask(OP, x, mask)?;
@@ -576,6 +647,7 @@ pub fn mask_assign(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     let access = accesses(&plan, &operands, [false, false, true, false]);
     let step = (access[2] != Access::Single) as usize;
     let kernel = kernels::select(dtype);
+    trace::kernel("select");
     execute(&plan, &operands, &access, MASK_NS, &|[out, mask, a, b], n| {
         // SAFETY: execute gives n elements of each, one of the value where the step is 0; the output
         // is exactly the last operand.

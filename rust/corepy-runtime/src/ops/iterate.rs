@@ -79,6 +79,17 @@ pub enum Walk {
     Crossed { rows: usize },
 }
 
+impl Walk {
+    /// The walk's name in the log of operations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Walk::Runs => "runs",
+            Walk::Blocks { .. } => "blocks",
+            Walk::Crossed { .. } => "crossed",
+        }
+    }
+}
+
 /// Loops over N operands of one shape. Operand 0 is the output.
 #[derive(Debug)]
 pub struct Plan<const N: usize> {

@@ -14,6 +14,7 @@ use crate::memory::arena::with_arena;
 use crate::ops::reduce;
 use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
+use crate::trace;
 
 /// Where matrices are cut, per SIMD level.
 struct Blocking {
@@ -158,6 +159,10 @@ fn kernels_of(op: &'static str, dtype: DType) -> Result<Kernels> {
 /// The matrix product over the last two axes; other axes broadcast. An operand with one axis is a row
 /// (left) or a column (right) and loses that axis in the result. Both operands have one dtype.
 pub fn matmul(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    trace::operation(op, |call| _ = call.operands([a, b]).kernel("zero"), || matmul_untraced(op, a, b))
+}
+
+fn matmul_untraced(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for operand in [a, b] {
         if operand.ndim() == 0 {
             return Err(Error::NeedsAxes { op, needed: 1, ndim: 0 });
@@ -281,6 +286,8 @@ impl Batch {
     fn run(&self, product: &Product) -> Result<()> {
         let items = self.shape.iter().product::<i64>() as usize;
         let work = product.work();
+        trace::path("batch");
+        trace::kernel(product.kernel());
         if work >= SHARE_PRODUCT {
             return self.each(product, 0, items, |item| item.run(Runner::Scheduler));
         }
@@ -375,8 +382,20 @@ impl Product {
         self.kernels.nr as f64 * self.kernels.blocking.per_column
     }
 
+    /// The kernel that multiplies.
+    fn kernel(&self) -> &'static str {
+        match self.work() <= SMALL as f64 {
+            true => "small",
+            false if self.m == 1 || self.n == 1 => "vector",
+            false => "gemm",
+        }
+    }
+
     fn run(&self, runner: Runner) -> Result<()> {
+        trace::kernel(self.kernel());
         if self.work() <= SMALL as f64 {
+            trace::path("small");
+            trace::tiles(1);
             // SAFETY: the operands hold m x k and k x n elements at these strides, c m x n contiguous.
             unsafe {
                 (self.kernels.small)(
@@ -406,6 +425,7 @@ impl Product {
         }
         let rows =
             even(self.m, self.kernels.blocking.rows_bytes / (PANEL * self.kernels.packed), self.kernels.mr);
+        trace::path(if rows >= self.m { "wide" } else { "tall" });
         if rows >= self.m { self.wide(runner) } else { self.tall(rows, runner) }
     }
 
@@ -579,6 +599,7 @@ impl Product {
     /// Matrix x vector: `lanes.count` chains side by side, read where they lie.
     fn vector(&self, lanes: Lanes, runner: Runner) -> Result<()> {
         let Kernels { vector, nr, bytes, .. } = self.kernels;
+        trace::path("vector");
         let Lanes { matrix, count, left, .. } = lanes;
         let along_lanes = matrix.row == bytes as isize;
         // What the kernel takes at once where it packs: two groups of nr.

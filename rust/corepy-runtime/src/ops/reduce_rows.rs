@@ -225,6 +225,10 @@ impl Units for Strips<'_> {
         self.staged
     }
 
+    fn kernel(&self, _: bool) -> &'static str {
+        if self.job.n <= STRIPES { "columns" } else { "rows" }
+    }
+
     fn whole(&self, units: std::ops::Range<usize>) {
         let job = self.job;
         if job.n <= STRIPES {

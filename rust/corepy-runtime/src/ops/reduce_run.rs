@@ -14,6 +14,7 @@ use crate::ops::iterate::Cursor;
 use crate::ops::reduce_plan::{A, Loop, OUT, Operand, Plan};
 use crate::ops::reduce_rows::Strips;
 use crate::scheduler::{self, Flow};
+use crate::trace;
 use std::sync::atomic::Ordering;
 
 /// Estimated ns to gather or convert one element.
@@ -126,6 +127,8 @@ pub(super) trait Units: Sync {
     unsafe fn decide(&self, unit: usize, value: u8);
     /// Whether elements are copied together first.
     fn is_staged(&self) -> bool;
+    /// The kernel that reduces them, in groups of blocks or in whole units.
+    fn kernel(&self, grouped: bool) -> &'static str;
     /// Reduces whole units, one after the other.
     fn whole(&self, units: std::ops::Range<usize>);
 }
@@ -215,6 +218,7 @@ impl Job {
     /// Runs over all units: groups of blocks where there are too few units for the threads, else
     /// whole units.
     fn share(&self, units: &impl Units) -> Result<()> {
+        trace::path(if units.is_staged() { "gathered" } else { "direct" });
         let ns = if units.is_staged() { self.ns + STAGE_NS } else { self.ns };
         let each = ns * (self.n * units.columns()) as f64;
         let cost = each * units.count() as f64;
@@ -228,10 +232,12 @@ impl Job {
             let most = 1 << ((LONG_NS / per_block) as usize).max(1).ilog2();
             let group = even.max(least).max(1).next_power_of_two().min(most);
             if group < self.blocks() {
+                trace::kernel(units.kernel(true));
                 return self.grouped(units, group, cost);
             }
         }
         let tile = ((TILE_NS / each) as usize).clamp(1, units.count());
+        trace::kernel(units.kernel(false));
         scheduler::run(units.count().div_ceil(tile), cost, &|i| {
             units.whole(i * tile..units.count().min((i + 1) * tile));
             Flow::Continue
@@ -631,6 +637,11 @@ impl Units for Single<'_> {
 
     fn is_staged(&self) -> bool {
         !self.direct
+    }
+
+    fn kernel(&self, grouped: bool) -> &'static str {
+        let each = if self.direct { !grouped } else { self.job.n <= BLOCK };
+        if each { "each" } else { "blocks" }
     }
 
     fn whole(&self, units: std::ops::Range<usize>) {

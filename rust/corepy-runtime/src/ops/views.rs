@@ -155,8 +155,8 @@ pub fn reshape(op: &'static str, x: &Tensor, to: &[i64], copy: Option<bool>) -> 
     // Strides of the result are those of a dense tensor when it is empty, and these may overflow.
     layout::checked_size(op, &shape, x.dtype())?;
     let source = match copy {
-        Some(true) if x.is_contiguous() => copy::copy(x)?,
-        Some(true) => copy::contiguous(x)?,
+        Some(true) if x.is_contiguous() => copy::astype(x, x.dtype(), op)?,
+        Some(true) => copy::contiguous_for(op, x)?,
         _ => x.clone(),
     };
     if source.is_contiguous() {
@@ -169,7 +169,7 @@ pub fn reshape(op: &'static str, x: &Tensor, to: &[i64], copy: Option<bool>) -> 
         let why = format!("shape {} over strides {}", layout::show(&shape), layout::show(x.strides()));
         return Err(Error::NeedsCopy { op, why });
     }
-    let dense = copy::contiguous(x)?;
+    let dense = copy::contiguous_for(op, x)?;
     Ok(dense.view(0, &shape, &layout::contiguous_strides(&shape, x.itemsize())))
 }
 

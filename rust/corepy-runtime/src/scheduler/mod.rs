@@ -17,11 +17,13 @@ mod threads;
 mod workers;
 
 use crate::error::Result;
+use crate::trace;
 use operation::{Operation, Slot};
 use std::cell::Cell;
-pub use stop::{interruptible, is_stopped, poll, set_interrupt_hook, stop_other_threads};
+pub use stop::{Pace, interruptible, is_stopped, poll, set_interrupt_hook, stop_other_threads};
 pub use threads::{
-    MAX_THREADS, OwnThreads, Settings, process_threads, set_num_threads, set_own_threads, settings, threads,
+    MAX_THREADS, OwnThreads, Settings, has_own_threads, process_threads, set_num_threads, set_own_threads,
+    settings, threads,
 };
 
 /// What a tile says about those that are left.
@@ -45,6 +47,8 @@ struct Local {
     asked: Cell<u64>,
     /// The hook has said stop, and the operation has not ended yet.
     interrupted: Cell<bool>,
+    /// Short operations in close succession.
+    burst: Cell<cost::Burst>,
     /// This thread goes on when all others are told to stop.
     exempt: Cell<bool>,
 }
@@ -58,6 +62,7 @@ thread_local! {
             interruptible: Cell::new(false),
             asked: Cell::new(0),
             interrupted: Cell::new(false),
+            burst: Cell::new(cost::Burst::NONE),
             exempt: Cell::new(false),
         }
     };
@@ -77,6 +82,14 @@ thread_local! {
 /// A panic of a tile, on whichever thread, stops the others and is resumed here with its payload.
 #[inline]
 pub fn run(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
+    if trace::enabled() {
+        return trace::tiled(tiles, f, &|f| run_tiles(tiles, cost_ns, f));
+    }
+    run_tiles(tiles, cost_ns, f)
+}
+
+#[inline]
+fn run_tiles(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
     if tiles > 1 {
         return run_many(tiles, cost_ns, f);
     }
@@ -95,7 +108,14 @@ fn run_many(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> R
     LOCAL.with(|local| {
         if cost_ns >= cost::HOT_NS && !local.in_tile.get() {
             let threads = threads();
-            let help = cost::help(cost_ns, tiles, threads, workers::polling());
+            let polling = workers::polling();
+            let wakes = threads > 1 && polling == 0 && cost_ns < cost::COLD_NS && {
+                let mut burst = local.burst.get();
+                let wakes = burst.goes_on(cost_ns);
+                local.burst.set(burst);
+                wakes
+            };
+            let help = cost::help(cost_ns, tiles, threads, polling, wakes);
             // Every slot taken means that as many other callers keep the workers busy.
             if help.workers > 0
                 && let Some(slot) = operation::claim()
@@ -126,9 +146,11 @@ fn run_parallel(
     f: &(dyn Fn(usize) -> Flow + Sync),
 ) -> Result<()> {
     let operation = Operation::new(tiles, f);
+    // Before anyone sees the operation, so that the caller has a tile whatever else the machine does.
+    let mut next = operation.claim();
     slot.publish(&operation, help.workers, || {
         workers::call(help, threads - 1);
-        while let Some(tile) = operation.claim() {
+        while let Some(tile) = next {
             let done = local.poll().map(|()| {
                 let _in_tile = InTile::enter(local);
                 f(tile)
@@ -141,6 +163,7 @@ fn run_parallel(
                     return Err(error);
                 }
             }
+            next = operation.claim();
         }
         Ok(())
     })

@@ -23,7 +23,12 @@ pub struct Operation<'a> {
     /// Set when the operation's result is no longer wanted: tiles may end early.
     cancelled: AtomicBool,
     /// The first panic on a worker, and where it happened.
-    panic: Mutex<Option<(Box<dyn Any + Send>, Option<panics::Place>)>>,
+    panic: Mutex<Option<Panic>>,
+}
+
+struct Panic {
+    payload: Box<dyn Any + Send>,
+    place: Option<panics::Place>,
 }
 
 /// On its own pair of cache lines (the processor fetches two at a time): every thread writes it.
@@ -69,7 +74,7 @@ impl<'a> Operation<'a> {
             self.cancel();
             let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
             match *first {
-                None => *first = Some((payload, panics::take_place())),
+                None => *first = Some(Panic { payload, place: panics::take_place() }),
                 // Dropping a payload may panic again.
                 Some(_) => std::mem::forget(payload),
             }
@@ -166,7 +171,7 @@ impl Slot {
         let worker_panic = operation.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (outcome, worker_panic) {
             (Ok(result), None) => result,
-            (Ok(_), Some((payload, place))) => {
+            (Ok(_), Some(Panic { payload, place })) => {
                 panics::set_place(place);
                 resume_unwind(payload)
             }

@@ -55,6 +55,35 @@ pub fn poll() -> Result<()> {
     LOCAL.with(Local::poll)
 }
 
+/// Polls once in a while in loops whose steps are short.
+pub struct Pace {
+    left: usize,
+}
+
+impl Pace {
+    /// Bytes that are touched between two polls: at a cache miss for each, some milliseconds.
+    const BYTES: usize = 1 << 18;
+
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Pace {
+        Pace { left: Pace::BYTES }
+    }
+
+    /// Counts a step over some bytes.
+    ///
+    /// # Errors
+    /// As of [`poll`].
+    #[inline]
+    pub fn step(&mut self, bytes: usize) -> Result<()> {
+        if bytes < self.left {
+            self.left -= bytes;
+            return Ok(());
+        }
+        self.left = Pace::BYTES;
+        poll()
+    }
+}
+
 /// Nanoseconds of a clock that is exact to some milliseconds and takes 5 ns to read; the exact one takes 25.
 fn now() -> u64 {
     #[cfg(target_os = "linux")]

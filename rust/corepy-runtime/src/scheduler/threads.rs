@@ -48,6 +48,11 @@ pub fn threads() -> usize {
     }
 }
 
+/// Whether the calling thread has set a number of threads for itself.
+pub fn has_own_threads() -> bool {
+    LOCAL.with(|local| local.threads.get() > 0)
+}
+
 /// Threads that operations of the process may use, whatever the calling thread has set for itself.
 #[inline]
 pub fn process_threads() -> usize {
