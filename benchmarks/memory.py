@@ -63,7 +63,10 @@ def page_faults() -> None:
 
     ours, theirs = per_call(lambda: a + a), per_call(lambda: x + x)
     report(
-        "page faults a call, warm a + b, 1,000,000 float32", f"{ours:.3f} (NumPy {theirs:.1f})", "0", ours == 0
+        "page faults a call, warm a + b, 1,000,000 float32",
+        f"{ours:.3f} (NumPy {theirs:.1f})",
+        "0",
+        ours == 0,
     )
 
 
@@ -126,7 +129,14 @@ def instructions(calls: int) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "callgrind.out"
         subprocess.run(
-            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={file}", sys.executable, "-c", SUM.format(calls=calls)],
+            [
+                "valgrind",
+                "--tool=callgrind",
+                f"--callgrind-out-file={file}",
+                sys.executable,
+                "-c",
+                SUM.format(calls=calls),
+            ],
             check=True,
             capture_output=True,
             # valgrind knows no AVX-512; other threads would do a part that varies.
@@ -246,7 +256,9 @@ def soak(cycles: int, forks: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--arena", action="store_true")
     parser.add_argument("--soak", action="store_true")
     parser.add_argument("--cycles", type=int, default=100_000)

@@ -10,7 +10,17 @@ from ops.dtypes import DTYPE_SETS, DTYPES
 from ops.emit_c import NOTICE
 from ops.emit_rust import camel
 from ops.errors import ERROR_CLASSES
-from ops.habits import ARRAY_API, ATTRIBUTES, KEYWORDS, NAMES, NEEDLESS_ATTRIBUTES, NEEDLESS_NAMES, PLANNED, PLANNED_ATTRIBUTES, Keyword
+from ops.habits import (
+    ARRAY_API,
+    ATTRIBUTES,
+    KEYWORDS,
+    NAMES,
+    NEEDLESS_ATTRIBUTES,
+    NEEDLESS_NAMES,
+    PLANNED,
+    PLANNED_ATTRIBUTES,
+    Keyword,
+)
 from ops.table import BINARY, ELEMENTWISE, FUNCTIONS, REDUCTIONS, UNARY, Elementwise, Function, Reduction
 
 # Operators whose row has a Python operator but that no row of its own: (method, module function).
@@ -119,8 +129,13 @@ def _example(text: str) -> list[str]:
     return ["", "Examples", "--------", ">>> import corepy as cp", f">>> {expression}", *result]
 
 
-def _accuracy(bounds: tuple[tuple[str, float], ...]) -> str:
-    return "Error at most " + ", ".join(f"{b:g} ulp in {t}" for t, b in bounds) + "." if bounds else ""
+def _accuracy(bounds: tuple[tuple[str, float], ...], condition: str = "") -> str:
+    """The bounds in words, dtypes of one bound together."""
+    dtypes: dict[float, list[str]] = {}
+    for dtype, bound in bounds:
+        dtypes.setdefault(bound, []).append(dtype)
+    parts = [f"{bound:g} ulp in {', '.join(names)}" for bound, names in dtypes.items()]
+    return f"Error at most {'; '.join(parts)}{f', {condition}' if condition else ''}."
 
 
 def docstring(row: Elementwise | Reduction | Function) -> str:
@@ -150,7 +165,7 @@ def docstring(row: Elementwise | Reduction | Function) -> str:
         }[row.result]
         lines += [""] + _wrap(result)
         if row.ulp:
-            lines += [""] + _wrap(_accuracy(row.ulp) + " For sums, for condition numbers up to 1e6 (float32) and 1e11 (float64).")
+            lines += [""] + _wrap(_accuracy(row.ulp, row.condition))
         lines += [""] + _wrap("Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not take.")
     if row.notes:
         lines += [""] + _wrap(row.notes)
@@ -440,6 +455,7 @@ class NamedDType(Protocol):
 
 @final
 class DType:
+    def __new__(cls, name: DTypeLike, /) -> DType: ...
     @property
     def name(self) -> str: ...
     @property
@@ -449,6 +465,7 @@ class DType:
 
 @final
 class finfo_object:
+    def __new__(cls, type: DTypeLike | Tensor, /) -> finfo_object: ...
     @property
     def bits(self) -> builtins.int: ...
     @property
@@ -464,6 +481,7 @@ class finfo_object:
 
 @final
 class iinfo_object:
+    def __new__(cls, type: DTypeLike | Tensor, /) -> iinfo_object: ...
     @property
     def bits(self) -> builtins.int: ...
     @property

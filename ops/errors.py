@@ -39,7 +39,7 @@ ERRORS = (
     Error("DtypeRefused", "TypeError", "[{op}] does not take {dtype}; it takes {accepted}", "op, dtype: &'static str, accepted: &'static str"),
     Error("StorageDtype", "NotImplementedError", "[{op}] does not compute in {dtype}, which is for storage: convert with astype first", "op, dtype: &'static str"),
     Error("NoPromotion", "TypeError", "[{op}] {a} and {b} have no common dtype", "op, a: &'static str, b: &'static str"),
-    Error("InPlaceDtype", "TypeError", "[{op}] a result of {from} cannot be stored in {to}", "op, from: &'static str, to: &'static str"),
+    Error("InPlaceDtype", "TypeError", "[{op}] {from} cannot be stored in {to}: convert it first", "op, from: &'static str, to: &'static str"),
     Error("ComplexToReal", "TypeError", "[{op}] {from} does not convert to {to}: the imaginary part would be lost", "op, from: &'static str, to: &'static str"),
     Error("ReadOnly", "ValueError", "[{op}] the tensor is read-only: its memory belongs to {owner}", "op, owner: String"),
     Error("ZeroDivision", "ZeroDivisionError", "[{op}] integer division by zero at index {index}", "op, index: String"),
@@ -95,7 +95,7 @@ ERRORS = (
     Error("NanToInteger", "ValueError", "[{op}] NaN does not convert to {dtype}", "op, dtype: &'static str"),
     Error("ComplexRange", "TypeError", "[{op}] complex numbers have no order to count in", "op"),
     Error("ZeroStep", "ValueError", "[{op}] the step is 0", "op"),
-    Error("RangeLength", "ValueError", "[{op}] start {start:?}, stop {stop:?} and step {step:?} have no number of elements", "op, start: f64, stop: f64, step: f64"),
+    Error("RangeLength", "ValueError", "[{op}] start {start:?}, stop {stop:?} and step {step:?} have no finite number of elements", "op, start: f64, stop: f64, step: f64"),
     # indexing
     Error("IndexTooLarge", "IndexError", "[{op}] index {index} does not fit 64 bits and is out of range for any axis", "op, index: String"),
     Error("NotIndex", "IndexError", "[{op}] {given} is no index: use integers, slices, ..., None, masks (bool) or tensors of integers", "op, given: String"),
@@ -125,7 +125,9 @@ ERRORS = (
     # others' memory: the buffer protocol
     Error("NotNumbers", "TypeError", "[{op}] {class} holds no numbers", "op, class: String"),
     Error("Characters", "TypeError", "[{op}] {class} holds characters (format {format:?}), not numbers: convert it with bytes() first", "op, class: String, format: String"),
-    Error("BufferFormat", "TypeError", "[{op}] {class} has format {format:?}, which is no dtype", "op, class: String, format: String"),
+    Error("BufferFormat", "TypeError", "[{op}] {class} holds {what} (format {format:?}), which is no dtype", "op, class: String, what: &'static str, format: String"),
+    Error("ArrayDtype", "TypeError", "[{op}] {class} has dtype {dtype}, which is none of corepy's: convert it first", "op, class: String, dtype: String"),
+    Error("NoDeletion", "TypeError", "[{op}] elements of a tensor cannot be deleted: index those to keep", "op"),
     Error("BufferItemsize", "TypeError", "[{op}] {class} has format {format:?} and elements of {itemsize} bytes", "op, class: String, format: String, itemsize: i64"),
     Error("BufferAxes", "BufferError", "[{op}] the buffer of {class} has {ndim} axes: there are 0 to 64", "op, class: String, ndim: i64"),
     Error("BufferShape", "BufferError", "[{op}] the buffer of {class} has {ndim} axes and no shape", "op, class: String, ndim: i64"),

@@ -149,7 +149,7 @@ NAMES = {
     "cdouble": "complex128",
     "byte": "int8",
     "ubyte": "uint8",
-    "dtype": "DType, whose only instances are bool, int8 ... complex128",
+    "dtype": "DType(name), or the dtype itself, as in float32",
     "Inf": "inf",
     "Infinity": "inf",
     "NaN": "nan",

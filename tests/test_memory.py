@@ -63,7 +63,7 @@ def test_arena_stats_are_zero_between_operations() -> None:
         work()
         stats = cp.arena_stats()
         assert stats.used == 0
-        assert 0 < stats.peak and 0 < stats.capacity
+        assert stats.peak > 0 and stats.capacity > 0
     assert cp.arena_stats()._fields == ("used", "capacity", "peak", "overflows")
     assert isinstance(cp.arena_stats(), cp.ArenaStats)
 
@@ -84,7 +84,11 @@ print(stats.used, stats.overflows > 0, stats.capacity % 4096, stats.capacity // 
 @pytest.mark.parametrize(
     ("name", "value", "valid"),
     [
-        ("COREPY_POOL_LIMIT", value, "a number of bytes, with K, M or G after it if need be (0 keeps nothing)")
+        (
+            "COREPY_POOL_LIMIT",
+            value,
+            "a number of bytes, with K, M or G after it if need be (0 keeps nothing)",
+        )
         for value in ("lots", "-1", "1.5G", "", "99999999999999999999")
     ]
     + [
@@ -144,9 +148,7 @@ def test_unknown_allocators_are_refused(name: str) -> None:
     with pytest.raises(ValueError) as caught:
         cp.set_allocator(name)
     if name.isascii():
-        assert (
-            str(caught.value) == f"[set_allocator] allocator \"{name}\" is not one of: 'pool', 'system'"
-        )
+        assert str(caught.value) == f"[set_allocator] allocator \"{name}\" is not one of: 'pool', 'system'"
     assert cp.get_allocator() == "pool"
 
 
@@ -192,9 +194,15 @@ def test_sizes_beyond_64_bits_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_more_than_the_machine_has_is_refused() -> None:
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    swap = re.search(r"SwapFree: +(\d+)", Path("/proc/meminfo").read_text()) if os.path.exists("/proc/meminfo") else None
+    swap = (
+        re.search(r"SwapFree: +(\d+)", Path("/proc/meminfo").read_text())
+        if os.path.exists("/proc/meminfo")
+        else None
+    )
     bytes_ = pages * size + (int(swap[1]) * 1024 if swap else 0) + 2**20
-    with pytest.raises(MemoryError, match=rf"\[empty\] cannot allocate {bytes_} bytes for shape \({bytes_},\) of uint8"):
+    with pytest.raises(
+        MemoryError, match=rf"\[empty\] cannot allocate {bytes_} bytes for shape \({bytes_},\) of uint8"
+    ):
         cp.empty(bytes_, dtype=cp.uint8)
 
 

@@ -161,6 +161,7 @@ class NamedDType(Protocol):
 
 @final
 class DType:
+    def __new__(cls, name: DTypeLike, /) -> DType: ...
     @property
     def name(self) -> str: ...
     @property
@@ -170,6 +171,7 @@ class DType:
 
 @final
 class finfo_object:
+    def __new__(cls, type: DTypeLike | Tensor, /) -> finfo_object: ...
     @property
     def bits(self) -> builtins.int: ...
     @property
@@ -185,6 +187,7 @@ class finfo_object:
 
 @final
 class iinfo_object:
+    def __new__(cls, type: DTypeLike | Tensor, /) -> iinfo_object: ...
     @property
     def bits(self) -> builtins.int: ...
     @property

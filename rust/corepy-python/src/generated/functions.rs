@@ -55,7 +55,7 @@ Shapes broadcast. Operands are promoted to their common dtype; the result has th
 complex one's real part. Takes int8, int16, int32, int64, uint8, uint16, uint32, uint64,
 float32, float64, complex64, complex128. Python scalars take the other operand's dtype.
 
-Error at most 1 ulp in complex64, 1 ulp in complex128.
+Error at most 1 ulp in complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -78,7 +78,7 @@ Shapes broadcast. Operands are promoted to their common dtype, integers and bool
 result has that dtype. Takes every dtype but float16 and bfloat16. Python scalars take the other
 operand's dtype.
 
-Error at most 1 ulp in complex64, 2 ulp in complex128.
+Error at most 1 ulp in complex64; 2 ulp in complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -120,7 +120,7 @@ Shapes broadcast. Operands are promoted to their common dtype; the result has th
 int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
 complex128. Python scalars take the other operand's dtype.
 
-Error at most 2 ulp in complex64, 2 ulp in complex128.
+Error at most 2 ulp in complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -442,7 +442,7 @@ Shapes broadcast. Operands are promoted to their common dtype, integers and bool
 result has that dtype. Takes every dtype but float16 and bfloat16. Python scalars take the other
 operand's dtype.
 
-Error at most 2 ulp in complex64, 4 ulp in complex128.
+Error at most 2 ulp in complex64; 4 ulp in complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16, ValueError
 where shapes do not broadcast.
@@ -861,16 +861,15 @@ with extent 1.
 
 Integers and bool give int64, unsigned ones uint64; dtype converts each element first.
 
-Error at most 1 ulp in float32, 1 ulp in float64, 1 ulp in complex64, 1 ulp in complex128. For
-sums, for condition numbers up to 1e6 (float32) and 1e11 (float64).
+Error at most 1 ulp in float32, float64, complex64, complex128, for condition numbers up to 1e6
+(float32) and 1e11 (float64).
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
 
-Within 1 ulp for condition numbers up to 1e6 (float32) and 1e11 (float64): float32 is added in
-float64, float64 with compensation (Knuth's TwoSum; Ogita, Rump and Oishi, SIAM J. Sci. Comput.
-26, 2005). The order of additions is fixed, so the bits do not depend on threads, SIMD or
-layout. Integers and bool add up in 64 bits and wrap.
+float32 is added in float64, float64 with compensation (Knuth's TwoSum; Ogita, Rump and Oishi,
+SIAM J. Sci. Comput. 26, 2005). The order of additions is fixed, so the bits do not depend on
+threads, SIMD or layout. Integers and bool add up in 64 bits and wrap.
 
 Examples
 --------
@@ -916,8 +915,8 @@ with extent 1.
 
 The result has the operand's dtype; float64 for integers and bool.
 
-Error at most 1 ulp in float32, 1 ulp in float64, 1 ulp in complex64, 1 ulp in complex128. For
-sums, for condition numbers up to 1e6 (float32) and 1e11 (float64).
+Error at most 1 ulp in float32, float64, complex64, complex128, for condition numbers up to 1e6
+(float32) and 1e11 (float64).
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
@@ -945,8 +944,7 @@ with extent 1.
 
 The result has the operand's dtype; float64 for integers and bool.
 
-Error at most 2 ulp in float32, 2 ulp in float64. For sums, for condition numbers up to 1e6
-(float32) and 1e11 (float64).
+Error at most 2 ulp in float32, float64.
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
@@ -974,8 +972,7 @@ with extent 1.
 
 The result has the operand's dtype; float64 for integers and bool.
 
-Error at most 2 ulp in float32, 2 ulp in float64. For sums, for condition numbers up to 1e6
-(float32) and 1e11 (float64).
+Error at most 2 ulp in float32, float64.
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
@@ -1170,9 +1167,10 @@ fn count_nonzero<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Option<&Boun
 
 obj: a tensor, a Python scalar, nested sequences of scalars, or anything that exports a buffer
 (bytes, bytearray, memoryview, array.array, mmap, NumPy arrays, ctypes) or DLPack. copy: True
-always copies, False refuses to (ValueError), None copies where it must. Raises ValueError for
-ragged sequences, naming the place; TypeError for objects that hold no numbers; OverflowError
-for integers that dtype cannot hold.
+always copies, False refuses to (ValueError), None copies where it must. dtype converts, and
+cuts fractions off silently: asarray([1.5], dtype=int32) is [1]. Raises ValueError for ragged
+sequences, naming the place; TypeError for objects that hold no numbers; OverflowError for
+integers that dtype cannot hold.
 
 Examples
 --------
@@ -1376,6 +1374,11 @@ fn astype<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, dtype: &Bound<'py, PyAny>
 
 #[doc = r#"Elements of x1 where condition is true, else of x2.
 
+The three broadcast. condition is bool, or is taken as truth values. The result has the common
+dtype of x1 and x2; a Python scalar takes that of the other. float16 and bfloat16 meet only
+themselves and scalars. Raises ValueError where shapes do not broadcast, OverflowError for a
+Python integer that the dtype cannot hold.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1405,6 +1408,9 @@ fn reshape<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, shape: &Bound<'py, PyAny
 
 #[doc = r#"A view with the axes in another order.
 
+axes names every axis once. Raises AxisError for an axis out of range or twice, ValueError for
+too few.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1430,6 +1436,8 @@ fn matrix_transpose<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bou
 }
 
 #[doc = r#"A read-only view stretched to a shape.
+
+Raises ValueError where the shape does not stretch to the other.
 
 Examples
 --------
@@ -1457,6 +1465,8 @@ fn broadcast_arrays<'py>(py: Python<'py>, arrays: &Bound<'py, PyTuple>) -> PyRes
 
 #[doc = r#"A view without axes of extent 1.
 
+Raises ValueError for an axis of another extent, AxisError for one out of range.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1469,6 +1479,8 @@ fn squeeze<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: &Bound<'py, PyAny>
 }
 
 #[doc = r#"A view with new axes of extent 1.
+
+axis counts in the result. Raises AxisError for one out of range.
 
 Examples
 --------
@@ -1483,6 +1495,8 @@ fn expand_dims<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Option<&Bound<
 
 #[doc = r#"A view with the order along axes reversed.
 
+None reverses all axes.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1495,6 +1509,8 @@ fn flip<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Option<&Bound<'py, Py
 }
 
 #[doc = r#"A view with axes moved to other places.
+
+The other axes keep their order. Raises AxisError for an axis out of range or twice.
 
 Examples
 --------
@@ -1509,6 +1525,9 @@ fn moveaxis<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, source: &Bound<'py, PyA
 
 #[doc = r#"Tensors joined along an existing axis; None joins them flattened.
 
+Shapes agree but for that axis; dtypes are promoted. Raises ValueError for other shapes and for
+no tensors.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1522,6 +1541,9 @@ fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Argument<Optio
 }
 
 #[doc = r#"Tensors of one shape joined along a new axis.
+
+axis counts in the result; dtypes are promoted. Raises ValueError for different shapes and for
+no tensors.
 
 Examples
 --------
@@ -1571,6 +1593,8 @@ fn matmul<'py>(py: Python<'py>, x1: &Bound<'py, PyAny>, x2: &Bound<'py, PyAny>) 
 
 #[doc = r#"The dot product of two vectors, or the matrix product of tensors with one or two axes.
 
+For more axes there is matmul. Raises ValueError where the shapes do not fit.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1584,8 +1608,8 @@ fn dot<'py>(py: Python<'py>, x1: &Bound<'py, PyAny>, x2: &Bound<'py, PyAny>) -> 
 
 #[doc = r#"The dot product along one axis, the first operand conjugated; other axes broadcast.
 
-Within 1 ulp like sum: float32 products are exact in float64, float64 products compensated
-(TwoProduct).
+Within 1 ulp for the condition numbers of sum: float32 products are exact in float64, float64
+products compensated (TwoProduct).
 
 Examples
 --------

@@ -58,7 +58,7 @@ pub static NAMES: [(&str, &str); 176] = [
     ("div", "use divide"),
     ("double", "use float64"),
     ("dstack", "use stack(tensors, axis=2) for matrices"),
-    ("dtype", "use DType, whose only instances are bool, int8 ... complex128"),
+    ("dtype", "use DType(name), or the dtype itself, as in float32"),
     ("einsum", "it is not in corepy yet"),
     ("eq", "use equal"),
     ("exp", "it is not in corepy yet"),

@@ -23,7 +23,7 @@ pub enum Error {
     StorageDtype { op: &'static str, dtype: &'static str },
     #[error("[{op}] {a} and {b} have no common dtype")]
     NoPromotion { op: &'static str, a: &'static str, b: &'static str },
-    #[error("[{op}] a result of {from} cannot be stored in {to}")]
+    #[error("[{op}] {from} cannot be stored in {to}: convert it first")]
     InPlaceDtype { op: &'static str, from: &'static str, to: &'static str },
     #[error("[{op}] {from} does not convert to {to}: the imaginary part would be lost")]
     ComplexToReal { op: &'static str, from: &'static str, to: &'static str },
@@ -129,7 +129,7 @@ pub enum Error {
     ComplexRange { op: &'static str },
     #[error("[{op}] the step is 0")]
     ZeroStep { op: &'static str },
-    #[error("[{op}] start {start:?}, stop {stop:?} and step {step:?} have no number of elements")]
+    #[error("[{op}] start {start:?}, stop {stop:?} and step {step:?} have no finite number of elements")]
     RangeLength { op: &'static str, start: f64, stop: f64, step: f64 },
     #[error("[{op}] index {index} does not fit 64 bits and is out of range for any axis")]
     IndexTooLarge { op: &'static str, index: String },
@@ -181,8 +181,12 @@ pub enum Error {
     NotNumbers { op: &'static str, class: String },
     #[error("[{op}] {class} holds characters (format {format:?}), not numbers: convert it with bytes() first")]
     Characters { op: &'static str, class: String, format: String },
-    #[error("[{op}] {class} has format {format:?}, which is no dtype")]
-    BufferFormat { op: &'static str, class: String, format: String },
+    #[error("[{op}] {class} holds {what} (format {format:?}), which is no dtype")]
+    BufferFormat { op: &'static str, class: String, what: &'static str, format: String },
+    #[error("[{op}] {class} has dtype {dtype}, which is none of corepy's: convert it first")]
+    ArrayDtype { op: &'static str, class: String, dtype: String },
+    #[error("[{op}] elements of a tensor cannot be deleted: index those to keep")]
+    NoDeletion { op: &'static str },
     #[error("[{op}] {class} has format {format:?} and elements of {itemsize} bytes")]
     BufferItemsize { op: &'static str, class: String, format: String, itemsize: i64 },
     #[error("[{op}] the buffer of {class} has {ndim} axes: there are 0 to 64")]
@@ -330,6 +334,8 @@ impl Error {
             Error::NotNumbers { .. } => "TypeError",
             Error::Characters { .. } => "TypeError",
             Error::BufferFormat { .. } => "TypeError",
+            Error::ArrayDtype { .. } => "TypeError",
+            Error::NoDeletion { .. } => "TypeError",
             Error::BufferItemsize { .. } => "TypeError",
             Error::BufferAxes { .. } => "BufferError",
             Error::BufferShape { .. } => "BufferError",
