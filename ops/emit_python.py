@@ -365,7 +365,8 @@ def native_methods() -> str:
 
 
 _CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("nan")', "newaxis": "None", "pi": "3.141592653589793"}
-# Named tuples that functions give, and the module that has them.
+# Named tuples that functions give, and the module that has them: imported on first use, since `typing`,
+# which makes them, takes longer to import than all of corepy.
 _RECORDS = {"corepy.memory": ("ArenaStats", "MemoryStats")}
 _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
@@ -375,9 +376,8 @@ def _native_names() -> list[str]:
 
 
 def _public_names() -> list[str]:
-    records = [name for classes in _RECORDS.values() for name in classes]
     errors = [c.name for c in ERROR_CLASSES]
-    return sorted({*_native_names(), *records, *errors, *_CONSTANTS, "__version__", "__array_api_version__"})
+    return sorted({*_native_names(), *errors, *_CONSTANTS, "__version__", "__array_api_version__"})
 
 
 def package() -> str:
@@ -394,7 +394,6 @@ def package() -> str:
         *(f"    {n}," for n in (*names, "_missing_name", "_register_with_threadpoolctl")),
         ")",
         "from corepy.errors import " + ", ".join(errors),
-        *(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items()),
         "",
         *(f"{name} = {value}" for name, value in _CONSTANTS.items()),
         '__array_api_version__ = "2025.12"',

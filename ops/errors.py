@@ -64,6 +64,7 @@ ERRORS = (
     Error("AbsentName", "AttributeError", "module 'corepy' has no attribute '{name}': {instead}", "name: String, instead: &'static str"),
     Error("UnknownName", "AttributeError", "module 'corepy' has no attribute '{name}'", "name: String"),
     Error("AbsentAttribute", "AttributeError", "{owner} has no attribute '{name}': {instead}", "owner: &'static str, name: &'static str, instead: &'static str"),
+    Error("PrintMemory", "MemoryError", "[{op}] no memory for the text of {count} elements: lower threshold or edgeitems", "op, count: usize"),
     Error("PrintOption", "ValueError", "[{op}] {name} is at least {least}, not {given}", "op, name: &'static str, least: i64, given: i64"),
     Error("SizeOne", "ValueError", "[{op}] needs a tensor with one element, not shape {shape}", "op, shape: String"),
     Error("MatmulShapes", "ValueError", "[{op}] shapes {a} and {b} do not fit: {x} columns against {y} rows", "op, a: String, b: String, x: usize, y: usize"),

@@ -71,6 +71,8 @@ pub enum Error {
     UnknownName { name: String },
     #[error("{owner} has no attribute '{name}': {instead}")]
     AbsentAttribute { owner: &'static str, name: &'static str, instead: &'static str },
+    #[error("[{op}] no memory for the text of {count} elements: lower threshold or edgeitems")]
+    PrintMemory { op: &'static str, count: usize },
     #[error("[{op}] {name} is at least {least}, not {given}")]
     PrintOption { op: &'static str, name: &'static str, least: i64, given: i64 },
     #[error("[{op}] needs a tensor with one element, not shape {shape}")]
@@ -278,6 +280,7 @@ impl Error {
             Error::AbsentName { .. } => "AttributeError",
             Error::UnknownName { .. } => "AttributeError",
             Error::AbsentAttribute { .. } => "AttributeError",
+            Error::PrintMemory { .. } => "MemoryError",
             Error::PrintOption { .. } => "ValueError",
             Error::SizeOne { .. } => "ValueError",
             Error::MatmulShapes { .. } => "ValueError",
