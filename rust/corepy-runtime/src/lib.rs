@@ -11,6 +11,7 @@ pub mod kernels;
 pub mod layout;
 pub mod memory;
 pub mod ops;
+pub mod program;
 pub mod scalar;
 pub mod scheduler;
 pub mod storage;
