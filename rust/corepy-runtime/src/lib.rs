@@ -2,6 +2,7 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+pub mod backends;
 pub mod dtype;
 pub mod error;
 #[rustfmt::skip]
