@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ops.dtypes import BY_NAME
+from ops.emit_c import NOTICE
 from ops.emit_rust import camel, head
 from ops.lanes import (
     COMBINES,
@@ -108,5 +109,49 @@ def lanes() -> str:
     return "\n".join(out)
 
 
+def _operands(words: str) -> str:
+    names = {">": "d", "global": "buffer[i, ...]", "shared": "array[i, ...]", "condition": "[p | !p]", "message": '"text"'}
+    found: list[str] = []
+    values = iter("abcdef")
+    for word in words.split():
+        if word.startswith(">"):
+            found.append(names[">"])
+        elif word in _READS:
+            found.append(next(values))
+        else:
+            found.append(names.get(word, word))
+    return ", ".join(found)
+
+
+def page() -> str:
+    """The table of instructions for the docs."""
+    out = ["# Instructions of lane programs", "", f"<!-- {NOTICE} -->", ""]
+    out += ["How programs are written and checked: [lanes.md](lanes.md).", ""]
+    out += ["## Elementwise", "", "The operations of tensors, with their bits.", ""]
+    out += ["| instruction | types | what |", "|---|---|---|"]
+    for mnemonic, r in mnemonics().items():
+        operands = ", ".join(["d", *"ab"[: r.arity]])
+        result = " The result is b1." if r.result == "bool" else ""
+        out.append(f"| `{mnemonic}.T {operands}` | {', '.join(lane_types(r))} | `{r.name}`: {r.doc}{result} |")
+    for group in dict.fromkeys(i.group for i in INSTRUCTIONS):
+        out += ["", f"## {group.capitalize()}", "", "| instruction | types | what |", "|---|---|---|"]
+        for i in (row for row in INSTRUCTIONS if row.group == group):
+            name = i.mnemonic
+            types = ", ".join(type_set(i.types)) if i.types and i.suffix != "C.T" else ""
+            if i.suffix == "C.T":
+                pairs = [(c.mnemonic, getattr(c, i.types)) for c in COMBINES if getattr(c, i.types)]
+                by_types: dict[str, list[str]] = {}
+                for mnemonic, taken in pairs:
+                    by_types.setdefault(taken, []).append(mnemonic)
+                types = "; ".join(f"{' '.join(ms)}: {', '.join(type_set(t))}" for t, ms in by_types.items())
+            suffix = {"": "", "T": ".T", "T.S": ".T.S", "C.T": ".op.T"}[i.suffix]
+            written = f"{name}{suffix} {_operands(i.operands)}".strip()
+            out.append(f"| `{written}` | {types} | {i.doc} |".replace("[p | !p]", "[p \\| !p]"))
+    if absent():
+        out += ["", "## Not available", "", "Elementary functions that corepy does not compute yet; the verifier refuses them by name:"]
+        out += [", ".join(f"`{m}`" for m in absent()) + "."]
+    return "\n".join(out) + "\n"
+
+
 def files() -> dict[str, str]:
-    return {"rust/corepy-runtime/src/generated/lanes.rs": lanes()}
+    return {"rust/corepy-runtime/src/generated/lanes.rs": lanes(), "docs/lane-instructions.md": page()}
