@@ -5,6 +5,8 @@
 #   make lint      formatting, types, generated files, and what the native library may contain
 #   make coverage  line coverage of the Python package and of the Rust runtime
 #   make bits      every digest, layout, thread count and SIMD level of this machine: minutes
+#   make stress    forks, exits, interrupts and panics, twenty times each
+#   make tsan      the scheduler's Rust tests under ThreadSanitizer; needs rust-src
 #   make bench     against NumPy; ARGS="--only sum" runs a part
 #   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
 #   make generate  what follows from the op table
@@ -36,7 +38,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits stress tsan lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -122,6 +124,22 @@ rust-test: $(NATIVE)
 
 python-test: $(NATIVE)
 	$(PY) .ci/test_levels.py
+
+# What depends on the moment is repeated.
+stress: $(NATIVE)
+	COREPY_TEST_RUNS=20 $(PY) -m pytest --quiet tests/test_fork.py tests/test_interrupts.py tests/test_threads.py
+
+# The standard library is built with the sanitizer too, for which the toolchain has to be told that it
+# may use what is not stable. Children of forks go on with threads, which the sanitizer has to be told.
+TSAN := RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" RUST_TEST_THREADS=1 \
+	TSAN_OPTIONS="die_after_fork=0" CARGO_TARGET_DIR=$(CURDIR)/target/tsan \
+	cargo test -Zbuild-std --target $(shell uname -m)-unknown-linux-gnu --locked --quiet --package corepy-runtime
+
+tsan:
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/src/rust/library" || \
+	    { echo "needs the sources of the standard library: rustup component add rust-src" >&2; exit 1; }
+	$(TSAN) --lib -- scheduler::
+	$(TSAN) --test scheduler
 
 # ---- checks
 

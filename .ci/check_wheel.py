@@ -10,8 +10,11 @@ ROOT = Path(__file__).resolve().parent.parent
 MOST_BYTES = 10_000_000
 CONTENTS = (
     "corepy/__init__.py",
+    "corepy/__main__.py",
     "corepy/_native.abi3.so",
     "corepy/_native.pyi",
+    "corepy/_configuration.py",
+    "corepy/_threadpoolctl.py",
     "corepy/errors.py",
     "corepy/py.typed",
 )

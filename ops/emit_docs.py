@@ -28,7 +28,7 @@ def _elementwise(rows: tuple[Elementwise, ...]) -> list[str]:
 
 def page() -> str:
     out = ["# Operations", "", f"<!-- {NOTICE} -->", ""]
-    out += ["Every elementwise function and reduction is also a method of `Tensor`. `float16` and `bfloat16` are for", "storage: they convert, copy and index, and arithmetic on them is refused by name.", ""]
+    out += ["Every elementwise function and reduction is also a method of `Tensor`; `real` and `imag` are attributes", "there. `float16` and `bfloat16` are for storage: they convert, copy and index, and arithmetic on them is refused by name.", ""]
     out += ["## Elementwise, one operand", "", *_elementwise(UNARY)]
     out += ["## Elementwise, two operands", "", *_elementwise(BINARY)]
     out += ["## Reductions", "", "| function | dtypes | what |", "|---|---|---|"]

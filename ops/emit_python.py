@@ -17,7 +17,7 @@ _UNARY_OPERATORS = {"pos", "neg", "abs", "invert"}
 _COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
 
 
-# Annotations whose values PyO3 converts; any other is an object.
+# Annotations whose values are converted before the function runs; any other is an object.
 _RUST_TYPES = {
     "bool": "bool",
     "int": "i64",
@@ -47,7 +47,7 @@ class Parameter:
         if self.kind == "variadic":
             return "&Bound<'py, PyTuple>"
         if self.annotation in _RUST_TYPES:
-            return _RUST_TYPES[self.annotation]
+            return f"Argument<{_RUST_TYPES[self.annotation]}>"
         return "&Bound<'py, PyAny>" if self.default is None else "Option<&Bound<'py, PyAny>>"
 
     @property
@@ -57,11 +57,12 @@ class Parameter:
     @property
     def rust_default(self) -> str | None:
         """What PyO3 fills in: a literal for typed parameters, None for objects."""
-        if self.default is None or self.default == "None" or self.annotation not in _RUST_TYPES:
+        if self.default is None or self.annotation not in _RUST_TYPES:
             return None if self.default is None else "None"
-        if self.rust.startswith("Option"):
-            return f"Some({self.default})"
-        return self.default.lower() if self.annotation == "bool" else self.default
+        value = self.default.lower() if self.default in ("True", "False") else self.default
+        if value != "None" and "Option" in self.rust:
+            value = f"Some({value})"
+        return f"Argument::Given({value})"
 
 
 def parameters(signature: str) -> list[Parameter]:
@@ -182,7 +183,7 @@ def returns(row: Elementwise | Reduction | Function) -> str:
 
 
 def is_method(row: Elementwise | Reduction | Function) -> bool:
-    return row.method if isinstance(row, Function) else True
+    return isinstance(row, Reduction) or row.method
 
 
 ROWS: tuple[Elementwise | Reduction | Function, ...] = (*ELEMENTWISE, *REDUCTIONS, *FUNCTIONS)
@@ -209,6 +210,12 @@ def _rust_params(params: list[Parameter]) -> str:
     return "".join(f", {p.rust_name}: {p.rust}" for p in params)
 
 
+def _read_typed(row: Elementwise | Reduction | Function, params: list[Parameter], indent: str) -> str:
+    """Statements that turn converted arguments into their values, or fail naming the operation."""
+    typed = [p for p in params if p.rust.startswith("Argument<")]
+    return "".join(f'{indent}let {p.rust_name} = {p.rust_name}.read(py, "{row.name}", "{p.name}")?;\n' for p in typed)
+
+
 def _object_axis(row: Elementwise | Reduction | Function, params: list[Parameter]) -> list[Parameter]:
     if not isinstance(row, Reduction):
         return params
@@ -217,14 +224,14 @@ def _object_axis(row: Elementwise | Reduction | Function, params: list[Parameter
 
 def native_functions() -> str:
     out = [f"//! The native functions with their signatures and docstrings.\n//! {NOTICE}\n"]
-    out.append("use crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\nuse pyo3::types::PyTuple;\n")
+    out.append("use crate::argument::Argument;\nuse crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\nuse pyo3::types::PyTuple;\n")
     for row in ROWS:
         params = _object_axis(row, parameters(signature(row)))
         first = params[0].rust_name if params else ""
         out.append(_doc_attribute(docstring(row), ""))
         out.append("#[pyfunction]")
         out.append(f'#[pyo3(signature = {text_signature(params, rust=True)}, text_signature = "{text_signature(params)}")]')
-        out.append(f"fn {rust_name(row.name)}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n    {_call(row, params, first)}\n}}\n")
+        out.append(f"fn {rust_name(row.name)}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n{_read_typed(row, params, '    ')}    {_call(row, params, first)}\n}}\n")
     out.append("pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {")
     # With its path, because the function `std` shares the crate's name.
     out += [f"    m.add_function(wrap_pyfunction!(self::{rust_name(row.name)}, m)?)?;" for row in ROWS]
@@ -234,7 +241,7 @@ def native_functions() -> str:
 
 def native_methods() -> str:
     out = [f"//! The methods and operators of Tensor that follow from the op table.\n//! {NOTICE}\n"]
-    out.append("use crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\n")
+    out.append("use crate::argument::Argument;\nuse crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\n")
     out.append("#[pymethods]\nimpl PyTensor {")
     for row in ROWS:
         if not is_method(row):
@@ -247,7 +254,7 @@ def native_methods() -> str:
         # self counts as positional-only, so a "/" after it alone is left to Python.
         text = text_signature(own) if rest else "($self)"
         out.append(f'    #[pyo3(signature = {text_signature(rest, rust=True)}, text_signature = "{text}")]')
-        out.append(f"    fn {rust_name(row.name)}<'py>(slf: &Bound<'py, Self>, py: Python<'py>{_rust_params(rest)}) -> {_result(row)} {{\n        {_call(row, params, first)}\n    }}\n")
+        out.append(f"    fn {rust_name(row.name)}<'py>(slf: &Bound<'py, Self>, py: Python<'py>{_rust_params(rest)}) -> {_result(row)} {{\n{_read_typed(row, rest, '        ')}        {_call(row, params, first)}\n    }}\n")
     for op in UNARY:
         if op.operator:
             assert op.operator in _UNARY_OPERATORS
@@ -269,13 +276,16 @@ def native_methods() -> str:
 
 
 _CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("nan")', "newaxis": "None", "pi": "3.141592653589793"}
-_CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "threads")
+# Named tuples that functions give, and the module that has them.
+_RECORDS = {"corepy.memory": ("ArenaStats", "MemoryStats")}
+_CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
 
 def package() -> str:
     names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__"])
     errors = sorted(c.name for c in ERROR_CLASSES)
-    every = sorted({*names, *errors, *_CONSTANTS, "__array_api_version__"})
+    records = [name for classes in _RECORDS.values() for name in classes]
+    every = sorted({*names, *errors, *records, *_CONSTANTS, "__array_api_version__"})
     out = [
         '"""corepy: a tensor runtime for Python. `import corepy as cp`; the API is the Python Array API standard.',
         "",
@@ -283,12 +293,16 @@ def package() -> str:
         '"""',
         "",
         "from corepy._native import (",
-        *(f"    {n}," for n in names),
+        *(f"    {n}," for n in (*names, "_register_with_threadpoolctl")),
         ")",
         "from corepy.errors import " + ", ".join(errors),
+        *(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items()),
         "",
         *(f"{name} = {value}" for name, value in _CONSTANTS.items()),
         '__array_api_version__ = "2025.12"',
+        "",
+        "_register_with_threadpoolctl()",
+        "del _register_with_threadpoolctl",
         "",
         "__all__ = [",
         *(f'    "{n}",' for n in every),
@@ -316,6 +330,8 @@ from types import EllipsisType, TracebackType
 from typing import Any, ClassVar, Protocol, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
+
+{records}
 
 __all__ = [
 {names}
@@ -373,6 +389,12 @@ class iinfo_object:
     def dtype(self) -> DType: ...
 
 @final
+class printoptions:
+    def __new__(cls, precision: builtins.int | None = None, threshold: builtins.int | None = None, edgeitems: builtins.int | None = None, linewidth: builtins.int | None = None, suppress: builtins.bool | None = None) -> printoptions: ...
+    def __enter__(self) -> printoptions: ...
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /) -> None: ...
+
+@final
 class threads:
     def __new__(cls, n: builtins.int, /) -> threads: ...
     def __enter__(self) -> threads: ...
@@ -404,6 +426,10 @@ class Tensor:
     def T(self) -> Tensor: ...
     @property
     def mT(self) -> Tensor: ...
+    @property
+    def real(self) -> Tensor: ...
+    @property
+    def imag(self) -> Tensor: ...
     def copy(self) -> Tensor: ...
     def item(self) -> Scalar: ...
     def tolist(self) -> Any: ...
@@ -453,8 +479,9 @@ def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> st
 
 
 def stubs() -> str:
-    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_rebuild"])
-    out = [_STUB_HEAD.format(notice=NOTICE, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
+    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_panic", "_rebuild", "_register_with_threadpoolctl", "_set_own_threads"])
+    records = "\n".join(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items())
+    out = [_STUB_HEAD.format(notice=NOTICE, records=records, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
     out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
     for op in (*UNARY, *BINARY):
         if not op.operator:
@@ -475,6 +502,9 @@ def stubs() -> str:
     out += [f"{d.name}: DType" for d in DTYPES]
     out.append("")
     out += [_stub_signature(row, method=False) for row in ROWS]
+    out.append("def _panic(on_worker: builtins.bool, /) -> None: ...")
+    out.append("def _register_with_threadpoolctl() -> None: ...")
+    out.append("def _set_own_threads(n: builtins.int, /) -> None: ...")
     out.append("def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...")
     return "\n".join(out) + "\n"
 

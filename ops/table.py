@@ -28,6 +28,7 @@ class Elementwise:
     ulp: tuple[tuple[str, float], ...] = ()  # error bound per dtype; none: exact or correctly rounded
     notes: str = ""  # further docstring text: special values, accuracy, errors
     example: str = ""
+    method: bool = True  # also a method of Tensor; the name may be an attribute's there
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Function:
     name: str
     signature: str  # Python parameter list with annotations
     returns: str
-    category: str  # creation | conversion | manipulation | indexing | linear | information
+    category: str  # creation | conversion | manipulation | indexing | linear | information | printing | memory
     doc: str
     method: bool = False  # also a method of Tensor; the first parameter is self
     notes: str = ""
@@ -75,6 +76,9 @@ UNARY = (
     Elementwise("sqrt", "Sqrt", 1, "floating", "The principal square root of each element.", "sqrt", compute="floating", ulp=_ULP_EXACT_ROOT, notes="Correctly rounded for real dtypes; negative elements give NaN.", example="cp.sqrt(cp.asarray([4.0, 9.0])).tolist()\n[2.0, 3.0]"),
     Elementwise("square", "Square", 1, "numeric", "Each element times itself.", "square", example="cp.square(cp.asarray([3, -2])).tolist()\n[9, 4]"),
     Elementwise("sign", "Sign", 1, "numeric", "-1, 0 or 1 by the sign of each element; z / |z| for complex.", "sign", ulp=(("complex64", 2.0), ("complex128", 2.0)), notes="NaN gives NaN; -0.0 and +0.0 give a zero.", example="cp.sign(cp.asarray([3, -2, 0])).tolist()\n[1, -1, 0]"),
+    Elementwise("conj", "Conjugate", 1, "numeric", "The complex conjugate of each element.", notes="Real elements are copied.", example="cp.conj(cp.asarray([1 + 2j, 3 - 4j])).tolist()\n[(1-2j), (3+4j)]"),
+    Elementwise("real", "RealPart", 1, "numeric", "The real part of each element, copied.", result="real", method=False, notes="The attribute of that name is a view instead.", example="cp.real(cp.asarray([1 + 2j, 3 - 4j])).tolist()\n[1.0, 3.0]"),
+    Elementwise("imag", "ImaginaryPart", 1, "complex", "The imaginary part of each element, copied.", result="real", method=False, notes="The attribute of that name is a view instead.", example="cp.imag(cp.asarray([1 + 2j, 3 - 4j])).tolist()\n[2.0, -4.0]"),
     Elementwise("floor", "Floor", 1, "real", "The largest whole number not above each element.", "floor", sets=_sets("rounding"), example="cp.floor(cp.asarray([1.5, -1.5])).tolist()\n[1.0, -2.0]"),
     Elementwise("ceil", "Ceil", 1, "real", "The smallest whole number not below each element.", "ceil", sets=_sets("rounding"), example="cp.ceil(cp.asarray([1.5, -1.5])).tolist()\n[2.0, -1.0]"),
     Elementwise("trunc", "Trunc", 1, "real", "Each element without its fractional part.", "trunc", sets=_sets("rounding"), example="cp.trunc(cp.asarray([1.5, -1.5])).tolist()\n[1.0, -1.0]"),
@@ -144,6 +148,8 @@ INTERNAL_REDUCTIONS = (
 _LIKE = "x: ArrayLike, /, {fill}*, dtype: DTypeLike | None = None, device: Device | None = None"
 _NEW = "*, dtype: DTypeLike | None = None, device: Device | None = None"
 
+_PRINTING = "precision: int | None = None, threshold: int | None = None, edgeitems: int | None = None, linewidth: int | None = None, suppress: bool | None = None"
+
 FUNCTIONS = (
     # creation
     Function("asarray", "obj: ArrayLike, /, *, dtype: DTypeLike | None = None, device: Device | None = None, copy: bool | None = None", "Tensor", "creation", "A tensor over the data of an object, without a copy where dtype and layout allow it.", notes="obj: a tensor, a Python scalar, nested sequences of scalars, or anything that exports a buffer (bytes, bytearray, memoryview, array.array, mmap, NumPy arrays, ctypes) or DLPack. copy: True always copies, False refuses to (ValueError), None copies where it must. Raises ValueError for ragged sequences, naming the place; TypeError for objects that hold no numbers; OverflowError for integers that dtype cannot hold.", example="cp.asarray([[1, 2], [3, 4]]).shape\n(2, 2)"),
@@ -187,8 +193,19 @@ FUNCTIONS = (
     Function("iinfo", "type: DTypeLike | Tensor, /", "iinfo_object", "information", "Limits of an integer dtype.", example="cp.iinfo(cp.int8).max\n127"),
     Function("simd_levels", "", "tuple[str, ...]", "information", "The SIMD levels that this machine can run, slowest first.", example="'portable' in cp.simd_levels()\nTrue"),
     Function("simd_level", "", "str", "information", "The SIMD level in use; COREPY_SIMD forces one.", example="cp.simd_level() in cp.simd_levels()\nTrue"),
+    Function("config", "", "dict[str, Any]", "information", "What corepy found on this machine and chose, as plain values that json can write: version, simd, threads, memory, log, build, dependencies.", notes="Numbers of bytes and of threads say where they come from. The keys are described in docs/observing.md.", example="cp.config()['simd']['level'] == cp.simd_level()\nTrue"),
+    Function("show_config", "", "None", "information", "Prints what config gives, for people. `python -m corepy info` does the same.", notes="The text may change; programs read config.", example="cp.show_config()  # doctest: +ELLIPSIS\ncorepy ..."),
     Function("get_num_threads", "", "int", "information", "How many threads operations may use.", example="cp.get_num_threads() >= 1\nTrue"),
     Function("set_num_threads", "n: int, /", "None", "information", "Sets how many threads (1 to 1,024) operations of this process may use.", example="cp.set_num_threads(cp.get_num_threads())"),
+    # printing
+    Function("set_printoptions", _PRINTING, "None", "printing", "Sets how tensors of this process are printed; None leaves an option as it is.", notes="precision: digits after the point at most (8); 17 show every float64 as what it is. threshold: elements up to which all are printed (1000). edgeitems: elements at either end of an axis of larger tensors (3). linewidth: columns of a line (75). suppress: no scientific notation for small numbers and wide ranges (False). `with printoptions(...)` changes them for a while. Raises ValueError for a number out of range.", example="cp.set_printoptions(precision=8)"),
+    Function("get_printoptions", "", "dict[str, Any]", "printing", "How the calling thread prints tensors: the options of set_printoptions by name.", example="cp.get_printoptions()['precision']\n8"),
+    # memory
+    Function("memory_stats", "", "MemoryStats", "memory", "What the pool that tensors live in holds now, as a named tuple of whole numbers.", notes="in_use: bytes of the blocks that tensors have; cached: bytes of free blocks kept for new ones; peak: the most that in_use has been; limit: bytes that may be cached (COREPY_POOL_LIMIT, by default an eighth of the memory limit and at most 1 GiB); mappings: pieces of memory from the system; faults_saved: page faults that reuse has spared. Blocks are up to a quarter larger than their tensors. While other threads allocate the numbers are near one moment, not of one.", example="cp.memory_stats().in_use >= 0\nTrue"),
+    Function("arena_stats", "", "ArenaStats", "memory", "What the arenas hold, which give operations their scratch, summed over all threads, as a named tuple of whole numbers.", notes="used: bytes in use, 0 between operations; capacity: bytes of all arenas (COREPY_ARENA_SIZE for each thread, by default 1 MiB, from 4K to 1G); peak: the most that each thread has used; overflows: how often scratch did not fit and came from the pool.", example="cp.arena_stats().used\n0"),
+    Function("trim_memory", "", "int", "memory", "Gives the free memory that the pool has kept back to the system, and says how many bytes that were.", notes="Short lists of other threads' small blocks, at most 2 MiB for each thread, stay.", example="cp.trim_memory() >= 0\nTrue"),
+    Function("get_allocator", "", "str", "memory", "Where the memory of new tensors comes from: 'pool' or 'system'.", example="cp.get_allocator()\n'pool'"),
+    Function("set_allocator", "name: str, /", "None", "memory", "Chooses where the memory of new tensors comes from: 'pool', which keeps freed blocks for reuse, or 'system', the C library's heap, which tools that watch memory know.", notes="Tensors that exist keep their memory, which goes back to where it came from. memory_stats counts the pool alone. Raises TypeError for what is no str, ValueError for another name.", example="cp.set_allocator('pool')"),
 )
 
 ELEMENTWISE = UNARY + BINARY

@@ -168,7 +168,7 @@ ERRORS = [
     (lambda: cp.zeros((0, HUGE, 4)), ValueError, f"[zeros] shape (0, {HUGE}, 4) of float64 needs more than 2**63 - 1 bytes"),
     (lambda: cp.zeros(2.0), TypeError, "[zeros] shape takes integers, not float"),  # type: ignore[arg-type]
     (lambda: cp.zeros("3"), TypeError, "[zeros] shape takes integers, not str"),  # type: ignore[arg-type]
-    (lambda: cp.zeros(2**64), ValueError, "[zeros] shape does not fit 64 bits"),
+    (lambda: cp.zeros(2**64), ValueError, "[zeros] shape is 18446744073709551616, which does not fit 64 bits"),
     (lambda: cp.full(2, "x"), TypeError, None),  # type: ignore[arg-type]
     (lambda: cp.full(2, 1.5, dtype=cp.int8), TypeError, "[full] a result of float64 cannot be stored in int8"),
     (lambda: cp.full(2, 300, dtype=cp.int8), OverflowError, "[full] 300 does not fit int8"),

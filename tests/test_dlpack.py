@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import weakref
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 import corepy as cp
+from forged import Forged, OldProducer, Producer
 from ops.dtypes import DTYPES
 
 DLPACK_NUMPY = [d.name for d in DTYPES if d.name != "bfloat16"]
@@ -99,7 +99,7 @@ def test_dlpack_device_and_options() -> None:
     for version in (None, (0, 8)):
         assert '"dltensor"' in repr(t.__dlpack__(max_version=version))
     assert t.__dlpack__(stream=None, dl_device=(1, 0), copy=False)
-    with pytest.raises(ValueError, match=r"^\[__dlpack__\] the cpu has no streams: stream is None$"):
+    with pytest.raises(ValueError, match=r"^\[__dlpack__\] the cpu has no streams: stream is None, not 1$"):
         t.__dlpack__(stream=1)
     with pytest.raises(BufferError, match="only device"):
         t.__dlpack__(dl_device=(2, 0))
@@ -129,24 +129,6 @@ def test_dlpack_refuses_what_it_cannot_say() -> None:
             view.__dlpack__()
 
 
-class Producer:
-    """An object whose capsule is given."""
-
-    def __init__(self, capsule: Any, device: tuple[int, int] = (1, 0)) -> None:
-        self.capsule, self.device = capsule, device
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.capsule
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self.device
-
-
-class OldProducer(Producer):
-    def __dlpack__(self) -> Any:  # type: ignore[override]
-        return self.capsule
-
-
 def test_old_producers_are_read_only() -> None:
     t = cp.asarray([1.0, 2.0])
     back = cp.from_dlpack(OldProducer(t.__dlpack__()))
@@ -167,7 +149,7 @@ def test_a_capsule_is_used_once() -> None:
         BufferError, match=r"^\[from_dlpack\] the capsule holds no DLPack tensor, or has been used$"
     ):
         cp.from_dlpack(Producer(capsule))
-    with pytest.raises(TypeError, match="no capsule"):
+    with pytest.raises(TypeError, match="returned int, not a capsule"):
         cp.from_dlpack(Producer(3))
     with pytest.raises(BufferError, match="device 2"):
         cp.from_dlpack(Producer(None, (2, 0)))
@@ -187,57 +169,6 @@ def test_dlpack_lifetimes() -> None:
     del again
     gc.collect()
     assert alive() is None
-
-
-class Array(ctypes.Structure):
-    _fields_ = (
-        ("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32), ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16), ("shape", ctypes.c_void_p), ("strides", ctypes.c_void_p),
-        ("byte_offset", ctypes.c_uint64),
-    )  # fmt: skip
-
-
-DELETER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-
-
-class Versioned(ctypes.Structure):
-    _fields_ = (
-        ("major", ctypes.c_uint32), ("minor", ctypes.c_uint32), ("context", ctypes.c_void_p),
-        ("deleter", ctypes.c_void_p), ("flags", ctypes.c_uint64), ("array", Array),
-    )  # fmt: skip
-
-
-class Forged:
-    """A capsule made by hand over eight doubles, with some fields changed."""
-
-    def __init__(
-        self, shape: list[int] | None = None, strides: list[int] | None = None, **fields: int
-    ) -> None:
-        self.memory = np.arange(8.0)
-        shape = [8] if shape is None else shape
-        self.shape = (ctypes.c_int64 * len(shape))(*shape)
-        self.strides = (ctypes.c_int64 * len(strides))(*strides) if strides else None
-        self.deleted = 0
-        self.deleter = DELETER(self.delete)
-        self.managed = Versioned(major=fields.pop("major", 1), flags=fields.pop("flags", 0))
-        self.managed.deleter = ctypes.cast(self.deleter, ctypes.c_void_p)
-        self.managed.array = Array(
-            data=self.memory.ctypes.data, device_type=1, ndim=len(shape), code=2, bits=64, lanes=1,
-            shape=ctypes.addressof(self.shape), strides=ctypes.addressof(self.strides) if self.strides else 0,
-        )  # fmt: skip
-        for name, value in fields.items():
-            setattr(self.managed.array, name, value)
-        new = ctypes.pythonapi.PyCapsule_New
-        new.restype = ctypes.py_object
-        new.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
-        self.capsule = new(ctypes.addressof(self.managed), b"dltensor_versioned", None)
-
-    def delete(self, _managed: Any) -> None:
-        self.deleted += 1
-
-    def load(self) -> Any:
-        return cp.from_dlpack(Producer(self.capsule))
 
 
 def test_a_capsule_by_hand() -> None:
@@ -265,7 +196,7 @@ def test_a_capsule_by_hand() -> None:
     [
         ({"shape": [-1]}, "negative extent"),
         ({"shape": [1 << 62, 1 << 62]}, "2**63"),
-        ({"shape": [4], "strides": [1 << 62]}, "leave the address space"),
+        ({"shape": [4], "strides": [1 << 62]}, "leaves the address space"),
         ({"shape": [1 << 40, 1], "strides": [1 << 59, 1]}, "leave"),
         ({"shape": [1 << 30, 2], "strides": [1 << 29, -(1 << 59)]}, "leaves the address space"),
         ({"ndim": 65}, "65 axes"),

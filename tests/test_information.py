@@ -137,7 +137,7 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: cp.result_type(cp.float16, cp.float32), TypeError, "[result_type] float16 and float32 have no common dtype"),
     (lambda: cp.isdtype(cp.int8, "integer"), ValueError, "[isdtype] kind 'integer' is not one of bool, signed integer, unsigned integer, integral, real floating, complex floating, numeric"),
     (lambda: cp.isdtype(cp.int8, (cp.int8, "no")), ValueError, "[isdtype] kind 'no' is not one of bool, signed integer, unsigned integer, integral, real floating, complex floating, numeric"),
-    (lambda: cp.isdtype(cp.int8, 3), TypeError, "[isdtype] kind is a dtype, a string or a tuple of them, not int"),
+    (lambda: cp.isdtype(cp.int8, 3), TypeError, "[isdtype] kind takes a dtype, a string or a tuple of them, not int"),
     (lambda: cp.finfo(cp.int8), TypeError, "[finfo] does not take int8; it takes float16, bfloat16, float32, float64, complex64, complex128"),
     (lambda: cp.iinfo(cp.float32), TypeError, "[iinfo] does not take float32; it takes int8, int16, int32, int64, uint8, uint16, uint32, uint64"),
     (lambda: cp.iinfo(cp.bool), TypeError, "[iinfo] does not take bool; it takes int8, int16, int32, int64, uint8, uint16, uint32, uint64"),

@@ -1,8 +1,9 @@
-"""repr, str and format: NumPy's layout, shortest digits that read back, any size."""
+"""repr, str, format and their options: NumPy's text to the last character, for any size."""
 
 from __future__ import annotations
 
-import re
+import sys
+import threading
 import time
 from typing import Any
 
@@ -20,39 +21,25 @@ INF, NAN = float("inf"), float("nan")
 NUMPY = [d.name for d in DTYPES if d.name != "bfloat16"]
 
 
-def oracle(a: Any) -> str:
+def oracle(a: Any, **options: Any) -> str:
     """What repr should be, by NumPy's own printing."""
-    with np.printoptions(floatmode="unique", threshold=1000, edgeitems=3, linewidth=75):
+    width = options.get("linewidth", 75)
+    with np.printoptions(**{"threshold": 1000, "edgeitems": 3, "linewidth": width, **options}):
         body = np.array2string(a, separator=", ", prefix="Tensor(", suffix=")")
     shape = "(" + ", ".join(map(str, a.shape)) + ("," if a.ndim == 1 else "") + ")"
     facts = f"shape={shape}, dtype={a.dtype.name})"
     text = f"Tensor({body},"
     last = text.rsplit("\n", 1)[-1]
-    return text + (" " if len(last) + 1 + len(facts) <= 75 else "\n       ") + facts
-
-
-NUMBER = re.compile(r"\d[\d.]*(?:e[+-]\d+)?")
-
-
-def assert_same(text: str, expected: str, dtype: str) -> None:
-    """The same text but for digits beyond the shortest.
-
-    In scientific notation NumPy fills a column up with further digits of each number (1e-45 is
-    9.9999999999999998e-46 beside a number of seventeen digits); here they are zeros.
-    """
-    assert re.sub(r"\d", "0", text) == re.sub(r"\d", "0", expected)
-    kind = {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
-    if kind.startswith("float"):
-        ours, theirs = NUMBER.findall(text), NUMBER.findall(expected)
-        with np.errstate(over="ignore", under="ignore"):
-            assert [np.dtype(kind).type(x) for x in ours] == [np.dtype(kind).type(x) for x in theirs]
-    else:
-        assert text == expected
+    return text + (" " if len(last) + 1 + len(facts) <= width else "\n       ") + facts
 
 
 def oracle_str(a: Any) -> str:
-    with np.printoptions(floatmode="unique", threshold=1000, edgeitems=3, linewidth=75):
+    with np.printoptions(threshold=1000, edgeitems=3, linewidth=75):
         return np.array2string(a, separator=" ")
+
+
+def assert_same(text: str, expected: str, dtype: str) -> None:
+    assert text == expected, dtype
 
 
 def test_the_documented_form() -> None:
@@ -64,10 +51,8 @@ def test_the_documented_form() -> None:
     assert repr(cp.asarray([1 + 2j, -0.5])) == "Tensor([ 1. +2.j, -0.5+0.j], shape=(2,), dtype=complex128)"
     assert repr(cp.asarray(2.5)) == "Tensor(2.5, shape=(), dtype=float64)"
     assert repr(cp.zeros((0, 3), dtype=cp.int8)) == "Tensor([], shape=(0, 3), dtype=int8)"
-    assert (
-        repr(cp.asarray([0.1, 1 / 3]))
-        == "Tensor([0.1               , 0.3333333333333333], shape=(2,), dtype=float64)"
-    )
+    assert repr(cp.asarray([0.1, 1 / 3])) == "Tensor([0.1       , 0.33333333], shape=(2,), dtype=float64)"
+    assert repr(cp.asarray(1 / 3)) == "Tensor(0.33333333, shape=(), dtype=float64)"
 
 
 @pytest.mark.parametrize("dtype", NUMPY)
@@ -100,7 +85,7 @@ def test_every_dtype_and_shape_prints_as_numpy_does(dtype: str, shape: tuple[int
             if shape:
                 assert_same(str(t), oracle_str(view), view.dtype.name)
             else:
-                assert str(t) == str(t.item())
+                assert str(t) == f"{t}"
 
 
 @pytest.mark.parametrize(
@@ -167,11 +152,113 @@ def test_bfloat16_digits_read_back_and_are_the_shortest() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_digits_read_back(dtype: str) -> None:
+def test_seventeen_digits_read_back(dtype: str) -> None:
     a = special(dtype, 900, 5)
-    text = repr(cp.asarray(a)).removeprefix("Tensor([").split("]")[0]
+    with cp.printoptions(precision=17):
+        text = repr(cp.asarray(a)).removeprefix("Tensor([").split("]")[0]
     read = np.array([float(word) for word in text.replace("\n", "").split(",")]).astype(dtype)
     assert np.array_equal(read, a, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "complex128"])
+def test_a_number_without_axes_prints_all_its_digits(dtype: str) -> None:
+    with np.errstate(over="ignore", under="ignore"):
+        values = np.array([0.1, 1 / 3, -2.5, 0.0, -0.0, 1e-7, 123.456, NAN, INF, -INF]).astype(dtype)
+    if values.dtype.kind == "c":
+        values = values[:7] * (1 - 0.5j)
+    for value in values:
+        t = cp.asarray(np.array(value))
+        assert str(t) == f"{t}" == str(value).replace("e-07", "e-07")
+        exact = complex(value) if values.dtype.kind == "c" else float(value)
+        assert repr(t.item()) == repr(exact)
+        assert repr(t.tolist()) == repr(exact)
+        assert f"{t:.20f}" == f"{exact:.20f}"
+    assert str(cp.asarray(0.1, dtype=cp.bfloat16)) == "0.1"
+    assert str(cp.asarray(7)) == "7" and str(cp.asarray(True)) == "True"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_halves_and_powers_of_two_print_as_numpys(dtype: str) -> None:
+    """Where the interval that reads back is lopsided, and where a cut falls in the middle of two digits."""
+    info = np.finfo(dtype)
+    powers = np.ldexp(np.ones(1), np.arange(info.minexp - info.nmant, info.maxexp)).astype(dtype)
+    near = [powers, np.nextafter(powers, dtype and np.array(0, dtype)), powers + powers * info.eps]
+    for a in (np.concatenate(near), np.arange(1, 2000, dtype=dtype) / np.array(1024, dtype)):
+        for start in range(0, len(a), 50):
+            part = a[start : start + 50]
+            assert repr(cp.asarray(part)) == oracle(part)
+            for one in part[::7]:
+                assert repr(cp.asarray(one[None])) == oracle(one[None])
+    ties = np.array([0.5, 1.5, 2.5, 0.125, 0.375, 1 + 2.0**-9, 2.0**-9, 3 * 2.0**-10, 1 + 2.0**-10]).astype(
+        dtype
+    )
+    for precision in range(9):
+        with cp.printoptions(precision=precision):
+            assert repr(cp.asarray(ties)) == oracle(ties, precision=precision)
+
+
+@given(
+    data=st.data(),
+    precision=st.integers(0, 20),
+    suppress=st.booleans(),
+    threshold=st.integers(0, 200),
+    edgeitems=st.integers(1, 5),
+    linewidth=st.integers(20, 200),
+)
+def test_options_act_as_numpys(data: st.DataObject, **options: Any) -> None:
+    dtype = data.draw(st.sampled_from(["float16", "float32", "float64", "complex64", "complex128", "int16"]))
+    a = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, max_side=9, min_side=0)))
+    with cp.printoptions(**options):
+        assert repr(cp.asarray(a)) == oracle(a, **options)
+
+
+def test_options_nest_and_belong_to_their_thread() -> None:
+    default = {"precision": 8, "threshold": 1000, "edgeitems": 3, "linewidth": 75, "suppress": False}
+    t = cp.asarray([1 / 3])
+    assert cp.get_printoptions() == default
+    elsewhere: list[str] = []
+    with cp.printoptions(precision=3) as outer:
+        assert str(t) == "[0.333]"
+        with cp.printoptions(suppress=True), outer:
+            assert cp.get_printoptions() == default | {"precision": 3, "suppress": True}
+        with pytest.raises(KeyError), cp.printoptions(precision=1):
+            raise KeyError
+        assert str(t) == "[0.333]"
+        other = threading.Thread(target=lambda: elsewhere.append(str(t)))
+        other.start()
+        other.join()
+    assert elsewhere == ["[0.33333333]"]
+    cp.set_printoptions(precision=2)
+    try:
+        assert str(t) == "[0.33]"
+        with cp.printoptions(linewidth=40):
+            assert cp.get_printoptions() == default | {"precision": 2, "linewidth": 40}
+        cp.set_printoptions(threshold=sys.maxsize)
+        assert cp.get_printoptions() == default | {"precision": 2, "threshold": sys.maxsize}
+        assert "..." not in repr(cp.zeros((3, 2000)))
+    finally:
+        cp.set_printoptions(8, 1000)
+    assert cp.get_printoptions() == default
+    with pytest.raises(ValueError, match=r"__exit__ without __enter__"):
+        cp.printoptions().__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"),
+    [("precision", -1, 0), ("threshold", -5, 0), ("edgeitems", -1, 0), ("linewidth", 0, 1)],
+)
+def test_options_out_of_range(name: str, value: int, least: int) -> None:
+    for function in (cp.set_printoptions, cp.printoptions):
+        text = rf"^\[{function.__name__}\] {name} is at least {least}, not {value}$"
+        with pytest.raises(ValueError, match=text):
+            function(**{name: value})
+
+
+def test_a_matrix_shows_the_edges_that_were_asked_for() -> None:
+    with cp.printoptions(edgeitems=40, threshold=0):
+        assert repr(cp.zeros((100, 100))) == oracle(np.zeros((100, 100)), edgeitems=40, threshold=0)
+    with cp.printoptions(edgeitems=0, threshold=0):
+        assert str(cp.zeros((3, 3))) == "[...]"
 
 
 def test_a_billion_elements() -> None:

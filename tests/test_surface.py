@@ -48,7 +48,7 @@ def test_every_callable_of_the_module_and_class_has_a_signature() -> None:
             assert member.__doc__, name
 
 
-@pytest.mark.parametrize("name", [*NAMES, "Tensor", "DType", "threads"])
+@pytest.mark.parametrize("name", [*NAMES, "Tensor", "DType", "threads", "printoptions"])
 def test_docstring_examples_run(name: str) -> None:
     thing = getattr(cp, name)
     text = inspect.getdoc(thing)

@@ -37,16 +37,19 @@ enum {
   COREPY_UNARY_SQRT = 3,
   COREPY_UNARY_SQUARE = 4,
   COREPY_UNARY_SIGN = 5,
-  COREPY_UNARY_FLOOR = 6,
-  COREPY_UNARY_CEIL = 7,
-  COREPY_UNARY_TRUNC = 8,
-  COREPY_UNARY_ROUND = 9,
-  COREPY_UNARY_ISNAN = 10,
-  COREPY_UNARY_ISINF = 11,
-  COREPY_UNARY_ISFINITE = 12,
-  COREPY_UNARY_LOGICAL_NOT = 13,
-  COREPY_UNARY_BITWISE_INVERT = 14,
-  COREPY_UNARY_OPS = 15
+  COREPY_UNARY_CONJ = 6,
+  COREPY_UNARY_REAL = 7,
+  COREPY_UNARY_IMAG = 8,
+  COREPY_UNARY_FLOOR = 9,
+  COREPY_UNARY_CEIL = 10,
+  COREPY_UNARY_TRUNC = 11,
+  COREPY_UNARY_ROUND = 12,
+  COREPY_UNARY_ISNAN = 13,
+  COREPY_UNARY_ISINF = 14,
+  COREPY_UNARY_ISFINITE = 15,
+  COREPY_UNARY_LOGICAL_NOT = 16,
+  COREPY_UNARY_BITWISE_INVERT = 17,
+  COREPY_UNARY_OPS = 18
 };
 
 enum {
@@ -248,22 +251,22 @@ static_assert(sizeof(corepy_gemm) == 64, "layout of gemm");
 static_assert(offsetof(corepy_kernels, abi_version) == 0, "layout of kernels.abi_version");
 static_assert(offsetof(corepy_kernels, struct_bytes) == 4, "layout of kernels.struct_bytes");
 static_assert(offsetof(corepy_kernels, unary) == 8, "layout of kernels.unary");
-static_assert(offsetof(corepy_kernels, binary) == 1808, "layout of kernels.binary");
-static_assert(offsetof(corepy_kernels, cast) == 10088, "layout of kernels.cast");
-static_assert(offsetof(corepy_kernels, select) == 11888, "layout of kernels.select");
-static_assert(offsetof(corepy_kernels, gather) == 11928, "layout of kernels.gather");
-static_assert(offsetof(corepy_kernels, scatter) == 11968, "layout of kernels.scatter");
-static_assert(offsetof(corepy_kernels, fill) == 12008, "layout of kernels.fill");
-static_assert(offsetof(corepy_kernels, take) == 12048, "layout of kernels.take");
-static_assert(offsetof(corepy_kernels, compress) == 12088, "layout of kernels.compress");
-static_assert(offsetof(corepy_kernels, wrap_indices) == 12128, "layout of kernels.wrap_indices");
-static_assert(offsetof(corepy_kernels, count_mask) == 12136, "layout of kernels.count_mask");
-static_assert(offsetof(corepy_kernels, mask_positions) == 12144, "layout of kernels.mask_positions");
-static_assert(offsetof(corepy_kernels, ramp_integer) == 12152, "layout of kernels.ramp_integer");
-static_assert(offsetof(corepy_kernels, ramp_float) == 12160, "layout of kernels.ramp_float");
-static_assert(offsetof(corepy_kernels, reductions) == 12168, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, gemm) == 24768, "layout of kernels.gemm");
-static_assert(sizeof(corepy_kernels) == 25728, "layout of kernels");
+static_assert(offsetof(corepy_kernels, binary) == 2168, "layout of kernels.binary");
+static_assert(offsetof(corepy_kernels, cast) == 10448, "layout of kernels.cast");
+static_assert(offsetof(corepy_kernels, select) == 12248, "layout of kernels.select");
+static_assert(offsetof(corepy_kernels, gather) == 12288, "layout of kernels.gather");
+static_assert(offsetof(corepy_kernels, scatter) == 12328, "layout of kernels.scatter");
+static_assert(offsetof(corepy_kernels, fill) == 12368, "layout of kernels.fill");
+static_assert(offsetof(corepy_kernels, take) == 12408, "layout of kernels.take");
+static_assert(offsetof(corepy_kernels, compress) == 12448, "layout of kernels.compress");
+static_assert(offsetof(corepy_kernels, wrap_indices) == 12488, "layout of kernels.wrap_indices");
+static_assert(offsetof(corepy_kernels, count_mask) == 12496, "layout of kernels.count_mask");
+static_assert(offsetof(corepy_kernels, mask_positions) == 12504, "layout of kernels.mask_positions");
+static_assert(offsetof(corepy_kernels, ramp_integer) == 12512, "layout of kernels.ramp_integer");
+static_assert(offsetof(corepy_kernels, ramp_float) == 12520, "layout of kernels.ramp_float");
+static_assert(offsetof(corepy_kernels, reductions) == 12528, "layout of kernels.reductions");
+static_assert(offsetof(corepy_kernels, gemm) == 25128, "layout of kernels.gemm");
+static_assert(sizeof(corepy_kernels) == 26088, "layout of kernels");
 #endif
 
 #endif

@@ -68,6 +68,32 @@
   X(SIGN, Sign, FLOAT64, double) \
   X(SIGN, Sign, COMPLEX64, corepy_complex64) \
   X(SIGN, Sign, COMPLEX128, corepy_complex128) \
+  X(CONJ, Conjugate, INT8, int8_t) \
+  X(CONJ, Conjugate, INT16, int16_t) \
+  X(CONJ, Conjugate, INT32, int32_t) \
+  X(CONJ, Conjugate, INT64, int64_t) \
+  X(CONJ, Conjugate, UINT8, uint8_t) \
+  X(CONJ, Conjugate, UINT16, uint16_t) \
+  X(CONJ, Conjugate, UINT32, uint32_t) \
+  X(CONJ, Conjugate, UINT64, uint64_t) \
+  X(CONJ, Conjugate, FLOAT32, float) \
+  X(CONJ, Conjugate, FLOAT64, double) \
+  X(CONJ, Conjugate, COMPLEX64, corepy_complex64) \
+  X(CONJ, Conjugate, COMPLEX128, corepy_complex128) \
+  X(REAL, RealPart, INT8, int8_t) \
+  X(REAL, RealPart, INT16, int16_t) \
+  X(REAL, RealPart, INT32, int32_t) \
+  X(REAL, RealPart, INT64, int64_t) \
+  X(REAL, RealPart, UINT8, uint8_t) \
+  X(REAL, RealPart, UINT16, uint16_t) \
+  X(REAL, RealPart, UINT32, uint32_t) \
+  X(REAL, RealPart, UINT64, uint64_t) \
+  X(REAL, RealPart, FLOAT32, float) \
+  X(REAL, RealPart, FLOAT64, double) \
+  X(REAL, RealPart, COMPLEX64, corepy_complex64) \
+  X(REAL, RealPart, COMPLEX128, corepy_complex128) \
+  X(IMAG, ImaginaryPart, COMPLEX64, corepy_complex64) \
+  X(IMAG, ImaginaryPart, COMPLEX128, corepy_complex128) \
   X(FLOOR, Floor, INT8, int8_t) \
   X(FLOOR, Floor, INT16, int16_t) \
   X(FLOOR, Floor, INT32, int32_t) \

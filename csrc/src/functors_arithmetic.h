@@ -103,6 +103,37 @@ struct Sign : Unary {
   }
 };
 
+struct Conjugate : Unary {
+  template <class T>
+  static constexpr bool copies = !is_complex<T>;
+  template <class T>
+  static T apply(T x) {
+    if constexpr (is_complex<T>)
+      return {x.re, -x.im};
+    else
+      return x;
+  }
+};
+
+struct RealPart : Unary {
+  template <class T>
+  static constexpr bool copies = !is_complex<T>;
+  template <class T>
+  static auto apply(T x) {
+    if constexpr (is_complex<T>)
+      return x.re;
+    else
+      return x;
+  }
+};
+
+struct ImaginaryPart : Unary {
+  template <class T>
+  static auto apply(T x) {
+    return x.im;
+  }
+};
+
 struct Floor : Unary {
   template <class T>
   static constexpr bool copies = is_integer<T>;

@@ -109,6 +109,12 @@ Wanted oracle_unary(int op, T x) {
       if (size == 0)
         return exactly(T{0, 0});
       return near(a / size, b / size, 2);
+    case COREPY_UNARY_CONJ:
+      return exactly(T{x.re, std::copysign(x.im, std::signbit(x.im) ? P(1) : P(-1))});
+    case COREPY_UNARY_REAL:
+      return exactly(x.re);
+    case COREPY_UNARY_IMAG:
+      return exactly(x.im);
     case COREPY_UNARY_ROUND:
       return exactly(T{std::nearbyint(x.re), std::nearbyint(x.im)});
     case COREPY_UNARY_ISNAN:
@@ -121,6 +127,8 @@ Wanted oracle_unary(int op, T x) {
   } else if constexpr (is_float_type<T>) {
     switch (op) {
     case COREPY_UNARY_POSITIVE:
+    case COREPY_UNARY_CONJ:
+    case COREPY_UNARY_REAL:
       return exactly(x);
     case COREPY_UNARY_NEGATIVE:
       return exactly(std::copysign(x, std::signbit(x) ? T(1) : T(-1)));
@@ -167,7 +175,7 @@ Wanted oracle_unary(int op, T x) {
       return truth(true);
     case COREPY_UNARY_BITWISE_INVERT:
       return exactly(T(-v - 1));
-    default: // positive, floor, ceil, trunc, round
+    default: // positive, conj, real, floor, ceil, trunc, round
       return exactly(x);
     }
   }
@@ -403,7 +411,8 @@ template <class T>
 size_t result_bytes_unary(int op) {
   if (op == COREPY_UNARY_ISNAN || op == COREPY_UNARY_ISINF || op == COREPY_UNARY_ISFINITE)
     return 1;
-  return op == COREPY_UNARY_ABS && is_complex_type<T> ? sizeof(T) / 2 : sizeof(T);
+  bool part = op == COREPY_UNARY_ABS || op == COREPY_UNARY_REAL || op == COREPY_UNARY_IMAG;
+  return part && is_complex_type<T> ? sizeof(T) / 2 : sizeof(T);
 }
 template <class T>
 size_t result_bytes_binary(int op) {

@@ -1,6 +1,7 @@
-//! Compiles `csrc/` once per SIMD level into static archives.
+//! Compiles `csrc/` once per SIMD level into static archives, and tells the library by what.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Level identifier and its machine flags. The first is compiled for the target's baseline.
 const X86_64: [(&str, &[&str]); 3] = [
@@ -15,9 +16,15 @@ const AARCH64: [(&str, &[&str]); 2] =
 const OTHER: [(&str, &[&str]); 1] = [("portable", &["-O2"])];
 
 fn main() {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    say("TARGET", &variable("TARGET"));
+    say("PROFILE", &format!("{}, opt-level {}", variable("PROFILE"), variable("OPT_LEVEL")));
+    say("RUST", &first_line(&variable("RUSTC")));
     // clippy gives build scripts a build of their own, links nothing, and so needs no kernels.
     println!("cargo:rerun-if-env-changed=RUSTC_WORKSPACE_WRAPPER");
     if std::env::var("RUSTC_WORKSPACE_WRAPPER").is_ok_and(|wrapper| wrapper.contains("clippy")) {
+        say("COMPILER", "none");
+        say("LEVEL_FLAGS", "");
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../csrc");
@@ -29,6 +36,7 @@ fn main() {
         Ok("aarch64") => &AARCH64,
         _ => &OTHER,
     };
+    let mut level_flags = Vec::new();
     for (level, flags) in levels {
         let mut build = cc::Build::new();
         build
@@ -53,8 +61,38 @@ fn main() {
         for flag in *flags {
             build.flag(flag);
         }
+        let compiler = build.get_compiler();
+        level_flags.push(format!("{level}={}", shown_flags(compiler.args())));
+        say("COMPILER", &first_line(&compiler.path().to_string_lossy()));
         build.compile(&format!("corepy_kernels_{level}"));
     }
+    say("LEVEL_FLAGS", &level_flags.join(";"));
+}
+
+/// Sets `COREPY_<name>` for the library's own compilation.
+fn say(name: &str, value: &str) {
+    println!("cargo:rustc-env=COREPY_{name}={value}");
+}
+
+/// What a compiler calls itself.
+fn first_line(program: &str) -> String {
+    let answer = Command::new(program).arg("--version").output();
+    let text = answer.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned());
+    text.ok().and_then(|text| text.lines().next().map(str::to_owned)).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Flags without those that name folders, which differ from build to build and change no code.
+fn shown_flags(flags: &[std::ffi::OsString]) -> String {
+    let mut shown = Vec::new();
+    let mut flags = flags.iter().map(|flag| flag.to_string_lossy());
+    while let Some(flag) = flags.next() {
+        if flag == "-I" {
+            flags.next();
+        } else if !flag.contains('/') {
+            shown.push(flag.replace(';', ","));
+        }
+    }
+    shown.join(" ")
 }
 
 fn cpp_sources(folder: &Path) -> Vec<PathBuf> {

@@ -1,13 +1,16 @@
 //! The buffer protocol (PEP 3118): other objects' memory as tensors, tensors' memory for others.
 
+use crate::argument::type_name;
 use crate::enter::{enter, error};
 use crate::tensor::PyTensor;
 use corepy_runtime::{DType, Dims, Error, Storage, Tensor, dtype, layout, ops};
-use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{CStr, CString, c_int, c_long};
 use std::sync::OnceLock;
+
+/// The operation that errors of a tensor's own buffers name.
+const EXPORT: &str = "buffer";
 
 /// A buffer that another object exports; dropping it lets the exporter go.
 ///
@@ -58,11 +61,6 @@ pub fn exports(object: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) != 0 }
 }
 
-/// The name of an object's type as messages show it, without `builtins`.
-pub fn type_name(object: &Bound<'_, PyAny>) -> String {
-    object.get_type().fully_qualified_name().map_or_else(|_| "object".to_owned(), |n| n.to_string())
-}
-
 /// The tensor over an exporter's memory; a copy where the elements cannot be used as they lie, or
 /// where `copy` is true.
 pub fn import(op: &'static str, object: &Bound<'_, PyAny>, copy: Option<bool>) -> PyResult<Tensor> {
@@ -110,7 +108,7 @@ fn view(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<(Tensor, bool)>
     let py = object.py();
     let owner = type_name(object);
     if matches!(owner.as_str(), "numpy.datetime64" | "numpy.timedelta64" | "numpy.void") {
-        return Err(error(py, Error::Type { op, what: format!("{owner} holds no numbers") }));
+        return Err(error(py, Error::NotNumbers { op, class: owner }));
     }
     let export = Export::request(object, ffi::PyBUF_RECORDS_RO)?;
     let buffer = &*export.0;
@@ -122,22 +120,21 @@ fn view(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<(Tensor, bool)>
     let (dtype, swapped) =
         parse_format(op, &owner, &format, buffer.itemsize as i64).map_err(|e| error(py, e))?;
     if !(0..=layout::MAX_AXES as c_int).contains(&buffer.ndim) {
-        return Err(error(py, Error::TooManyAxes { op, ndim: buffer.ndim.max(0) as usize }));
+        return Err(error(py, Error::BufferAxes { op, class: owner, ndim: buffer.ndim.into() }));
     }
-    let refuse =
-        |what: String| error(py, Error::Buffer { op, what: format!("the buffer of {owner} {what}") });
     let shape = match export.numbers(buffer.shape) {
         Some(shape) => shape,
         None if buffer.ndim == 0 => Dims::zeros(0),
         None if buffer.ndim == 1 => Dims::new(&[buffer.len as i64 / dtype.itemsize() as i64]),
-        None => return Err(refuse(format!("has {} axes and no shape", buffer.ndim))),
+        None => return Err(error(py, Error::BufferShape { op, class: owner, ndim: buffer.ndim.into() })),
     };
     let (size, bytes) = layout::checked_size(op, &shape, dtype).map_err(|e| error(py, e))?;
     if bytes != buffer.len as usize {
-        return Err(refuse(format!("has {} bytes for shape {}", buffer.len, layout::show(&shape))));
+        let (shape, bytes) = (layout::show(&shape), buffer.len as i64);
+        return Err(error(py, Error::BufferSize { op, class: owner, bytes, shape, dtype: dtype.name() }));
     }
     if export.numbers(buffer.suboffsets).is_some_and(|s| s.iter().any(|&offset| offset >= 0)) {
-        return Err(refuse("lies behind pointers (suboffsets)".into()));
+        return Err(error(py, Error::Suboffsets { op, class: owner }));
     }
     let strides = match export.numbers(buffer.strides) {
         Some(strides) if size > 0 => strides,
@@ -145,8 +142,11 @@ fn view(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<(Tensor, bool)>
     };
     let parts = Parts { data: buffer.buf.cast(), dtype, shape, strides, read_only: buffer.readonly != 0 };
     let tensor = parts.tensor(Box::new(export), owner.clone());
-    Ok((tensor.ok_or_else(|| refuse("has strides that leave the address space".into()))?, swapped))
+    Ok((tensor.ok_or_else(|| error(py, Error::AddressSpace { op, class: owner }))?, swapped))
 }
+
+/// Addresses that a process can have: 57 bits with five levels of page tables, the most of any CPU.
+const ADDRESSES: i64 = 1 << 57;
 
 /// A tensor's description as somebody else gave it.
 pub struct Parts {
@@ -185,7 +185,9 @@ impl Parts {
             if base.checked_add(low)? <= 0 {
                 return None;
             }
-            base.checked_add(high)?;
+            if base.checked_add(high)? > ADDRESSES {
+                return None;
+            }
         }
         let start = self.data.wrapping_offset(low as isize);
         let storage = Storage::import(start, (high - low) as usize, guard, owner);
@@ -199,7 +201,7 @@ impl Parts {
 
 /// The dtype of a format of the struct module, with NumPy's and ctypes' complex codes, and whether
 /// its byte order is not this machine's.
-fn parse_format(op: &'static str, owner: &str, format: &str, itemsize: i64) -> Result<(DType, bool), Error> {
+fn parse_format(op: &'static str, class: &str, format: &str, itemsize: i64) -> Result<(DType, bool), Error> {
     let (order, code) = match format.as_bytes().first() {
         Some(b'@' | b'=' | b'<' | b'>' | b'!' | b'^') => format.split_at(1),
         _ => ("@", format),
@@ -225,22 +227,12 @@ fn parse_format(op: &'static str, owner: &str, format: &str, itemsize: i64) -> R
         "d" => DType::Float64,
         "Zf" | "F" => DType::Complex64,
         "Zd" | "D" => DType::Complex128,
-        "c" => {
-            let what = format!(
-                "{owner} holds characters (format {format:?}), not numbers: convert it with bytes() first"
-            );
-            return Err(Error::Type { op, what });
-        }
-        _ => {
-            return Err(Error::Type {
-                op,
-                what: format!("{owner} has format {format:?}, which is no dtype"),
-            });
-        }
+        "c" => return Err(Error::Characters { op, class: class.to_owned(), format: format.to_owned() }),
+        _ => return Err(Error::BufferFormat { op, class: class.to_owned(), format: format.to_owned() }),
     };
     if itemsize != dtype.itemsize() as i64 {
-        let what = format!("{owner} has format {format:?} and elements of {itemsize} bytes");
-        return Err(Error::Type { op, what });
+        let (class, format) = (class.to_owned(), format.to_owned());
+        return Err(Error::BufferItemsize { op, class, format, itemsize });
     }
     let swapped = match order {
         "<" => cfg!(target_endian = "big"),
@@ -258,9 +250,9 @@ pub fn import_bytes(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<Ten
     let read_only = buffer.readonly != 0;
     let parts = Parts { data: buffer.buf.cast(), dtype: DType::Uint8, shape, strides, read_only };
     let owner = type_name(object);
-    parts.tensor(Box::new(export), owner).ok_or_else(|| {
-        error(object.py(), Error::Buffer { op, what: "the buffer leaves the address space".into() })
-    })
+    parts
+        .tensor(Box::new(export), owner.clone())
+        .ok_or_else(|| error(object.py(), Error::AddressSpace { op, class: owner }))
 }
 
 /// A dtype's format as a C string; null where it has none.
@@ -284,19 +276,16 @@ pub fn is_fortran(tensor: &Tensor) -> bool {
 }
 
 /// Why a request cannot be met, or `None` where it can.
-fn refusal(tensor: &Tensor, flags: c_int) -> Option<String> {
+fn refusal(tensor: &Tensor, flags: c_int) -> Option<Error> {
     let asks = |flag: c_int| flags & flag == flag;
     if asks(ffi::PyBUF_WRITABLE) && tensor.is_read_only() {
-        let owner = tensor.storage().owner();
-        return Some(format!(
-            "a writable buffer was asked for, but the tensor is read-only: its memory belongs to {owner}"
-        ));
+        return Some(Error::ExportReadOnly { op: EXPORT, owner: tensor.storage().owner().to_owned() });
     }
     if asks(ffi::PyBUF_FORMAT) && tensor.dtype().format().is_empty() {
-        return Some(format!("the buffer protocol has no format for {}", tensor.dtype().name()));
+        return Some(Error::ExportFormat { op: EXPORT, dtype: tensor.dtype().name() });
     }
     let (c, fortran) = (tensor.is_contiguous(), is_fortran(tensor));
-    let (fits, asked) = if asks(ffi::PyBUF_C_CONTIGUOUS) {
+    let (fits, order) = if asks(ffi::PyBUF_C_CONTIGUOUS) {
         (c, "C order")
     } else if asks(ffi::PyBUF_F_CONTIGUOUS) {
         (fortran, "Fortran order")
@@ -307,23 +296,20 @@ fn refusal(tensor: &Tensor, flags: c_int) -> Option<String> {
     } else {
         (c, "C order (no strides)")
     };
-    let strides = || layout::show(tensor.strides());
-    (!fits).then(|| {
-        format!("a buffer in {asked} was asked for, but the strides are {}: make a copy first", strides())
-    })
+    (!fits).then(|| Error::ExportOrder { op: EXPORT, order, strides: layout::show(tensor.strides()) })
 }
 
 #[pymethods]
 impl PyTensor {
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         if view.is_null() {
-            return Err(PyBufferError::new_err("[buffer] a null Py_buffer"));
+            return Err(error(slf.py(), Error::NullBuffer { op: EXPORT }));
         }
         let tensor = &slf.get().0;
-        if let Some(what) = refusal(tensor, flags) {
+        if let Some(refusal) = refusal(tensor, flags) {
             // SAFETY: the caller gives a struct to fill; a failed request leaves its object null.
             unsafe { (*view).obj = std::ptr::null_mut() };
-            return Err(error(slf.py(), Error::Buffer { op: "buffer", what }));
+            return Err(error(slf.py(), refusal));
         }
         let asks = |flag: c_int| flags & flag == flag;
         // The arrays lie in the Tensor object, which never moves and which the view keeps alive.

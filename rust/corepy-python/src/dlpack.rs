@@ -1,14 +1,15 @@
 //! DLPack version 1, both ways (https://dmlc.github.io/dlpack/latest/c_api.html).
 
-use crate::buffer::{self, Parts};
-use crate::enter::{enter, error, type_error, value_error};
+use crate::argument::{Argument, check_stream, pair, show, type_name};
+use crate::buffer::Parts;
+use crate::enter::{enter, error};
 use crate::tensor::PyTensor;
 use corepy_runtime::{DType, Dims, Error, Kind, Tensor, layout, ops};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict, PyTuple};
+use pyo3::types::{PyCapsule, PyDict};
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
 
@@ -136,10 +137,6 @@ fn type_of(dtype: DType) -> DataType {
     DataType { code, bits: 8 * dtype.itemsize() as u8, lanes: 1 }
 }
 
-fn buffer_error(py: Python<'_>, op: &'static str, what: String) -> PyErr {
-    error(py, Error::Buffer { op, what })
-}
-
 /// Frees an exported struct. It needs no GIL: whatever the tensor holds on to takes care of itself.
 unsafe extern "C" fn release<M: Managed>(managed: *mut M) {
     // SAFETY: consumers call the deleter once, with the struct that `capsule` boxed.
@@ -159,15 +156,14 @@ unsafe extern "C" fn destroy<M: Managed>(capsule: *mut ffi::PyObject) {
 /// A capsule that owns a tensor.
 fn capsule<M: Managed>(py: Python<'_>, tensor: Tensor, flags: u64) -> PyResult<Bound<'_, PyAny>> {
     const OP: &str = "__dlpack__";
-    if !tensor.is_aligned() {
-        return Err(buffer_error(py, OP, "the elements are not aligned: make a copy first".into()));
-    }
+    // Elements that are not aligned are copied when they come in.
+    debug_assert!(tensor.is_aligned());
     let itemsize = tensor.itemsize() as i64;
     let mut strides = Dims::new(tensor.strides());
     for (stride, &extent) in strides.iter_mut().zip(tensor.shape()) {
         if *stride % itemsize != 0 && extent > 1 {
-            let what = format!("strides {} are no multiples of the itemsize", layout::show(tensor.strides()));
-            return Err(buffer_error(py, OP, what));
+            let strides = layout::show(tensor.strides());
+            return Err(error(py, Error::ExportStrides { op: OP, strides, itemsize }));
         }
         *stride /= itemsize;
     }
@@ -205,25 +201,27 @@ impl PyTensor {
     /// Versioned where max_version is (1, 0) or more, with the read-only flag. Raises BufferError for
     /// a read-only tensor in a capsule without version, and for any device but the cpu.
     #[pyo3(
-        signature = (*, stream=None, max_version=None, dl_device=None, copy=None),
+        signature = (*, stream=None, max_version=None, dl_device=None, copy=Argument::Given(None)),
         text_signature = "($self, *, stream=None, max_version=None, dl_device=None, copy=None)"
     )]
     fn __dlpack__<'py>(
         &self,
         py: Python<'py>,
         stream: Option<&Bound<'py, PyAny>>,
-        max_version: Option<(u32, u32)>,
-        dl_device: Option<(i32, i32)>,
-        copy: Option<bool>,
+        max_version: Option<&Bound<'py, PyAny>>,
+        dl_device: Option<&Bound<'py, PyAny>>,
+        copy: Argument<Option<bool>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         const OP: &str = "__dlpack__";
-        if stream.is_some() {
-            return Err(value_error(py, OP, "the cpu has no streams: stream is None".into()));
+        check_stream(OP, stream)?;
+        if let Some(given) = dl_device
+            && pair(OP, "dl_device", given)? != (CPU.into(), 0)
+        {
+            return Err(error(py, Error::OnlyDevice { op: OP, given: show(given) }));
         }
-        if dl_device.is_some_and(|(kind, id)| kind != CPU || id != 0) {
-            return Err(buffer_error(py, OP, "the cpu, (1, 0), is the only device".into()));
-        }
-        let versioned = max_version.is_some_and(|(major, _)| major >= MAJOR);
+        let max_version = max_version.map(|given| pair(OP, "max_version", given)).transpose()?;
+        let copy = copy.read(py, OP, "copy")?;
+        let versioned = max_version.is_some_and(|(major, _)| major >= MAJOR.into());
         let tensor = match copy {
             Some(true) => enter(py, self.0.size() * self.0.itemsize(), || ops::copy::copy(&self.0))?,
             _ => self.0.clone(),
@@ -234,8 +232,7 @@ impl PyTensor {
             return capsule::<Versioned>(py, tensor, read_only | copied);
         }
         if tensor.is_read_only() {
-            let what = "the tensor is read-only, which a capsule without version cannot say: ask for max_version=(1, 0)";
-            return Err(buffer_error(py, OP, what.into()));
+            return Err(error(py, Error::ExportVersion { op: OP }));
         }
         capsule::<Legacy>(py, tensor, 0)
     }
@@ -282,10 +279,9 @@ pub fn from_dlpack<'py>(
     copy: Option<bool>,
 ) -> PyResult<Bound<'py, PyTensor>> {
     const OP: &str = "from_dlpack";
-    crate::functions::check_device(OP, device)?;
+    crate::argument::check_device(OP, device)?;
     if !exports(x) {
-        let what = format!("{} has no __dlpack__", buffer::type_name(x));
-        return Err(type_error(py, OP, what));
+        return Err(error(py, Error::NoDlpack { op: OP, class: type_name(x) }));
     }
     PyTensor::object(py, import(OP, x, device.is_some(), copy)?)
 }
@@ -298,14 +294,13 @@ pub fn import(
     copy: Option<bool>,
 ) -> PyResult<Tensor> {
     let py = object.py();
-    let device = object.call_method0(intern!(py, "__dlpack_device__"))?.cast_into::<PyTuple>()?;
-    let kind: i64 = device.get_item(0)?.extract()?;
-    if kind != CPU as i64 && !transfer {
-        return Err(buffer_error(
-            py,
-            op,
-            format!("the elements are on DLPack device {kind}, not on the cpu (1)"),
-        ));
+    let owner = type_name(object);
+    let device = object.call_method0(intern!(py, "__dlpack_device__"))?;
+    let Ok((kind, _)) = device.extract::<(i64, i64)>() else {
+        return Err(error(py, Error::DlpackDevice { op, class: owner, given: show(&device) }));
+    };
+    if kind != i64::from(CPU) && !transfer {
+        return Err(error(py, Error::DlpackElsewhere { op, kind }));
     }
     let options = PyDict::new(py);
     options.set_item(intern!(py, "max_version"), (MAJOR, 0))?;
@@ -318,26 +313,25 @@ pub fn import(
     let method = object.getattr(intern!(py, "__dlpack__"))?;
     let given = match method.call((), Some(&options)) {
         // Producers from before version 1 take no options; only those that can do without get here.
-        Err(e) if kind == CPU as i64 && is_old_producer(py, &e) => method.call0()?,
+        Err(e) if kind == i64::from(CPU) && is_old_producer(py, &e) => method.call0()?,
         given => given?,
     };
-    let Ok(given) = given.cast_into::<PyCapsule>() else {
-        return Err(type_error(py, op, "__dlpack__ returned no capsule".into()));
-    };
-    let owner = buffer::type_name(object);
+    let given = given.cast_into::<PyCapsule>().map_err(|refused| {
+        error(py, Error::NoCapsule { op, class: owner.clone(), given: type_name(&refused.into_inner()) })
+    })?;
     let (tensor, flags) = if is_valid(&given, VERSIONED) {
         let managed = pointer::<Versioned>(&given)?;
         // SAFETY: a valid capsule of this name holds such a struct, whose first fields never change.
         let (major, flags) = unsafe { (managed.as_ref().major, managed.as_ref().flags) };
         if major != MAJOR {
-            return Err(buffer_error(py, op, format!("DLPack version {major} is not version {MAJOR}")));
+            return Err(error(py, Error::DlpackVersion { op, major }));
         }
         (take::<Versioned>(op, &given, managed, flags & READ_ONLY != 0, owner)?, flags)
     } else if is_valid(&given, LEGACY) {
         // Such a capsule cannot say whether it may be written, so it may not, as in NumPy.
         (take::<Legacy>(op, &given, pointer::<Legacy>(&given)?, true, owner)?, 0)
     } else {
-        return Err(buffer_error(py, op, "the capsule holds no DLPack tensor, or has been used".into()));
+        return Err(error(py, Error::DlpackCapsule { op }));
     };
     if copy == Some(true) && flags & IS_COPIED == 0 {
         return enter(py, tensor.size() * tensor.itemsize(), || ops::copy::copy(&tensor));
@@ -372,36 +366,33 @@ fn take<M: Managed + 'static>(
     let py = capsule.py();
     // SAFETY: the capsule is alive and holds such a struct.
     let array = unsafe { managed.as_ref() }.array();
-    let mut parts = check(op, array).map_err(|e| error(py, e))?;
+    let mut parts = check(op, array, &owner).map_err(|e| error(py, e))?;
     parts.read_only = read_only;
     let aligned = (parts.data as usize).is_multiple_of(parts.dtype.alignment());
     if !aligned && !parts.shape.contains(&0) {
-        return Err(buffer_error(py, op, format!("the elements of {owner} are not aligned")));
+        return Err(error(py, Error::ImportUnaligned { op, class: owner }));
     }
     // SAFETY: the GIL is held and the name is static.
     if unsafe { ffi::PyCapsule_SetName(capsule.as_ptr(), M::USED.as_ptr()) } != 0 {
         return Err(PyErr::fetch(py));
     }
-    let what = format!("the DLPack tensor of {owner} leaves the address space");
-    parts.tensor(Box::new(Taken(managed)), owner).ok_or_else(|| buffer_error(py, op, what))
+    parts
+        .tensor(Box::new(Taken(managed)), owner.clone())
+        .ok_or_else(|| error(py, Error::AddressSpace { op, class: owner }))
 }
 
 /// The parts of somebody else's struct, as far as they can be checked.
-fn check(op: &'static str, array: &Array) -> Result<Parts, Error> {
-    let refuse = |what: String| Err(Error::Buffer { op, what });
+fn check(op: &'static str, array: &Array, owner: &str) -> Result<Parts, Error> {
     if array.device.kind != CPU {
-        return refuse(format!(
-            "the elements are on DLPack device {}, not on the cpu (1)",
-            array.device.kind
-        ));
+        return Err(Error::DlpackElsewhere { op, kind: array.device.kind.into() });
     }
     let (given, ndim) = (array.dtype, array.ndim);
     let Some(dtype) = corepy_runtime::dtype::ALL.into_iter().find(|&d| type_of(d) == given) else {
         let DataType { code, bits, lanes } = given;
-        return refuse(format!("DLPack type code {code} of {bits} bits and {lanes} lanes is no dtype"));
+        return Err(Error::DlpackDtype { op, code, bits, lanes });
     };
     if !(0..=layout::MAX_AXES as i32).contains(&ndim) {
-        return refuse(format!("a DLPack tensor of {ndim} axes: there are 0 to {}", layout::MAX_AXES));
+        return Err(Error::DlpackAxes { op, ndim });
     }
     let numbers = |array: *const i64| match array.is_null() || ndim == 0 {
         true => None,
@@ -411,7 +402,7 @@ fn check(op: &'static str, array: &Array) -> Result<Parts, Error> {
     let shape = match numbers(array.shape) {
         Some(shape) => shape,
         None if ndim == 0 => Dims::zeros(0),
-        None => return refuse(format!("a DLPack tensor of {ndim} axes without a shape")),
+        None => return Err(Error::DlpackShape { op, ndim }),
     };
     let (size, _) = layout::checked_size(op, &shape, dtype)?;
     let mut strides = match numbers(array.strides) {
@@ -423,13 +414,13 @@ fn check(op: &'static str, array: &Array) -> Result<Parts, Error> {
             match stride.checked_mul(dtype.itemsize() as i64) {
                 Some(bytes) => *stride = bytes,
                 None if extent == 1 => *stride = dtype.itemsize() as i64,
-                None => return refuse("DLPack strides leave the address space".into()),
+                None => return Err(Error::AddressSpace { op, class: owner.to_owned() }),
             }
         }
     }
     let end = (array.data as u64).checked_add(array.byte_offset);
     let (false, Some(address)) = (array.data.is_null() && size > 0, end) else {
-        return refuse("a DLPack tensor without memory".into());
+        return Err(Error::DlpackMemory { op });
     };
     let data = array.data.cast::<u8>().with_addr(address as usize);
     Ok(Parts { data, dtype, shape, strides, read_only: false })

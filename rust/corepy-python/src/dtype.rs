@@ -1,7 +1,8 @@
 //! dtype objects: one per dtype, for the life of the process.
 
-use crate::enter::type_error;
-use corepy_runtime::{DType, Kind, dtype};
+use crate::argument::show;
+use crate::enter::error;
+use corepy_runtime::{DType, Error, Kind, dtype};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt, PyString, PyType};
@@ -84,7 +85,7 @@ pub fn parse(op: &'static str, given: &Bound<'_, PyAny>) -> PyResult<DType> {
     }
     let py = given.py();
     let name = if let Ok(text) = given.cast::<PyString>() {
-        Some(text.to_string())
+        Some(text.to_string_lossy().into_owned())
     } else if let Ok(class) = given.cast::<PyType>() {
         let builtin = [
             (py.get_type::<PyBool>(), "bool"),
@@ -94,15 +95,14 @@ pub fn parse(op: &'static str, given: &Bound<'_, PyAny>) -> PyResult<DType> {
         ];
         match builtin.iter().find(|(b, _)| b.is(class)) {
             Some((_, name)) => Some((*name).to_owned()),
-            None => class.name().ok().map(|n| n.to_string()),
+            None => class.name().ok().map(|n| n.to_string_lossy().into_owned()),
         }
     } else {
         given.getattr("name").ok().and_then(|n| n.extract::<String>().ok())
     };
     name.as_deref().and_then(DType::from_name).ok_or_else(|| {
         let names: Vec<&str> = dtype::ALL.iter().map(|d| d.name()).collect();
-        let shown = given.repr().map_or_else(|_| "that".to_owned(), |r| r.to_string());
-        type_error(py, op, format!("{shown} is not a dtype; the dtypes are {}", names.join(", ")))
+        error(py, Error::NotDtype { op, given: show(given), dtypes: names.join(", ") })
     })
 }
 

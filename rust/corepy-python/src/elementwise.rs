@@ -6,7 +6,7 @@ use crate::tensor::PyTensor;
 use corepy_runtime::generated::ops::{BINARY, UNARY};
 use corepy_runtime::ops::elementwise as run;
 use corepy_runtime::ops::elementwise::Arg;
-use corepy_runtime::{Binary, Scalar, Tensor, Unary};
+use corepy_runtime::{Binary, Error, Scalar, Tensor, Unary};
 use pyo3::prelude::*;
 
 /// A function or method of one operand.
@@ -120,10 +120,7 @@ pub fn operator<'py>(
 pub fn refuse_modulo(py: Python<'_>, op: Binary, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     match modulo {
         None => Ok(()),
-        Some(_) => {
-            let what = "a modulus is not supported: take the remainder of the power".to_owned();
-            Err(crate::enter::type_error(py, BINARY[op as usize].name, what))
-        }
+        Some(_) => Err(error(py, Error::Modulus { op: BINARY[op as usize].name })),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The only way from Python into the runtime: GIL, floating-point state, panics, errors.
 
-use corepy_runtime::scheduler::{self, fp_state};
+use crate::exit;
+use corepy_runtime::scheduler::{self, Flow, fp_state, panics};
 use corepy_runtime::{Error, Result};
 use pyo3::exceptions::{
     PyBufferError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError, PyOverflowError,
@@ -12,7 +13,8 @@ use pyo3::types::PyType;
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Bytes that an operation may touch before releasing the GIL pays. Release and take again cost
 /// about 50 ns alone and up to a switch interval when others wait; 256 KiB take some 10 us.
@@ -23,7 +25,7 @@ const RELEASE_BYTES: usize = 256 * 1024;
 /// Long work lets go of the GIL and, on the main thread, stops for signals.
 #[inline]
 pub fn enter<R: Send>(py: Python<'_>, bytes: usize, f: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
-    let done = if bytes < RELEASE_BYTES { guarded(f) } else { py.detach(|| interruptibly(f)) };
+    let done = if bytes < RELEASE_BYTES { guarded(f) } else { exit::released(py, || interruptibly(f)) };
     done.map_err(|e| error(py, e))
 }
 
@@ -66,15 +68,8 @@ fn signal_raised() -> bool {
 /// Connects the runtime to the interpreter; called once, by the module's initialisation.
 pub fn install() {
     scheduler::set_interrupt_hook(signal_raised);
-    // The default hook prints; a library leaves that to the exception.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(|| "somewhere".to_owned(), ToString::to_string);
-        *PLACE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = place;
-    }));
+    panics::note_places();
 }
-
-/// Where the latest panic came from, for the message of the exception that it becomes.
-static PLACE: Mutex<String> = Mutex::new(String::new());
 
 /// The error behind a panic: one of the catalogue that unwound as itself, else a defect of corepy's own.
 #[cold]
@@ -88,7 +83,7 @@ fn internal(panic: Box<dyn Any + Send>) -> Error {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&'static str>().copied())
         .unwrap_or("a panic without a message");
-    let place = PLACE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let place = panics::take_place().unwrap_or_else(|| "somewhere".to_owned());
     Error::Internal { op: "runtime", what: format!("{text} ({place})") }
 }
 
@@ -96,6 +91,7 @@ fn internal(panic: Box<dyn Any + Send>) -> Error {
 #[cold]
 pub fn error(py: Python<'_>, error: Error) -> PyErr {
     if let Error::Interrupted {} = error {
+        exit::leave_if_over(py);
         return RAISED.take().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()));
     }
     let message = error.to_string();
@@ -123,14 +119,31 @@ fn own_error(py: Python<'_>, class: &'static str, message: String) -> PyErr {
     }
 }
 
-/// `TypeError` with the catalogue's form, for what only the bindings can find.
-#[cold]
-pub fn type_error(py: Python<'_>, op: &'static str, what: String) -> PyErr {
-    error(py, Error::Type { op, what })
-}
-
-/// `ValueError` with the catalogue's form, for what only the bindings can find.
-#[cold]
-pub fn value_error(py: Python<'_>, op: &'static str, what: String) -> PyErr {
-    error(py, Error::Value { op, what })
+/// Panics in an operation, on the calling thread or, if one helps within ten seconds, on a worker: what
+/// tests need to see that the process survives it.
+#[pyfunction]
+#[pyo3(signature = (on_worker, /), text_signature = "(on_worker, /)")]
+pub fn _panic(py: Python<'_>, on_worker: bool) -> PyResult<()> {
+    enter(py, RELEASE_BYTES, || {
+        let caller = std::thread::current().id();
+        let start = Instant::now();
+        let wait = |done: &dyn Fn() -> bool| {
+            while !done() && start.elapsed() < Duration::from_secs(10) {
+                std::thread::yield_now();
+            }
+        };
+        while start.elapsed() < Duration::from_secs(10) {
+            let panicking = AtomicBool::new(false);
+            scheduler::run(1024, 1e9, &|_| {
+                if (std::thread::current().id() != caller) == on_worker {
+                    panicking.store(true, Ordering::SeqCst);
+                    panic!("a panic that was asked for");
+                }
+                let patience = Instant::now();
+                wait(&|| panicking.load(Ordering::SeqCst) || patience.elapsed() > Duration::from_millis(1));
+                Flow::Continue
+            })?;
+        }
+        Ok(())
+    })
 }

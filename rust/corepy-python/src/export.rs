@@ -1,19 +1,20 @@
 //! Tensors as Python objects: numbers, lists, copies, pickles.
 
+use crate::argument::{Argument, type_name};
 use crate::buffer;
 use crate::element::{self, Value};
-use crate::enter::{enter, error, type_error, value_error};
+use crate::enter::{enter, error};
 use crate::operand::Operand;
 use crate::tensor::PyTensor;
 use corepy_runtime::{Binary, DType, Dims, Error, Reduce, Tensor, layout, ops};
-use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyTuple};
+use pyo3::types::PyTuple;
+use std::ffi::c_char;
 
-/// Elements of a list that are made between two looks at signals: some 10 ms of work.
-const CHUNK: usize = 1 << 20;
+/// Elements of a list that are made between two looks at signals: some milliseconds of work.
+const CHUNK: usize = 1 << 17;
 
 /// The one element of a tensor.
 fn only(py: Python<'_>, op: &'static str, tensor: &Tensor) -> PyResult<Value> {
@@ -82,6 +83,32 @@ fn as_bytes(py: Python<'_>, tensor: &Tensor) -> PyResult<Tensor> {
     Ok(plain.view_as(0, DType::Uint8, &[bytes as i64], &[1]))
 }
 
+/// A bytes-like object with the bytes of a tensor, made by two functions of its type: one makes it,
+/// one gives its memory.
+fn bytes_object<'py>(
+    py: Python<'py>,
+    bytes: &Tensor,
+    make: unsafe extern "C" fn(*const c_char, ffi::Py_ssize_t) -> *mut ffi::PyObject,
+    memory: unsafe extern "C" fn(*mut ffi::PyObject) -> *mut c_char,
+) -> PyResult<Bound<'py, PyAny>> {
+    struct Room(*mut u8);
+    // SAFETY: the memory of an object that nobody else knows yet.
+    unsafe impl Sync for Room {}
+    impl Room {
+        fn at(&self) -> *mut u8 {
+            self.0
+        }
+    }
+    let n = bytes.size();
+    // SAFETY: without bytes to copy the object is made with room for as many; null with an exception set.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, make(std::ptr::null(), n as ffi::Py_ssize_t)) }?;
+    // SAFETY: an object of the type.
+    let room = Room(unsafe { memory(object.as_ptr()) }.cast());
+    // SAFETY: n contiguous bytes, and room for them.
+    enter(py, n, || unsafe { ops::copy::copy_bytes(room.at(), bytes.data(), n) })?;
+    Ok(object)
+}
+
 #[pymethods]
 impl PyTensor {
     /// The element of a tensor with one element, as a Python scalar.
@@ -141,11 +168,9 @@ impl PyTensor {
     }
 
     fn __bool__(&self, py: Python<'_>) -> PyResult<bool> {
-        element::only(&self.0).map(Value::is_true).ok_or_else(|| {
-            let what = "needs a tensor with one element, not shape";
-            let what = format!("{what} {}: use any() or all()", layout::show(self.0.shape()));
-            value_error(py, "bool", what)
-        })
+        element::only(&self.0)
+            .map(Value::is_true)
+            .ok_or_else(|| error(py, Error::Truth { op: "bool", shape: layout::show(self.0.shape()) }))
     }
 
     fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -178,8 +203,7 @@ impl PyTensor {
             Some(value @ (Value::Int(_) | Value::Uint(_))) if self.0.ndim() == 0 => value.object(py),
             _ => {
                 let (shape, dtype) = (layout::show(self.0.shape()), self.0.dtype().name());
-                let what = format!("an index needs one integer without axes, not shape {shape} of {dtype}");
-                Err(type_error(py, "index", what))
+                Err(error(py, Error::TensorAsIndex { op: "index", shape, dtype }))
             }
         }
     }
@@ -197,8 +221,9 @@ impl PyTensor {
     fn __reduce_ex__<'py>(
         slf: &Bound<'py, Self>,
         py: Python<'py>,
-        protocol: i64,
+        protocol: Argument<i64>,
     ) -> PyResult<Bound<'py, PyTuple>> {
+        let protocol = protocol.read(py, "__reduce_ex__", "protocol")?;
         static REBUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let rebuild = REBUILD.get_or_try_init(py, || {
             Ok::<_, PyErr>(py.import("corepy._native")?.getattr("_rebuild")?.unbind())
@@ -206,13 +231,15 @@ impl PyTensor {
         let tensor = &slf.get().0;
         let bytes = as_bytes(py, tensor)?;
         let read_only = bytes.is_read_only();
-        let bytes = PyTensor::object(py, bytes)?.into_any();
         // What was writable must be so again: bytes are not, bytearrays are.
         let buffer = match (protocol >= 5, read_only) {
-            (true, _) => py.import("pickle")?.getattr("PickleBuffer")?.call1((bytes,))?,
-            // Through a memoryview: a tensor of one integer, given itself, would mean a length.
-            (false, true) => py.get_type::<PyBytes>().call1((PyMemoryView::from(&bytes)?,))?,
-            (false, false) => PyByteArray::from(PyMemoryView::from(&bytes)?.as_any())?.into_any(),
+            (true, _) => {
+                py.import("pickle")?.getattr("PickleBuffer")?.call1((PyTensor::object(py, bytes)?,))?
+            }
+            (false, true) => bytes_object(py, &bytes, ffi::PyBytes_FromStringAndSize, ffi::PyBytes_AsString)?,
+            (false, false) => {
+                bytes_object(py, &bytes, ffi::PyByteArray_FromStringAndSize, ffi::PyByteArray_AsString)?
+            }
         };
         let dtype = crate::dtype::object(py, tensor.dtype())?;
         let shape = PyTuple::new(py, tensor.shape())?;
@@ -227,19 +254,19 @@ pub fn _rebuild<'py>(
     py: Python<'py>,
     buffer: &Bound<'py, PyAny>,
     dtype: &Bound<'py, PyAny>,
-    shape: &Bound<'py, PyTuple>,
+    shape: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyTensor>> {
     const OP: &str = "pickle";
     if !buffer::exports(buffer) {
-        return Err(PyTypeError::new_err("[pickle] the data are no buffer"));
+        return Err(error(py, Error::PickleBuffer { op: OP, class: type_name(buffer) }));
     }
     let dtype = crate::dtype::parse(OP, dtype)?;
-    let shape = crate::functions::read_integers(OP, "shape", shape.as_any())?;
+    let shape = crate::argument::read_integers(OP, "shape", shape)?;
     let (size, bytes) = layout::checked_size(OP, &shape, dtype).map_err(|e| error(py, e))?;
     let data = buffer::import_bytes(OP, buffer)?;
     if data.size() != bytes {
-        let what = format!("{} bytes for shape {} of {}", data.size(), layout::show(&shape), dtype.name());
-        return Err(value_error(py, OP, what));
+        let (shape, dtype) = (layout::show(&shape), dtype.name());
+        return Err(error(py, Error::PickleSize { op: OP, bytes: data.size(), shape, dtype }));
     }
     let strides: Dims = layout::contiguous_strides(&shape, dtype.itemsize());
     let tensor = data.view_as(0, dtype, &shape, &strides);

@@ -1,18 +1,13 @@
 //! repr, str and format of tensors, in the layout that NumPy prints arrays in.
 
-use crate::decimal::FloatColumn;
+use crate::argument::Argument;
+use crate::decimal::{FloatColumn, Style, with_own_digits};
 use crate::element::{self, Value};
+use crate::enter::error;
+use crate::functions::printing::{Options, options};
 use crate::tensor::PyTensor;
-use corepy_runtime::{DType, Kind, Tensor, layout};
+use corepy_runtime::{DType, Error, Kind, Tensor, layout};
 use pyo3::prelude::*;
-
-/// Elements up to which all are shown, and how many at either end of an axis otherwise: NumPy's.
-const THRESHOLD: usize = 1000;
-const EDGE: usize = 3;
-/// Columns of a line: NumPy's.
-const WIDTH: usize = 75;
-/// Elements that are shown at most; with many short axes the edges alone can be more.
-const MOST: usize = 2000;
 
 /// What is shown of an axis: so many elements of its start and of its end.
 #[derive(Clone, Copy)]
@@ -23,18 +18,21 @@ struct Shown {
 }
 
 /// What is shown of every axis.
-fn shown(shape: &[i64], size: usize) -> Vec<Shown> {
-    let edges = size > THRESHOLD;
+fn shown(shape: &[i64], size: usize, options: &Options) -> Vec<Shown> {
+    let (edge, summarised) = (options.edgeitems, size > options.threshold);
+    let both = edge.saturating_mul(2);
     let mut all: Vec<Shown> = shape
         .iter()
         .map(|&extent| match extent as usize {
-            extent if edges && extent > 2 * EDGE => Shown { head: EDGE, tail: EDGE, dots: true },
+            extent if summarised && extent > both => Shown { head: edge, tail: edge, dots: true },
             extent => Shown { head: extent, tail: 0, dots: false },
         })
         .collect();
+    // With many axes the edges alone can be a million elements; those of a matrix always show.
+    let most = options.threshold.saturating_mul(2).max(both.saturating_mul(both)).max(2000);
     let count = |all: &[Shown]| all.iter().fold(1usize, |n, s| n.saturating_mul(s.head + s.tail));
     for axis in 0..all.len() {
-        if count(&all) <= MOST {
+        if count(&all) <= most {
             break;
         }
         all[axis] = Shown { head: 1, tail: 0, dots: shape[axis] > 1 };
@@ -57,10 +55,11 @@ fn collect(tensor: &Tensor, shown: &[Shown], axis: usize, at: *const u8, out: &m
 }
 
 /// Text of every value, padded to one width.
-fn words(values: &[Value], dtype: DType, axes: usize) -> Vec<String> {
+fn words(values: &[Value], dtype: DType, axes: usize, options: &Options) -> Vec<String> {
     let floats = |part: fn(&Value) -> f64, plus: bool| {
         let parts: Vec<f64> = values.iter().map(part).collect();
-        FloatColumn::new(&parts, dtype.real_part(), plus).words()
+        let style = Style { precision: options.precision, suppress: options.suppress, plus };
+        FloatColumn::new(&parts, dtype.real_part(), style).words()
     };
     let real = |value: &Value| match *value {
         Value::Float(v) | Value::Complex(v, _) => v,
@@ -154,27 +153,39 @@ impl Writer<'_> {
 }
 
 /// The elements in nested brackets, of which the first stands `prefix` columns in.
-fn body(tensor: &Tensor, separator: &str, prefix: usize, width: usize) -> String {
+fn body(tensor: &Tensor, separator: &str, prefix: usize, width: usize, options: &Options) -> String {
     if tensor.size() == 0 {
         return "[]".to_owned();
     }
-    let shown = shown(tensor.shape(), tensor.size());
+    let shown = shown(tensor.shape(), tensor.size(), options);
     let mut values = Vec::new();
     collect(tensor, &shown, 0, tensor.data(), &mut values);
-    let words = words(&values, tensor.dtype(), tensor.ndim()).into_iter();
+    let words = words(&values, tensor.dtype(), tensor.ndim(), options).into_iter();
     Writer { shown: &shown, words, separator }.nested(0, prefix + 1, width)
+}
+
+/// The text of one number, as Python's own numbers have it: all digits that its dtype needs.
+fn number<'py>(py: Python<'py>, value: Value, dtype: DType) -> PyResult<Bound<'py, PyAny>> {
+    let own = |part| with_own_digits(part, dtype.real_part());
+    match value {
+        Value::Float(v) => Value::Float(own(v)),
+        Value::Complex(re, im) => Value::Complex(own(re), own(im)),
+        other => other,
+    }
+    .object(py)
 }
 
 #[pymethods]
 impl PyTensor {
     fn __repr__(&self) -> String {
         const PREFIX: &str = "Tensor(";
-        let tensor = &self.0;
-        let body = body(tensor, ", ", PREFIX.len(), WIDTH - 1);
+        let (tensor, options) = (&self.0, options());
+        let width = options.linewidth;
+        let body = body(tensor, ", ", PREFIX.len(), width.saturating_sub(1), &options);
         let facts = format!("shape={}, dtype={})", layout::show(tensor.shape()), tensor.dtype().name());
         let text = format!("{PREFIX}{body},");
         let line = text.len() - text.rfind('\n').map_or(0, |end| end + 1);
-        let gap = match line + 1 + facts.len() > WIDTH {
+        let gap = match line + 1 + facts.len() > width {
             true => format!("\n{}", " ".repeat(PREFIX.len())),
             false => " ".to_owned(),
         };
@@ -183,23 +194,27 @@ impl PyTensor {
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
         match element::only(&self.0) {
-            Some(value) if self.0.ndim() == 0 => Ok(value.object(py)?.str()?.to_string()),
-            _ => Ok(body(&self.0, " ", 0, WIDTH)),
+            Some(value) if self.0.ndim() == 0 => {
+                Ok(number(py, value, self.0.dtype())?.str()?.to_string_lossy().into_owned())
+            }
+            _ => {
+                let options = options();
+                Ok(body(&self.0, " ", 0, options.linewidth, &options))
+            }
         }
     }
 
-    fn __format__(slf: &Bound<'_, Self>, py: Python<'_>, spec: &str) -> PyResult<String> {
+    fn __format__(slf: &Bound<'_, Self>, py: Python<'_>, spec: Argument<String>) -> PyResult<String> {
+        const OP: &str = "format";
+        let spec = spec.read(py, OP, "spec")?;
         let tensor = &slf.get().0;
-        match element::only(tensor) {
-            Some(value) if tensor.ndim() == 0 || !spec.is_empty() => {
-                value.object(py)?.call_method1("__format__", (spec,))?.extract()
-            }
-            _ if spec.is_empty() => slf.get().__str__(py),
-            _ => {
-                let shape = layout::show(tensor.shape());
-                let what = format!("format {spec:?} needs a tensor with one element, not shape {shape}");
-                Err(crate::enter::type_error(py, "format", what))
-            }
+        if spec.is_empty() {
+            return slf.get().__str__(py);
         }
+        let Some(value) = element::only(tensor) else {
+            let shape = layout::show(tensor.shape());
+            return Err(error(py, Error::FormatSize { op: OP, spec, shape }));
+        };
+        value.object(py)?.call_method1("__format__", (spec,))?.extract()
     }
 }

@@ -1,6 +1,7 @@
 //! Indexing: `t[key]` and `t[key] = value`.
 
-use crate::enter::{enter, error, type_error, value_error};
+use crate::argument::{show_integer, type_name};
+use crate::enter::{enter, error};
 use crate::functions::convert;
 use crate::operand::Weak;
 use crate::tensor::PyTensor;
@@ -8,7 +9,7 @@ use corepy_runtime::ops::elementwise::Arg;
 use corepy_runtime::ops::views::{self, Pick};
 use corepy_runtime::ops::{copy, gather};
 use corepy_runtime::{DType, Error, Kind, Scalar, Tensor, layout};
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
 
@@ -275,7 +276,7 @@ fn read_key<'py>(op: &'static str, ndim: usize, key: &Bound<'py, PyAny>) -> PyRe
     let mut ellipses = (0..items.len()).filter(|&i| matches!(items[i], Item::Ellipsis));
     if let Some(place) = ellipses.next() {
         if ellipses.next().is_some() {
-            return Err(error(py, Error::Index { op, what: "a key has at most one ellipsis (...)".into() }));
+            return Err(error(py, Error::EllipsisTwice { op, given: 2 + ellipses.count() }));
         }
         let whole = PySlice::full(py);
         items.splice(place..=place, (taken..ndim).map(|_| Item::Slice(whole.clone())));
@@ -336,19 +337,16 @@ fn array_item<'py>(op: &'static str, array: &Tensor, key: &Bound<'py, PyAny>) ->
 fn no_index(op: &'static str, key: &Bound<'_, PyAny>) -> PyErr {
     let given = match key.cast::<PyTensor>() {
         Ok(tensor) => format!("a tensor of {}", tensor.get().0.dtype().name()),
-        Err(_) => key.get_type().name().map_or_else(|_| "that object".to_owned(), |n| n.to_string()),
+        Err(_) => type_name(key),
     };
-    let what =
-        format!("{given} is no index: use integers, slices, ..., None, masks (bool) or tensors of integers");
-    error(key.py(), Error::Index { op, what })
+    error(key.py(), Error::NotIndex { op, given })
 }
 
 #[inline]
 fn read_index(op: &'static str, key: &Bound<'_, PyAny>) -> PyResult<i64> {
     key.extract::<i64>().map_err(|failed| {
         if failed.is_instance_of::<PyOverflowError>(key.py()) {
-            let what = "an index beyond 64 bits is out of range for any axis".to_owned();
-            return error(key.py(), Error::Index { op, what });
+            return error(key.py(), Error::IndexTooLarge { op, index: show_integer(key) });
         }
         failed
     })
@@ -358,13 +356,16 @@ fn read_index(op: &'static str, key: &Bound<'_, PyAny>) -> PyResult<i64> {
 fn read_slice(op: &'static str, slice: &Bound<'_, PySlice>, extent: i64) -> PyResult<Pick> {
     let found = slice.indices(extent as isize).map_err(|failed| {
         let py = slice.py();
-        let text = failed.value(py).to_string();
         // Python's own texts; what an object's __index__ raises goes through as it is.
-        if failed.is_instance_of::<PyValueError>(py) && text == "slice step cannot be zero" {
-            return value_error(py, op, text);
+        let text = |class: &str| match failed.get_type(py).name() {
+            Ok(name) if name == class => failed.value(py).str().ok(),
+            _ => None,
+        };
+        if text("ValueError").is_some_and(|t| t == "slice step cannot be zero") {
+            return error(py, Error::ZeroStep { op });
         }
-        if failed.is_instance_of::<PyTypeError>(py) && text.starts_with("slice indices must be") {
-            return type_error(py, op, text);
+        if text("TypeError").is_some_and(|t| t.to_string_lossy().starts_with("slice indices must be")) {
+            return error(py, Error::SliceType { op });
         }
         failed
     })?;

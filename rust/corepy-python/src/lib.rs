@@ -2,6 +2,7 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+mod argument;
 mod buffer;
 mod decimal;
 mod dlpack;
@@ -9,6 +10,7 @@ mod dtype;
 mod element;
 mod elementwise;
 mod enter;
+mod exit;
 mod export;
 mod format;
 mod functions;
@@ -20,8 +22,15 @@ mod operand;
 mod reduction;
 mod sequence;
 mod tensor;
+mod threads;
 
+use corepy_runtime::memory::reserve::WithReserve;
 use pyo3::prelude::*;
+use std::alloc::System;
+
+/// Python code goes on after a MemoryError, whose message must not end the process.
+#[global_allocator]
+static HEAP: WithReserve<System> = WithReserve(System);
 
 /// Reads every environment variable, so that a bad value fails the import and not a later call.
 fn check_environment() -> corepy_runtime::Result<()> {
@@ -29,6 +38,7 @@ fn check_environment() -> corepy_runtime::Result<()> {
     corepy_runtime::memory::pool::settings()?;
     corepy_runtime::memory::arena::settings()?;
     corepy_runtime::scheduler::settings()?;
+    corepy_runtime::trace::settings()?;
     Ok(())
 }
 
@@ -41,9 +51,14 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<dtype::PyDType>()?;
     m.add_class::<functions::information::FloatInfo>()?;
     m.add_class::<functions::information::IntegerInfo>()?;
-    m.add_class::<functions::information::Threads>()?;
+    m.add_class::<threads::Threads>()?;
+    m.add_class::<functions::printing::PrintOptions>()?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
     m.add_function(wrap_pyfunction!(export::_rebuild, m)?)?;
+    m.add_function(wrap_pyfunction!(enter::_panic, m)?)?;
+    m.add_function(wrap_pyfunction!(threads::_set_own_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(threads::_register_with_threadpoolctl, m)?)?;
+    exit::register(m)?;
     generated::functions::register(m)
 }

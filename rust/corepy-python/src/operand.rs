@@ -3,6 +3,7 @@
 use crate::enter::error;
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::elementwise::Arg;
+use corepy_runtime::scheduler::fp_state;
 use corepy_runtime::{DType, Error, Kind, Scalar, Tensor};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -98,8 +99,11 @@ impl Weak {
                 Weak::Int(value) => value.to_string(),
                 _ => "an integer beyond 128 bits".to_owned(),
             };
-            return Err(Error::Overflow { op, what: format!("{shown} does not fit {}", dtype.name()) });
+            return Err(Error::DoesNotFit { op, value: shown, dtype: dtype.name() });
         }
+        // Rounding to a narrow dtype follows the thread's floating-point state.
+        let narrow = matches!(dtype, DType::Float16 | DType::Bfloat16 | DType::Float32 | DType::Complex64);
+        let _state = narrow.then(fp_state::Guard::new);
         Ok(match self {
             Weak::Bool(value) => Scalar::from_bool(value),
             Weak::Int(value) if dtype.is_integer() && value < 0 => Scalar::from_i64(value as i64),

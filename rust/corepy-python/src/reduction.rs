@@ -4,7 +4,7 @@ use crate::enter::{enter, error};
 use crate::operand;
 use crate::tensor::PyTensor;
 use corepy_runtime::generated::ops::REDUCTIONS;
-use corepy_runtime::{Reduce, Tensor, layout, ops};
+use corepy_runtime::{Error, Reduce, Tensor, layout, ops};
 use pyo3::prelude::*;
 
 /// Optional parameters of a reduction, as Python gave them.
@@ -38,8 +38,10 @@ fn reduce_tensor<'py>(
 ) -> PyResult<Bound<'py, PyTensor>> {
     let row = &REDUCTIONS[op as usize];
     let axes = given.axis.map(|axis| read_axes(py, row.name, axis, x.ndim())).transpose()?;
-    if row.one_axis && axes.as_ref().is_some_and(|a| a.len() != 1) {
-        return Err(crate::enter::type_error(py, row.name, "axis is one integer or None".into()));
+    if row.one_axis
+        && let Some(given) = axes.as_ref().map(Vec::len).filter(|&n| n != 1)
+    {
+        return Err(error(py, Error::OneAxis { op: row.name, given }));
     }
     let dtype = crate::dtype::parse_optional(row.name, given.dtype)?;
     let out = enter(py, x.size() * x.itemsize(), || {
@@ -55,6 +57,6 @@ pub fn read_axes(
     given: &Bound<'_, PyAny>,
     ndim: usize,
 ) -> PyResult<Vec<usize>> {
-    let axes = crate::functions::read_integers(op, "axis", given)?;
+    let axes = crate::argument::read_integers(op, "axis", given)?;
     layout::normalize_axes(op, &axes, ndim).map_err(|e| error(py, e))
 }

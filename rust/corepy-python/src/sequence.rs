@@ -1,9 +1,12 @@
 //! Nested sequences and Python scalars as tensors, read in one pass.
 
-use crate::enter::{enter, error, type_error, value_error};
+use crate::argument::{show_integer, type_name};
+use crate::enter::{enter, error};
+use crate::exit::{Reading, leave_if_over};
 use crate::functions::convert::{existing, is_scalar};
 use crate::tensor::PyTensor;
 use corepy_runtime::layout::{self, MAX_AXES};
+use corepy_runtime::scheduler::fp_state;
 use corepy_runtime::{DType, Error, Kind, Tensor, dtype, ops};
 use num_complex::Complex64;
 use pyo3::exceptions::PyIndexError;
@@ -126,6 +129,7 @@ impl Values {
         fn all<A: Copy, B>(from: &[A], make: impl Fn(A) -> B) -> Option<Vec<B>> {
             let mut to = Vec::new();
             to.try_reserve(from.len()).ok()?;
+            let _state = fp_state::Guard::new();
             to.extend(from.iter().map(|&v| make(v)));
             Some(to)
         }
@@ -175,8 +179,10 @@ impl<'py> Reader<'py> {
 
     /// The tensor of a scalar or of nested sequences.
     pub fn read(mut self, object: &Bound<'py, PyAny>) -> PyResult<Tensor> {
-        self.element(object)?;
         let (py, op) = (self.py, self.op);
+        let reading = Reading::new(py);
+        self.element(object)?;
+        drop(reading);
         let held = self.values.dtype();
         let dtype = self.dtype.unwrap_or(DType::Float64);
         let stored = if self.values.len() == 0 { dtype } else { held };
@@ -188,7 +194,7 @@ impl<'py> Reader<'py> {
         let values = &self.values;
         enter(py, bytes, || {
             // SAFETY: as many elements of the same size as the new tensor has; both are private.
-            unsafe { out.data().copy_from_nonoverlapping(values.as_ptr(), bytes) };
+            unsafe { ops::copy::copy_bytes(out.data(), values.as_ptr(), bytes) }?;
             if stored == dtype { Ok(out) } else { ops::copy::astype(&out, dtype, op) }
         })
     }
@@ -209,13 +215,13 @@ impl<'py> Reader<'py> {
         if is_sequence(object) {
             return self.sequence(object);
         }
-        let class = crate::buffer::type_name(object);
-        let what = if self.place.is_empty() {
-            format!("{class} holds no numbers that a tensor could be made of")
+        let class = type_name(object);
+        let op = self.op;
+        Err(self.error(if self.place.is_empty() {
+            Error::NoNumbers { op, class }
         } else {
-            format!("{} is a {class}, which is no number{}", self.show_place(), shown_text(object))
-        };
-        Err(type_error(self.py, self.op, what))
+            Error::NoNumber { op, place: self.show_place(), class, shown: shown_text(object) }
+        }))
     }
 
     /// Checks the shape of what lies at the current place, which ends the axes of sequences.
@@ -237,8 +243,7 @@ impl<'py> Reader<'py> {
         let depth = self.place.len();
         let n = object.len()?;
         if depth == MAX_AXES {
-            let what = format!("sequences are nested more than {MAX_AXES} deep: does one contain itself?");
-            return Err(value_error(self.py, self.op, what));
+            return Err(self.error(Error::NestedTooDeep { op: self.op }));
         }
         if self.fixed || depth < self.shape.len() {
             if self.shape.get(depth) != Some(&(n as i64)) {
@@ -298,6 +303,8 @@ impl<'py> Reader<'py> {
     /// Reads items as long as they are of the one type that needs no thought. Returns how many. No
     /// Python code runs here, so that borrowed references stay valid.
     fn run(&mut self, sequence: &Bound<'py, PyAny>, get: GetItem, first: usize, end: usize) -> usize {
+        // Large integers round when they become floats.
+        let _state = fp_state::Guard::new();
         let sequence = sequence.as_ptr();
         let float = &raw mut ffi::PyFloat_Type;
         let long = &raw mut ffi::PyLong_Type;
@@ -403,9 +410,8 @@ impl<'py> Reader<'py> {
                 Number::Int(_) => DType::Int64,
                 Number::Uint(_) => DType::Uint64,
                 Number::Huge(object) => {
-                    let (shown, dtypes) =
-                        (self.show_integer(object), "int64 or uint64: give a floating dtype");
-                    return Err(self.overflow(format!("{shown} does not fit {dtypes}")));
+                    let value = show_integer(object);
+                    return Err(self.error(Error::NoIntegerDtype { op: self.op, value }));
                 }
                 Number::Float(_) => DType::Float64,
                 Number::Complex(_) => DType::Complex128,
@@ -458,12 +464,13 @@ impl<'py> Reader<'py> {
 
     /// A number as a real one.
     fn real(&self, number: &Number<'_, 'py>) -> PyResult<f64> {
+        let _state = fp_state::Guard::new();
         Ok(match number {
             Number::Bool(v) => f64::from(*v),
             Number::Int(v) => *v as f64,
             Number::Uint(v) => *v as f64,
             Number::Float(v) => *v,
-            Number::Huge(object) => object.extract().map_err(|_| self.misfit(self.show_integer(object)))?,
+            Number::Huge(object) => object.extract().map_err(|_| self.misfit(show_integer(object)))?,
             Number::Complex(_) => return Err(self.imaginary()),
         })
     }
@@ -476,9 +483,9 @@ impl<'py> Reader<'py> {
             Number::Bool(v) => i128::from(*v),
             Number::Int(v) => i128::from(*v),
             Number::Uint(v) => i128::from(*v),
-            Number::Huge(object) => return Err(self.misfit(self.show_integer(object))),
+            Number::Huge(object) => return Err(self.misfit(show_integer(object))),
             Number::Float(v) if v.is_nan() => {
-                return Err(value_error(self.py, self.op, format!("NaN does not convert to {}", to.name())));
+                return Err(self.error(Error::NanToInteger { op: self.op, dtype: to.name() }));
             }
             // Below 2**100 the conversion is exact; above, no dtype holds the value.
             Number::Float(v) if v.abs() < 1e30 => v.trunc() as i128,
@@ -507,19 +514,16 @@ impl<'py> Reader<'py> {
             let asked = ops::copy::contiguous_as(tensor, to, op)?;
             ops::copy::contiguous_as(&asked, wide, op)
         })?;
+        let py = self.py;
         macro_rules! append {
             ($values:expr) => {{
                 let len = $values.len();
+                let to = Room($values.spare_capacity_mut().as_mut_ptr().cast());
                 let bytes = n * elements.itemsize();
                 // SAFETY: n elements of the vector's type, into room that was reserved for them.
-                unsafe {
-                    $values
-                        .as_mut_ptr()
-                        .add(len)
-                        .cast::<u8>()
-                        .copy_from_nonoverlapping(elements.data(), bytes);
-                    $values.set_len(len + n);
-                }
+                enter(py, bytes, || unsafe { ops::copy::copy_bytes(to.at(), elements.data(), bytes) })?;
+                // SAFETY: they are there.
+                unsafe { $values.set_len(len + n) };
             }};
         }
         match &mut self.values {
@@ -537,6 +541,7 @@ impl<'py> Reader<'py> {
         self.since_poll = self.since_poll.saturating_add(read);
         if self.since_poll >= POLL {
             self.since_poll = 0;
+            leave_if_over(self.py);
             self.py.check_signals()?;
         }
         Ok(())
@@ -546,21 +551,10 @@ impl<'py> Reader<'py> {
         self.place.iter().map(|i| format!("[{i}]")).collect()
     }
 
-    fn show_integer(&self, object: &Bound<'py, PyAny>) -> String {
-        if let Ok(value) = object.extract::<i128>() {
-            return value.to_string();
-        }
-        // A hexadecimal text takes time in proportion to the digits, a decimal one their square.
-        let hex = self.py.import("builtins").and_then(|b| b.call_method1("hex", (object,)));
-        let text = hex.map_or_else(|_| "an integer".to_owned(), |h| h.to_string());
-        if text.len() <= 40 { text } else { format!("{}...", &text[..40]) }
-    }
-
     fn ragged(&self, object: &Bound<'py, PyAny>) -> PyErr {
         let depth = self.place.len().min(self.shape.len());
         let (found, expected) = (self.shape_of(object), layout::show(&self.shape[depth..]));
-        let place = self.show_place();
-        value_error(self.py, self.op, format!("ragged: {place} has shape {found}, expected {expected}"))
+        self.error(Error::Ragged { op: self.op, place: self.show_place(), found, expected })
     }
 
     /// The shape that an object seems to have, by its first elements.
@@ -586,17 +580,17 @@ impl<'py> Reader<'py> {
     }
 
     fn changed(&self) -> PyErr {
-        value_error(self.py, self.op, "a sequence changed its length while it was read".into())
+        self.error(Error::SequenceChanged { op: self.op })
     }
 
-    fn overflow(&self, what: String) -> PyErr {
-        error(self.py, Error::Overflow { op: self.op, what })
+    fn error(&self, what: Error) -> PyErr {
+        error(self.py, what)
     }
 
     /// The error for a number that the dtype does not hold.
-    fn misfit(&self, shown: String) -> PyErr {
-        let to = self.dtype.unwrap_or(DType::Float64).name();
-        self.overflow(format!("{shown} does not fit {to}"))
+    fn misfit(&self, value: String) -> PyErr {
+        let dtype = self.dtype.unwrap_or(DType::Float64).name();
+        self.error(Error::DoesNotFit { op: self.op, value, dtype })
     }
 
     fn imaginary(&self) -> PyErr {
@@ -612,15 +606,28 @@ impl<'py> Reader<'py> {
     }
 }
 
+/// Memory that a thread without the GIL writes to.
+struct Room(*mut u8);
+
+// SAFETY: an address; the vector that it belongs to waits until it is filled.
+unsafe impl Sync for Room {}
+
+impl Room {
+    fn at(&self) -> *mut u8 {
+        self.0
+    }
+}
+
 /// What a text holds, for the end of a message: numbers read from a file are often still text.
 fn shown_text(object: &Bound<'_, PyAny>) -> String {
     const LENGTH: usize = 40;
-    let Ok(text) = object.cast::<PyString>().map(|text| text.to_string()) else {
+    let Ok(text) = object.cast::<PyString>().map(|text| text.to_string_lossy().into_owned()) else {
         return String::new();
     };
     let rest = if text.chars().nth(LENGTH).is_some() { "..." } else { "" };
     let start: String = text.chars().take(LENGTH).collect();
-    let quoted = PyString::new(object.py(), &start).repr().map_or(start, |r| r.to_string());
+    let quoted =
+        PyString::new(object.py(), &start).repr().map_or(start, |r| r.to_string_lossy().into_owned());
     format!(": {quoted}{rest}")
 }
 

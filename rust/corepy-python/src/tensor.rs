@@ -1,6 +1,9 @@
 //! The Tensor class: what it is and what it says of itself. Other files add its methods by topic.
 
-use corepy_runtime::{DType, Tensor};
+use crate::argument::Argument;
+use crate::enter::error;
+use corepy_runtime::dtype::COMPLEX;
+use corepy_runtime::{DType, Error, Kind, Tensor};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView, PyTuple};
@@ -27,20 +30,27 @@ impl PyTensor {
     }
 }
 
+/// A view of one part of every element, which begins so many bytes in.
+fn part<'py>(py: Python<'py>, x: &Tensor, offset: i64) -> PyResult<Bound<'py, PyTensor>> {
+    let offset = if x.size() == 0 { 0 } else { offset };
+    PyTensor::object(py, x.view_as(offset, x.dtype().real_part(), x.shape(), x.strides()))
+}
+
 /// The device of every tensor so far.
 pub const DEVICE: &str = "cpu";
 
 #[pymethods]
 impl PyTensor {
     #[new]
-    #[pyo3(signature = (obj, /, *, dtype=None, device=None, copy=None), text_signature = "(obj, /, *, dtype=None, device=None, copy=None)")]
+    #[pyo3(signature = (obj, /, *, dtype=None, device=None, copy=Argument::Given(None)), text_signature = "(obj, /, *, dtype=None, device=None, copy=None)")]
     fn new<'py>(
         py: Python<'py>,
         obj: &Bound<'py, PyAny>,
         dtype: Option<&Bound<'py, PyAny>>,
         device: Option<&Bound<'py, PyAny>>,
-        copy: Option<bool>,
+        copy: Argument<Option<bool>>,
     ) -> PyResult<Bound<'py, PyTensor>> {
+        let copy = copy.read(py, "asarray", "copy")?;
         crate::functions::creation::asarray(py, obj, dtype, device, copy)
     }
 
@@ -102,9 +112,7 @@ impl PyTensor {
     #[getter(T)]
     fn transposed<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
         if self.0.ndim() != 2 {
-            let what =
-                format!("needs a tensor with 2 axes, not {}; use mT or permute_dims(axes)", self.0.ndim());
-            return Err(crate::enter::value_error(py, "T", what));
+            return Err(error(py, Error::TransposeAxes { op: "T", ndim: self.0.ndim() }));
         }
         crate::functions::manipulation::matrix_transpose_of(py, "T", &self.0)
     }
@@ -115,10 +123,27 @@ impl PyTensor {
         crate::functions::manipulation::matrix_transpose_of(py, "mT", &self.0)
     }
 
+    /// A view of the real parts; of every element where they have no other.
+    #[getter]
+    fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
+        part(py, &self.0, 0)
+    }
+
+    /// A view of the imaginary parts; raises TypeError for other dtypes than complex ones.
+    #[getter]
+    fn imag<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
+        let dtype = self.0.dtype();
+        if dtype.kind() != Kind::Complex {
+            let (dtype, accepted) = (dtype.name(), COMPLEX.names);
+            return Err(error(py, Error::DtypeRefused { op: "imag", dtype, accepted }));
+        }
+        part(py, &self.0, dtype.real_part().itemsize() as i64)
+    }
+
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         match self.0.shape().first() {
             Some(&extent) => Ok(extent as usize),
-            None => Err(crate::enter::type_error(py, "len", "a tensor without axes has no length".into())),
+            None => Err(error(py, Error::NoLength { op: "len" })),
         }
     }
 
@@ -142,16 +167,16 @@ impl PyTensor {
 
     /// NumPy asks for this where the buffer protocol has no format for the dtype; without an answer it
     /// would make an array of one object.
-    #[pyo3(signature = (dtype=None, *, copy=None), text_signature = "($self, dtype=None, *, copy=None)")]
+    #[pyo3(signature = (dtype=None, *, copy=Argument::Given(None)), text_signature = "($self, dtype=None, *, copy=None)")]
     fn __array__<'py>(
         slf: &Bound<'py, Self>,
         dtype: Option<&Bound<'py, PyAny>>,
-        copy: Option<bool>,
+        copy: Argument<Option<bool>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, own) = (slf.py(), slf.get().0.dtype());
+        let copy = copy.read(py, "__array__", "copy")?;
         if own == DType::Bfloat16 {
-            let what = "NumPy has no bfloat16: convert with astype first".into();
-            return Err(crate::enter::type_error(py, "__array__", what));
+            return Err(error(py, Error::NumpyBfloat16 { op: "__array__" }));
         }
         let options = PyDict::new(py);
         if let Some(copy) = copy {
@@ -161,16 +186,17 @@ impl PyTensor {
     }
 
     /// The module that implements the Array API for this tensor.
-    #[pyo3(signature = (*, api_version=None), text_signature = "($self, *, api_version=None)")]
+    #[pyo3(signature = (*, api_version=Argument::Given(None)), text_signature = "($self, *, api_version=None)")]
     fn __array_namespace__<'py>(
         &self,
         py: Python<'py>,
-        api_version: Option<&str>,
+        api_version: Argument<Option<String>>,
     ) -> PyResult<Bound<'py, PyModule>> {
         const VERSIONS: [&str; 5] = ["2021.12", "2022.12", "2023.12", "2024.12", "2025.12"];
-        if let Some(version) = api_version.filter(|v| !VERSIONS.contains(v)) {
-            let what = format!("Array API version {version:?} is not one of {}", VERSIONS.join(", "));
-            return Err(crate::enter::value_error(py, "__array_namespace__", what));
+        const OP: &str = "__array_namespace__";
+        let given = api_version.read(py, OP, "api_version")?;
+        if let Some(version) = given.filter(|v| !VERSIONS.contains(&v.as_str())) {
+            return Err(error(py, Error::ApiVersion { op: OP, version, versions: VERSIONS.join(", ") }));
         }
         py.import("corepy")
     }
@@ -182,13 +208,14 @@ impl PyTensor {
         device: &Bound<'py, PyAny>,
         stream: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
-        crate::functions::check_device("to_device", Some(device))?;
-        if stream.is_some() {
-            return Err(crate::enter::value_error(slf.py(), "to_device", "the cpu has no streams".into()));
-        }
+        crate::argument::check_device("to_device", Some(device))?;
+        crate::argument::check_stream("to_device", stream)?;
         Ok(slf.clone())
     }
 }
+
+/// Rows between two looks at signals: some 5 ms of iterating.
+const POLL: i64 = 1 << 16;
 
 /// Iterator over a tensor's first axis.
 #[pyclass(module = "corepy", frozen)]
@@ -208,6 +235,10 @@ impl Rows {
         let (shape, strides) = (self.tensor.shape(), self.tensor.strides());
         if row >= shape[0] {
             return Err(PyStopIteration::new_err(()));
+        }
+        // list(), any() and others that loop in C never look themselves.
+        if row % POLL == POLL - 1 {
+            py.check_signals()?;
         }
         PyTensor::object(py, self.tensor.view(row * strides[0], &shape[1..], &strides[1..]))
     }

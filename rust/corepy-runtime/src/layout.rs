@@ -1,143 +1,13 @@
 //! Shapes and strides: their storage, and the rules that turn one layout into another.
 
 use crate::error::{Error, Result};
-use std::ops::{Deref, DerefMut};
+use crate::memory::list::List;
 
 /// The most axes that a tensor can have.
 pub const MAX_AXES: usize = 64;
-const INLINE: usize = 4;
 
-/// Extents or strides: inline up to 4 axes, boxed above.
-///
-/// A length and a union rather than an enum: every part lies at a multiple of 8 bytes, so that moving
-/// a tensor copies whole words. (As an enum the payload lay at odd offsets, and the failed store
-/// forwarding of each move was a third of the time of adding two tensors of one element.)
-pub struct Dims {
-    len: usize,
-    values: Values,
-}
-
-/// `inline` while `len` is at most INLINE, its unused places 0; else `boxed`, a slice of `len`.
-union Values {
-    inline: [i64; INLINE],
-    boxed: *mut i64,
-}
-
-// SAFETY: the boxed slice is owned, as by a Box.
-unsafe impl Send for Dims {}
-// SAFETY: as above.
-unsafe impl Sync for Dims {}
-
-impl Dims {
-    #[inline]
-    pub fn new(values: &[i64]) -> Dims {
-        if values.len() > INLINE {
-            return Dims::boxed(values.into());
-        }
-        let mut inline = [0; INLINE];
-        for (to, &from) in inline.iter_mut().zip(values) {
-            *to = from;
-        }
-        Dims { len: values.len(), values: Values { inline } }
-    }
-
-    /// `len` zeros.
-    #[inline]
-    pub fn zeros(len: usize) -> Dims {
-        if len > INLINE {
-            return Dims::boxed(vec![0; len].into());
-        }
-        Dims { len, values: Values { inline: [0; INLINE] } }
-    }
-
-    #[cold]
-    fn boxed(values: Box<[i64]>) -> Dims {
-        Dims { len: values.len(), values: Values { boxed: Box::into_raw(values).cast() } }
-    }
-}
-
-impl Drop for Dims {
-    #[inline]
-    fn drop(&mut self) {
-        if self.len > INLINE {
-            // SAFETY: above INLINE the values are a slice of `len` from Box::into_raw.
-            drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.values.boxed, self.len)) });
-        }
-    }
-}
-
-impl Clone for Dims {
-    #[inline]
-    fn clone(&self) -> Dims {
-        if self.len > INLINE {
-            return Dims::boxed(self[..].into());
-        }
-        // SAFETY: up to INLINE the values are inline.
-        Dims { len: self.len, values: Values { inline: unsafe { self.values.inline } } }
-    }
-}
-
-impl Deref for Dims {
-    type Target = [i64];
-    #[inline]
-    fn deref(&self) -> &[i64] {
-        // SAFETY: `len` says which member of the union holds at least `len` values.
-        unsafe {
-            let first = if self.len <= INLINE { self.values.inline.as_ptr() } else { self.values.boxed };
-            std::slice::from_raw_parts(first, self.len)
-        }
-    }
-}
-
-impl DerefMut for Dims {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut [i64] {
-        // SAFETY: as in deref; the values are owned.
-        unsafe {
-            let first = if self.len <= INLINE { self.values.inline.as_mut_ptr() } else { self.values.boxed };
-            std::slice::from_raw_parts_mut(first, self.len)
-        }
-    }
-}
-
-impl FromIterator<i64> for Dims {
-    fn from_iter<I: IntoIterator<Item = i64>>(values: I) -> Dims {
-        let mut dims = Dims::zeros(0);
-        let mut values = values.into_iter();
-        while let Some(value) = values.next() {
-            if dims.len == INLINE {
-                let mut boxed = dims.to_vec();
-                boxed.push(value);
-                boxed.extend(values);
-                return Dims::boxed(boxed.into());
-            }
-            dims.len += 1;
-            let last = dims.len - 1;
-            dims[last] = value;
-        }
-        dims
-    }
-}
-
-impl PartialEq for Dims {
-    #[inline]
-    fn eq(&self, other: &Dims) -> bool {
-        if self.len != other.len || self.len > INLINE {
-            return self[..] == other[..];
-        }
-        // Without a branch per axis, and without a call of memcmp: unused places are equal zeros.
-        // SAFETY: both lengths are at most INLINE.
-        let (a, b) = unsafe { (&self.values.inline, &other.values.inline) };
-        (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) == 0
-    }
-}
-impl Eq for Dims {}
-
-impl std::fmt::Debug for Dims {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self[..].fmt(f)
-    }
-}
+/// Extents or strides: inline up to 4 axes.
+pub type Dims = List<i64>;
 
 /// A shape as Python writes it: `()`, `(3,)`, `(2, 3)`.
 pub fn show(shape: &[i64]) -> String {
@@ -263,7 +133,7 @@ pub fn reshape_strides(shape: &[i64], strides: &[i64], to: &[i64], itemsize: usi
         return Some(contiguous_strides(to, itemsize));
     }
     // Axes of extent 1 say nothing about where elements lie.
-    let old: Vec<(i64, i64)> =
+    let old: List<(i64, i64)> =
         shape.iter().zip(strides).map(|(&e, &s)| (e, s)).filter(|&(e, _)| e != 1).collect();
     let mut out = Dims::zeros(to.len());
     let mut from = 0;
@@ -353,17 +223,6 @@ pub fn byte_range(shape: &[i64], strides: &[i64], itemsize: usize) -> (i64, i64)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dims_hold_any_number_of_axes() {
-        for n in [0usize, 1, 4, 5, 64] {
-            let values: Vec<i64> = (0..n as i64).collect();
-            assert_eq!(&Dims::new(&values)[..], &values[..]);
-            let collected: Dims = values.iter().copied().collect();
-            assert_eq!(collected, Dims::new(&values));
-            assert_eq!(Dims::zeros(n).len(), n);
-        }
-    }
 
     #[test]
     fn reshape_is_a_view_where_strides_allow() {

@@ -3,6 +3,7 @@
 #![warn(unsafe_op_in_unsafe_fn)]
 
 pub mod backends;
+pub mod config;
 pub mod dtype;
 pub mod error;
 #[rustfmt::skip]
@@ -15,8 +16,10 @@ pub mod ops;
 pub mod program;
 pub mod scalar;
 pub mod scheduler;
+pub mod settings;
 pub mod storage;
 pub mod tensor;
+pub mod trace;
 
 pub use dtype::{DType, Kind};
 pub use error::{Error, Result};

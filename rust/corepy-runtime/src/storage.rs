@@ -1,5 +1,7 @@
-//! Reference-counted memory of tensors: a pool block, or memory that somebody else owns.
+//! Reference-counted memory of tensors: a block of the pool or of another allocator, or memory that
+//! somebody else owns.
 
+use crate::memory::allocator::{self, Allocator};
 use crate::memory::pool;
 use std::any::Any;
 use std::ptr::NonNull;
@@ -11,6 +13,8 @@ const HEADER: usize = 64;
 enum Owner {
     /// The header is the start of a pool block of this many bytes.
     Pool { block_bytes: usize },
+    /// The data are a block of this allocator; the header is a block of the pool of its own.
+    Allocator(&'static dyn Allocator),
     /// The header is a box of its own; dropping the guard lets the memory go.
     Imported { _guard: Box<dyn Any + Send + Sync>, name: String },
 }
@@ -35,9 +39,13 @@ unsafe impl Sync for Storage {}
 const _: () = assert!(size_of::<Header>() <= HEADER && align_of::<Header>() == HEADER);
 
 impl Storage {
-    /// A pool block with room for `bytes` bytes, or `None` when memory is exhausted.
+    /// Memory for `bytes` bytes from the pool or the allocator that is installed in its place, or
+    /// `None` when memory is exhausted.
     #[inline]
     pub fn allocate(bytes: usize) -> Option<Storage> {
+        if let Some(allocator) = allocator::installed() {
+            return Storage::allocate_from(allocator, bytes);
+        }
         let block_bytes = bytes.checked_add(HEADER)?;
         let block = pool::allocate(block_bytes)?;
         let header = block.cast::<Header>();
@@ -50,6 +58,22 @@ impl Storage {
                 owner: Owner::Pool { block_bytes },
             });
         }
+        Some(Storage(header))
+    }
+
+    /// `bytes` bytes of an allocator's memory, which may be one that the processor cannot reach.
+    #[cold]
+    pub fn allocate_from(allocator: &'static dyn Allocator, bytes: usize) -> Option<Storage> {
+        let header = pool::allocate(HEADER)?;
+        let Some(data) = allocator.allocate(bytes) else {
+            // SAFETY: allocated above with this size.
+            unsafe { pool::release(header, HEADER) };
+            return None;
+        };
+        let header = header.cast::<Header>();
+        let owner = Owner::Allocator(allocator);
+        // SAFETY: the block is HEADER bytes, aligned to 64, and nobody else has it.
+        unsafe { header.write(Header { count: AtomicUsize::new(1), data: data.as_ptr(), bytes, owner }) };
         Some(Storage(header))
     }
 
@@ -85,7 +109,7 @@ impl Storage {
     /// Whose memory it is, for messages.
     pub fn owner(&self) -> &str {
         match &self.header().owner {
-            Owner::Pool { .. } => "corepy",
+            Owner::Pool { .. } | Owner::Allocator(_) => "corepy",
             Owner::Imported { name, .. } => name,
         }
     }
@@ -117,6 +141,16 @@ impl Drop for Storage {
                 // SAFETY: the last handle is going; the block came from the pool with this size, and
                 // a pool owner has nothing to drop.
                 unsafe { pool::release(self.0.cast(), block_bytes) };
+            }
+            Owner::Allocator(allocator) => {
+                let (data, bytes) = (NonNull::new(self.data()), self.bytes());
+                // SAFETY: the last handle is going; both blocks came with these sizes from where they go.
+                unsafe {
+                    if let Some(data) = data {
+                        allocator.release(data, bytes);
+                    }
+                    pool::release(self.0.cast(), HEADER);
+                }
             }
             Owner::Imported { .. } => {
                 // SAFETY: the last handle is going, and the header came from Box::leak.

@@ -188,8 +188,16 @@ fn one_operand() {
         for (name, x) in layouts(DType::Complex64, shape, &ramp(3, 50)) {
             let got = unary(Unary::Abs, &x).unwrap();
             assert_eq!((got.dtype(), values(&got)), (DType::Float32, values(&x)), "{shape:?} {name}");
+            let parts = [unary(Unary::Real, &x).unwrap(), unary(Unary::Imag, &x).unwrap()];
+            assert_eq!([parts[0].dtype(), parts[1].dtype()], [DType::Float32; 2]);
+            assert_eq!(values(&parts[0]), values(&x), "{shape:?} {name}");
+            assert!(values(&parts[1]).iter().all(|v| *v == 0.0), "{shape:?} {name}");
+            let mirrored = unary(Unary::Conj, &x).unwrap();
+            assert_eq!((mirrored.dtype(), values(&mirrored)), (DType::Complex64, values(&x)));
         }
     }
+    let real = plain(DType::Float64, &[2], &ramp(1, 3));
+    assert!(matches!(unary(Unary::Imag, &real).err(), Some(Error::DtypeRefused { op: "imag", .. })));
     let half = plain(DType::Float16, &[2], &ramp(1, 3));
     assert_eq!(unary(Unary::Abs, &half).err(), Some(Error::StorageDtype { op: "abs", dtype: "float16" }));
 }

@@ -25,6 +25,7 @@ fn an_endless_program_stops() {
                 std::thread::sleep(Duration::from_millis(120));
                 WANTED.store(true, Ordering::Relaxed);
             });
+            scheduler::interruptible(true);
             let start = Instant::now();
             let done = lanes::run(text, &[], &Options::lanes(1 << 62));
             assert_eq!(done, Err(LaunchError::Refused(Error::Interrupted {})));

@@ -122,7 +122,7 @@ fn arguments_are_checked() {
     let shared = singles(&[1.0, 2.0, 3.0]);
     let mut arguments = with(3, Argument::Tensor(shared.view(0, &[2], &[4])));
     arguments[4] = Argument::Tensor(shared.view(4, &[2], &[4]));
-    let message = "[k] the tensors of x and y share memory, and y is an out buffer";
+    let message = "[k] the tensors of y and x share memory, and y is an out buffer";
     assert_eq!(refused(&arguments, &Options::lanes(1)), ("ValueError", message.to_owned()));
     // Interleaved elements are apart.
     arguments[3] = Argument::Tensor(shared.view(0, &[2], &[8]));

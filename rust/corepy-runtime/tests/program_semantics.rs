@@ -213,16 +213,10 @@ fn reduce_and_scan_by_their_definition() {
                         .collect();
                     slots.resize(size.next_power_of_two(), semantics::identity(op, inner));
                     let got = semantics::scan(op, ty, &present);
-                    for i in 0..slots.len() {
+                    for (i, &got) in got.iter().enumerate() {
                         let value = by_definition(op, inner, &slots, i, slots.len() / 2);
                         let expected = if wide { Value::single(value.to_double() as f32) } else { value };
-                        assert_eq!(
-                            canonical(got[i]),
-                            canonical(expected),
-                            "{name}.{}.{}",
-                            op.name(),
-                            ty.name()
-                        );
+                        assert_eq!(canonical(got), canonical(expected), "{name}.{}.{}", op.name(), ty.name());
                     }
                 }
             }

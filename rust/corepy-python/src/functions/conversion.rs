@@ -14,7 +14,7 @@ pub fn astype<'py>(
     device: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyTensor>> {
     const OP: &str = "astype";
-    crate::functions::check_device(OP, device)?;
+    crate::argument::check_device(OP, device)?;
     let dtype = crate::dtype::parse(OP, dtype)?;
     if !copy
         && let Ok(own) = x.cast_exact::<PyTensor>()

@@ -1,5 +1,6 @@
 //! asarray: tensors from whatever holds numbers.
 
+use crate::argument::type_name;
 pub use crate::dlpack::from_dlpack;
 use crate::enter::{enter, error};
 use crate::sequence::Reader;
@@ -17,7 +18,7 @@ pub fn asarray<'py>(
     copy: Option<bool>,
 ) -> PyResult<Bound<'py, PyTensor>> {
     const OP: &str = "asarray";
-    crate::functions::check_device(OP, device)?;
+    crate::argument::check_device(OP, device)?;
     let dtype = crate::dtype::parse_optional(OP, dtype)?;
     if let Ok(own) = obj.cast_exact::<PyTensor>()
         && copy != Some(true)
@@ -53,7 +54,7 @@ pub fn from_object(
     let first = if dtype.is_some() && copy == Some(true) { None } else { copy };
     let Some(found) = existing(op, object, first)? else {
         if copy == Some(false) {
-            let why = format!("a {}", buffer::type_name(object));
+            let why = format!("a {}", type_name(object));
             return Err(error(py, Error::NeedsCopy { op, why }));
         }
         return Reader::new(py, op, dtype).read(object);

@@ -2,9 +2,9 @@
 
 pub use super::convert::{asarray, from_dlpack};
 
-use super::{check_device, read_integers};
+use crate::argument::{check_device, read_integers, wrong_type};
 use crate::dtype::parse_optional;
-use crate::enter::{enter, error, type_error};
+use crate::enter::{enter, error};
 use crate::index::stored_scalar;
 use crate::operand::{self, Operand, Weak};
 use crate::tensor::PyTensor;
@@ -124,7 +124,7 @@ pub fn eye<'py>(
 }
 
 /// A number: a Python scalar, or what gives one through `__index__` or `__float__`.
-fn read_number(op: &'static str, what: &str, given: &Bound<'_, PyAny>) -> PyResult<Weak> {
+fn read_number(op: &'static str, what: &'static str, given: &Bound<'_, PyAny>) -> PyResult<Weak> {
     if let Some(weak) = Weak::read(given)? {
         return Ok(weak);
     }
@@ -134,10 +134,7 @@ fn read_number(op: &'static str, what: &str, given: &Bound<'_, PyAny>) -> PyResu
     if let Ok(integer) = given.extract::<u64>() {
         return Ok(Weak::Int(integer.into()));
     }
-    given.extract::<f64>().map(Weak::Float).map_err(|_| {
-        let class = given.get_type().name().map_or_else(|_| "that".to_owned(), |n| n.to_string());
-        type_error(given.py(), op, format!("{what} takes a number, not {class}"))
-    })
+    given.extract::<f64>().map(Weak::Float).map_err(|_| wrong_type(op, what, "a number", given))
 }
 
 /// The number as an int64, uint64, float64 or complex128.
@@ -169,7 +166,7 @@ pub fn arange<'py>(
     };
     let given = [start.dtype(), stop.dtype(), step.dtype()];
     if given.contains(&DType::Complex128) {
-        return Err(type_error(py, OP, "complex numbers have no order to count in".into()));
+        return Err(error(py, Error::ComplexRange { op: OP }));
     }
     let default = if given.contains(&DType::Float64) {
         DType::Float64

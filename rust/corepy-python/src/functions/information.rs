@@ -1,7 +1,9 @@
 //! What dtypes are and how they promote; what the machine has and how much of it is used.
 
+pub use super::configuration::{config, show_config};
+use crate::argument::{show, wrong_type};
 use crate::dtype::{self, PyDType};
-use crate::enter::{enter, error, type_error, value_error};
+use crate::enter::{enter, error};
 use crate::operand::Weak;
 use crate::tensor::PyTensor;
 use corepy_runtime::dtype::{INTEGER, promote};
@@ -9,7 +11,6 @@ use corepy_runtime::kernels::level;
 use corepy_runtime::{DType, Error, Kind, scheduler};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
-use std::sync::Mutex;
 
 type Any<'py> = PyResult<Bound<'py, PyAny>>;
 
@@ -45,7 +46,7 @@ pub fn result_type<'py>(py: Python<'py>, arrays_and_dtypes: &Bound<'py, PyTuple>
     for weak in scalars {
         common = Some(common.map_or_else(|| weak.default_dtype(), |so_far| weak.dtype_beside(so_far)));
     }
-    let common = common.ok_or_else(|| value_error(py, OP, "takes at least one argument".into()))?;
+    let common = common.ok_or_else(|| error(py, Error::NoArguments { op: OP }))?;
     Ok(dtype::object(py, common)?.into_any())
 }
 
@@ -75,34 +76,35 @@ fn is_kind(dtype: DType, name: &str) -> bool {
     }
 }
 
+/// Whether a dtype is of one kind: a dtype or the name of a set of them.
 fn matches_kind(dtype: DType, kind: &Bound<'_, PyAny>) -> PyResult<bool> {
     const OP: &str = "isdtype";
-    let py = kind.py();
     if let Ok(name) = kind.cast::<PyString>() {
-        let name = name.to_string();
+        let (py, name) = (kind.py(), name.to_string_lossy().into_owned());
         if !KINDS.contains(&name.as_str()) {
-            return Err(value_error(py, OP, format!("kind '{name}' is not one of {}", KINDS.join(", "))));
+            let (kind, kinds) = (show(kind), KINDS.join(", "));
+            return Err(error(py, Error::KindUnknown { op: OP, kind, kinds }));
         }
         return Ok(is_kind(dtype, &name));
     }
-    if let Ok(kinds) = kind.cast::<PyTuple>() {
-        let mut any = false;
-        // Every kind is read, so that a wrong one is found whatever stands before it.
-        for kind in kinds.iter() {
-            any |= matches_kind(dtype, &kind)?;
-        }
-        return Ok(any);
+    match kind.cast::<PyDType>() {
+        Ok(own) => Ok(own.get().0 == dtype),
+        Err(_) => Err(wrong_type(OP, "kind", "a dtype, a string or a tuple of them", kind)),
     }
-    if let Ok(own) = kind.cast::<PyDType>() {
-        return Ok(own.get().0 == dtype);
-    }
-    let class = kind.get_type().name().map_or_else(|_| "that".to_owned(), |n| n.to_string());
-    Err(type_error(py, OP, format!("kind is a dtype, a string or a tuple of them, not {class}")))
 }
 
 pub fn isdtype<'py>(py: Python<'py>, dtype: &Bound<'py, PyAny>, kind: &Bound<'py, PyAny>) -> Any<'py> {
     let dtype = dtype::parse("isdtype", dtype)?;
-    Ok(PyBool::new(py, matches_kind(dtype, kind)?).to_owned().into_any())
+    // Tuples may hold tuples, as deep as the caller likes: a list of what is left takes no stack. Every
+    // kind is read, so that a wrong one is found whatever stands before it.
+    let (mut left, mut matches) = (vec![kind.clone()], false);
+    while let Some(kind) = left.pop() {
+        match kind.cast::<PyTuple>() {
+            Ok(kinds) => left.extend(kinds.iter().rev()),
+            Err(_) => matches |= matches_kind(dtype, &kind)?,
+        }
+    }
+    Ok(PyBool::new(py, matches).to_owned().into_any())
 }
 
 /// Limits of a floating-point dtype; for a complex one, of its parts.
@@ -160,7 +162,8 @@ impl FloatInfo {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let show = |value: f64| PyFloat::new(py, value).repr().map(|text| text.to_string());
+        let show =
+            |value: f64| PyFloat::new(py, value).repr().map(|text| text.to_string_lossy().into_owned());
         Ok(format!(
             "finfo(dtype={}, bits={}, eps={}, max={}, min={}, smallest_normal={})",
             self.dtype.name(),
@@ -263,57 +266,4 @@ pub fn get_num_threads(py: Python<'_>) -> Any<'_> {
 
 pub fn set_num_threads(py: Python<'_>, n: i64) -> PyResult<()> {
     enter(py, 0, || scheduler::set_num_threads(n))
-}
-
-/// `with cp.threads(n):` operations that the calling Python thread starts use at most n threads (1
-/// to 1,024). Nests; at the end the number from before holds again.
-///
-/// Raises ValueError for a number out of range.
-///
-/// Examples
-/// --------
-/// >>> import corepy as cp
-/// >>> with cp.threads(1):
-/// ...     cp.get_num_threads()
-/// 1
-#[pyclass(name = "threads", module = "corepy", frozen)]
-pub struct Threads {
-    number: i64,
-    /// For each `with` that is open the number that held before it.
-    before: Mutex<Vec<Option<i64>>>,
-}
-
-#[pymethods]
-impl Threads {
-    #[new]
-    #[pyo3(signature = (n, /), text_signature = "(n, /)")]
-    fn new(py: Python<'_>, n: i64) -> PyResult<Threads> {
-        if !(1..=scheduler::MAX_THREADS as i64).contains(&n) {
-            return Err(error(py, Error::Threads { op: "threads", n }));
-        }
-        Ok(Threads { number: n, before: Mutex::new(Vec::new()) })
-    }
-
-    fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        let this = slf.get();
-        let before = enter(slf.py(), 0, || scheduler::set_own_threads(Some(this.number)))?;
-        this.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(before);
-        Ok(slf.clone())
-    }
-
-    #[pyo3(signature = (kind, value, trace, /), text_signature = "($self, kind, value, trace, /)")]
-    fn __exit__(
-        &self,
-        py: Python<'_>,
-        kind: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-        trace: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        let _ = (kind, value, trace);
-        let before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
-        let Some(before) = before else {
-            return Err(value_error(py, "threads", "__exit__ without __enter__".into()));
-        };
-        enter(py, 0, || scheduler::set_own_threads(before)).map(|_| ())
-    }
 }

@@ -6,7 +6,7 @@ use crate::operand::{self, Operand};
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::elementwise::Arg;
 use corepy_runtime::ops::{copy, matmul as product, reduce, views};
-use corepy_runtime::{Binary, DType, Error, Family, Result, Tensor, dtype, layout};
+use corepy_runtime::{Binary, DType, Error, Family, Result, Tensor, dtype, layout, trace};
 use pyo3::prelude::*;
 
 /// The dtype that two operands are multiplied in.
@@ -43,10 +43,14 @@ fn matrix(op: &'static str, x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
 
 #[cold]
 fn scalar_refused(py: Python<'_>, op: &'static str) -> PyErr {
-    error(py, Error::Value { op, what: "a number has no axes to multiply along: use multiply or *".into() })
+    error(py, Error::ScalarProduct { op })
 }
 
 fn matmul_tensors(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    trace::operation(op, |call| _ = call.operands([a, b]), || matmul_promoted(op, a, b))
+}
+
+fn matmul_promoted(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for x in [a, b] {
         if x.ndim() == 0 {
             return Err(Error::NeedsAxes { op, needed: 1, ndim: 0 });
@@ -92,9 +96,7 @@ pub fn dot<'py>(
     if let (Operand::Tensor(a), Operand::Tensor(b)) = (&first, &second) {
         let (a, b) = (&a.get().0, &b.get().0);
         if a.ndim() > 2 || b.ndim() > 2 {
-            let what =
-                format!("takes tensors with at most 2 axes, not {} and {}: use matmul", a.ndim(), b.ndim());
-            return Err(error(py, Error::Value { op: OP, what }));
+            return Err(error(py, Error::DotAxes { op: OP, a: a.ndim(), b: b.ndim() }));
         }
         if a.ndim() > 0 && b.ndim() > 0 {
             return matmul_of(py, OP, a, b);
@@ -113,19 +115,21 @@ pub fn vecdot<'py>(
 ) -> PyResult<Bound<'py, PyTensor>> {
     const OP: &str = "vecdot";
     let (a, b) = (operand::tensor(OP, x1)?, operand::tensor(OP, x2)?);
-    let out = enter(py, a.size().max(b.size()).saturating_mul(a.itemsize()), || {
+    let vecdot = || {
         let (a_axis, b_axis) = vector_axes(OP, &a, &b, axis)?;
         let dtype = common_dtype(OP, a.dtype(), b.dtype())?;
         let (x, y) = (a.shape()[a_axis], b.shape()[b_axis]);
         if x != y {
-            let what = format!("vectors along axis {axis} have {x} and {y} elements");
-            return Err(Error::Value { op: OP, what });
+            return Err(Error::VectorLengths { op: OP, axis, x, y });
         }
         let a = views::axis_last(&converted(OP, &a, dtype)?, a_axis);
         let b = views::axis_last(&converted(OP, &b, dtype)?, b_axis);
         let outer = layout::broadcast_shapes(OP, &a.shape()[..a.ndim() - 1], &b.shape()[..b.ndim() - 1])?;
         let shape: Vec<i64> = outer.iter().copied().chain([x]).collect();
         reduce::vecdot(OP, Family::Vecdot, &a.broadcast_to(OP, &shape)?, &b.broadcast_to(OP, &shape)?)
+    };
+    let out = enter(py, a.size().max(b.size()).saturating_mul(a.itemsize()), || {
+        trace::operation(OP, |call| _ = call.operands([&a, &b]), vecdot)
     })?;
     PyTensor::object(py, out)
 }
@@ -135,12 +139,7 @@ pub fn vecdot<'py>(
 fn vector_axes(op: &'static str, a: &Tensor, b: &Tensor, axis: i64) -> Result<(usize, usize)> {
     let fewest = a.ndim().min(b.ndim());
     if axis >= 0 && a.ndim() != b.ndim() && (axis as u64) < a.ndim().max(b.ndim()) as u64 {
-        let what = format!(
-            "axis {axis} is not the same one of tensors with {} and {} axes: count it from the back",
-            a.ndim(),
-            b.ndim()
-        );
-        return Err(Error::Value { op, what });
+        return Err(Error::VectorAxis { op, axis, a: a.ndim(), b: b.ndim() });
     }
     let back = fewest - layout::normalize_axis(op, axis, fewest)?;
     Ok((a.ndim() - back, b.ndim() - back))
@@ -177,17 +176,17 @@ impl PyTensor {
         const OP: &str = "matmul";
         let own = &slf.get().0;
         let other = matrix(OP, other)?;
-        enter(py, work(own, &other), || {
+        let multiply = || {
             own.check_writable(OP)?;
             let out = matmul_tensors(OP, own, &other)?;
             if out.shape() != own.shape() {
                 let (from, to) = (layout::show(out.shape()), layout::show(own.shape()));
-                return Err(Error::Value {
-                    op: OP,
-                    what: format!("a product of shape {from} cannot be stored in shape {to}"),
-                });
+                return Err(Error::ProductShape { op: OP, from, to });
             }
             copy::copy_into(OP, own, Arg::Tensor(&out))
+        };
+        enter(py, work(own, &other), || {
+            trace::operation(OP, |call| _ = call.operands([own, &other]), multiply)
         })
     }
 }

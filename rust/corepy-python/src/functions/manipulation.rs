@@ -1,11 +1,13 @@
 //! Manipulation functions: other shapes and orders of one tensor, and several joined.
 
-use super::read_integers;
-use crate::enter::{enter, type_error};
+use crate::argument::{read_integers, wrong_type};
+use crate::enter::{enter, error};
+use crate::exit::{Reading, leave_if_over};
 use crate::operand;
 use crate::tensor::PyTensor;
 use corepy_runtime::ops::{join, views};
-use corepy_runtime::{Result, Tensor};
+use corepy_runtime::{Error, Result, Tensor};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
@@ -110,27 +112,46 @@ pub fn moveaxis<'py>(
     view(py, OP, x, |x| views::moveaxis(OP, x, &source, &destination))
 }
 
+/// Tensors that are read between two looks at signals: an iterator may have no end.
+const POLL: usize = 1 << 12;
+
 /// The tensors of a sequence.
-fn read_arrays(py: Python<'_>, op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
-    let Ok(items) = arrays.try_iter() else {
-        let class = arrays.get_type().name().map_or_else(|_| "that".to_owned(), |n| n.to_string());
-        return Err(type_error(py, op, format!("takes a sequence of tensors, not {class}")));
-    };
-    items.map(|item| operand::tensor(op, &item?)).collect()
+fn read_arrays(op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
+    let py = arrays.py();
+    let items = arrays.try_iter().map_err(|why| match why.is_instance_of::<PyTypeError>(py) {
+        true => wrong_type(op, "arrays", "a sequence of tensors", arrays),
+        false => why,
+    })?;
+    let _reading = Reading::new(py);
+    let mut out = Vec::new();
+    // No collect(), which asks hostile objects how many there will be, and aborts without memory.
+    for item in items {
+        let tensor = operand::tensor(op, &item?)?;
+        if out.try_reserve(1).is_err() {
+            return Err(error(py, Error::TooManyToJoin { op, n: out.len() }));
+        }
+        out.push(tensor);
+        if out.len() % POLL == 0 {
+            leave_if_over(py);
+            py.check_signals()?;
+        }
+    }
+    Ok(out)
 }
 
+/// What joining touches: each tensor's elements twice, and about a cache line of its own.
 fn bytes(arrays: &[Tensor]) -> usize {
-    arrays.iter().fold(0, |all, a| all.saturating_add(2 * a.size() * a.itemsize()))
+    arrays.iter().fold(0, |all, a| all.saturating_add(2 * a.size() * a.itemsize() + 64))
 }
 
 pub fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> Out<'py> {
-    let arrays = read_arrays(py, "concat", arrays)?;
+    let arrays = read_arrays("concat", arrays)?;
     let out = enter(py, bytes(&arrays), || join::concat(&arrays.iter().collect::<Vec<_>>(), axis))?;
     PyTensor::object(py, out)
 }
 
 pub fn stack<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: i64) -> Out<'py> {
-    let arrays = read_arrays(py, "stack", arrays)?;
+    let arrays = read_arrays("stack", arrays)?;
     let out = enter(py, bytes(&arrays), || join::stack(&arrays.iter().collect::<Vec<_>>(), axis))?;
     PyTensor::object(py, out)
 }

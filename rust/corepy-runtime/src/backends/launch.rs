@@ -267,15 +267,14 @@ fn check_tensor(kernel: &str, buffer: &Buffer, tensor: &Tensor) -> Result<()> {
 fn check_overlap(kernel: &str, declared: &[Buffer], tensors: &[Tensor]) -> Result<()> {
     for (i, a) in tensors.iter().enumerate() {
         for (j, b) in tensors.iter().enumerate().skip(i + 1) {
-            let written = [i, j].into_iter().find(|&k| declared[k].mode != Mode::In);
-            if let Some(written) = written
+            let written = [(i, j), (j, i)].into_iter().find(|&(k, _)| declared[k].mode != Mode::In);
+            if let Some((written, other)) = written
                 && overlap::share_memory(a, b)
             {
                 return Err(Error::LaneOverlap {
                     kernel: kernel.to_owned(),
-                    a: declared[i].name.clone(),
-                    b: declared[j].name.clone(),
-                    written: declared[written].name.clone(),
+                    a: declared[written].name.clone(),
+                    b: declared[other].name.clone(),
                     mode: declared[written].mode.name(),
                 });
             }

@@ -52,11 +52,13 @@ pub enum Error {
     #[error("[{op}] cannot allocate {bytes} bytes for shape {shape} of {dtype}")]
     OutOfMemory { op: &'static str, bytes: usize, shape: String, dtype: &'static str },
     #[error("[{op}] index {index} is out of range for axis {axis} with {extent} elements")]
-    IndexRange { op: &'static str, index: i64, axis: usize, extent: usize },
+    IndexRange { op: &'static str, index: i128, axis: usize, extent: usize },
     #[error("[{op}] {given} indices for a tensor with {ndim} axes")]
     TooManyIndices { op: &'static str, given: usize, ndim: usize },
     #[error("[{op}] a mask of shape {mask} does not fit shape {shape}")]
     MaskShape { op: &'static str, mask: String, shape: String },
+    #[error("[{op}] {name} is at least {least}, not {given}")]
+    PrintOption { op: &'static str, name: &'static str, least: i64, given: i64 },
     #[error("[{op}] needs a tensor with one element, not shape {shape}")]
     SizeOne { op: &'static str, shape: String },
     #[error("[{op}] shapes {a} and {b} do not fit: {x} columns against {y} rows")]
@@ -67,22 +69,154 @@ pub enum Error {
     ShapeMismatch { op: &'static str, a: String, b: String, axis: usize },
     #[error("[{op}] needs at least one tensor")]
     NothingToJoin { op: &'static str },
+    #[error("[{op}] no memory for more than {n} tensors")]
+    TooManyToJoin { op: &'static str, n: usize },
     #[error("[{op}] the number of threads is 1 to 1024, not {n}")]
     Threads { op: &'static str, n: i64 },
+    #[error("[{op}] allocator {name:?} is not one of: {valid}")]
+    Allocator { op: &'static str, name: String, valid: String },
     #[error("{name}={value:?} is not valid: {valid}")]
     Setting { name: &'static str, value: String, valid: String },
-    #[error("[{op}] {what}")]
-    Value { op: &'static str, what: String },
-    #[error("[{op}] {what}")]
-    Type { op: &'static str, what: String },
-    #[error("[{op}] {what}")]
-    Buffer { op: &'static str, what: String },
-    #[error("[{op}] {what}")]
-    Overflow { op: &'static str, what: String },
-    #[error("[{op}] {what}")]
-    Index { op: &'static str, what: String },
-    #[error("[{op}] {what}")]
-    Unsupported { op: &'static str, what: String },
+    #[error("[{op}] {argument} takes {expected}, not {given}")]
+    ArgumentType { op: &'static str, argument: &'static str, expected: &'static str, given: String },
+    #[error("[{op}] {argument} is {value}, which does not fit 64 bits")]
+    IntegerTooLarge { op: &'static str, argument: &'static str, value: String },
+    #[error("[{op}] {given} is not a dtype; the dtypes are {dtypes}")]
+    NotDtype { op: &'static str, given: String, dtypes: String },
+    #[error("[{op}] device {given} is not one of: 'cpu'")]
+    Device { op: &'static str, given: String },
+    #[error("[{op}] the cpu has no streams: stream is None, not {given}")]
+    Stream { op: &'static str, given: String },
+    #[error("[{op}] takes at least one argument")]
+    NoArguments { op: &'static str },
+    #[error("[{op}] {value} does not fit {dtype}")]
+    DoesNotFit { op: &'static str, value: String, dtype: &'static str },
+    #[error("[{op}] {value} does not fit int64 or uint64: give a floating dtype")]
+    NoIntegerDtype { op: &'static str, value: String },
+    #[error("[{op}] kind {kind} is not one of {kinds}")]
+    KindUnknown { op: &'static str, kind: String, kinds: String },
+    #[error("[{op}] Array API version {version:?} is not one of {versions}")]
+    ApiVersion { op: &'static str, version: String, versions: String },
+    #[error("[{op}] __exit__ without __enter__")]
+    ExitWithoutEnter { op: &'static str },
+    #[error("[{op}] {class} holds no numbers that a tensor could be made of")]
+    NoNumbers { op: &'static str, class: String },
+    #[error("[{op}] {place} is a {class}, which is no number{shown}")]
+    NoNumber { op: &'static str, place: String, class: String, shown: String },
+    #[error("[{op}] ragged: {place} has shape {found}, expected {expected}")]
+    Ragged { op: &'static str, place: String, found: String, expected: String },
+    #[error("[{op}] sequences are nested more than 64 deep: does one contain itself?")]
+    NestedTooDeep { op: &'static str },
+    #[error("[{op}] a sequence changed its length while it was read")]
+    SequenceChanged { op: &'static str },
+    #[error("[{op}] NaN does not convert to {dtype}")]
+    NanToInteger { op: &'static str, dtype: &'static str },
+    #[error("[{op}] complex numbers have no order to count in")]
+    ComplexRange { op: &'static str },
+    #[error("[{op}] the step is 0")]
+    ZeroStep { op: &'static str },
+    #[error("[{op}] start {start:?}, stop {stop:?} and step {step:?} have no number of elements")]
+    RangeLength { op: &'static str, start: f64, stop: f64, step: f64 },
+    #[error("[{op}] index {index} does not fit 64 bits and is out of range for any axis")]
+    IndexTooLarge { op: &'static str, index: String },
+    #[error("[{op}] {given} is no index: use integers, slices, ..., None, masks (bool) or tensors of integers")]
+    NotIndex { op: &'static str, given: String },
+    #[error("[{op}] indices are integers or a mask of bool, not {dtype}")]
+    IndexDtype { op: &'static str, dtype: &'static str },
+    #[error("[{op}] a key has at most one ellipsis (...), not {given}")]
+    EllipsisTwice { op: &'static str, given: usize },
+    #[error("[{op}] slice indices must be integers or None or have an __index__ method")]
+    SliceType { op: &'static str },
+    #[error("[{op}] axis is one integer or None, not {given} axes")]
+    OneAxis { op: &'static str, given: usize },
+    #[error("[{op}] axis can be left out for one axis only, not for {ndim}")]
+    AxisNeeded { op: &'static str, ndim: usize },
+    #[error("[{op}] {source_count} axes do not move to {destination_count} places")]
+    MoveCounts { op: &'static str, source_count: usize, destination_count: usize },
+    #[error("[{op}] axis {axis} of shape {shape} has {extent} elements, not 1")]
+    SqueezeExtent { op: &'static str, axis: usize, shape: String, extent: i64 },
+    #[error("[{op}] needs a tensor with 2 axes, not {ndim}; use mT or permute_dims(axes)")]
+    TransposeAxes { op: &'static str, ndim: usize },
+    #[error("[{op}] a tensor without axes has no length")]
+    NoLength { op: &'static str },
+    #[error("[{op}] a number has no axes to multiply along: use multiply or *")]
+    ScalarProduct { op: &'static str },
+    #[error("[{op}] takes tensors with at most 2 axes, not {a} and {b}: use matmul")]
+    DotAxes { op: &'static str, a: usize, b: usize },
+    #[error("[{op}] vectors along axis {axis} have {x} and {y} elements")]
+    VectorLengths { op: &'static str, axis: i64, x: i64, y: i64 },
+    #[error("[{op}] axis {axis} is not the same one of tensors with {a} and {b} axes: count it from the back")]
+    VectorAxis { op: &'static str, axis: i64, a: usize, b: usize },
+    #[error("[{op}] a product of shape {from} cannot be stored in shape {to}")]
+    ProductShape { op: &'static str, from: String, to: String },
+    #[error("[{op}] a modulus is not supported: take the remainder of the power")]
+    Modulus { op: &'static str },
+    #[error("[{op}] needs a tensor with one element, not shape {shape}: use any() or all()")]
+    Truth { op: &'static str, shape: String },
+    #[error("[{op}] an index needs one integer without axes, not shape {shape} of {dtype}")]
+    TensorAsIndex { op: &'static str, shape: String, dtype: &'static str },
+    #[error("[{op}] format {spec:?} needs a tensor with one element, not shape {shape}")]
+    FormatSize { op: &'static str, spec: String, shape: String },
+    #[error("[{op}] NumPy has no bfloat16: convert with astype first")]
+    NumpyBfloat16 { op: &'static str },
+    #[error("[{op}] {class} is no buffer")]
+    PickleBuffer { op: &'static str, class: String },
+    #[error("[{op}] {bytes} bytes for shape {shape} of {dtype}")]
+    PickleSize { op: &'static str, bytes: usize, shape: String, dtype: &'static str },
+    #[error("[{op}] {class} holds no numbers")]
+    NotNumbers { op: &'static str, class: String },
+    #[error("[{op}] {class} holds characters (format {format:?}), not numbers: convert it with bytes() first")]
+    Characters { op: &'static str, class: String, format: String },
+    #[error("[{op}] {class} has format {format:?}, which is no dtype")]
+    BufferFormat { op: &'static str, class: String, format: String },
+    #[error("[{op}] {class} has format {format:?} and elements of {itemsize} bytes")]
+    BufferItemsize { op: &'static str, class: String, format: String, itemsize: i64 },
+    #[error("[{op}] the buffer of {class} has {ndim} axes: there are 0 to 64")]
+    BufferAxes { op: &'static str, class: String, ndim: i64 },
+    #[error("[{op}] the buffer of {class} has {ndim} axes and no shape")]
+    BufferShape { op: &'static str, class: String, ndim: i64 },
+    #[error("[{op}] the buffer of {class} has {bytes} bytes for shape {shape} of {dtype}")]
+    BufferSize { op: &'static str, class: String, bytes: i64, shape: String, dtype: &'static str },
+    #[error("[{op}] the buffer of {class} lies behind pointers (suboffsets)")]
+    Suboffsets { op: &'static str, class: String },
+    #[error("[{op}] the memory of {class} leaves the address space")]
+    AddressSpace { op: &'static str, class: String },
+    #[error("[{op}] the request comes without a Py_buffer to fill")]
+    NullBuffer { op: &'static str },
+    #[error("[{op}] a writable buffer was asked for, but the tensor is read-only: its memory belongs to {owner}")]
+    ExportReadOnly { op: &'static str, owner: String },
+    #[error("[{op}] the buffer protocol has no format for {dtype}")]
+    ExportFormat { op: &'static str, dtype: &'static str },
+    #[error("[{op}] a buffer in {order} was asked for, but the strides are {strides}: make a copy first")]
+    ExportOrder { op: &'static str, order: &'static str, strides: String },
+    #[error("[{op}] strides {strides} are no multiples of the itemsize {itemsize}: make a copy first")]
+    ExportStrides { op: &'static str, strides: String, itemsize: i64 },
+    #[error("[{op}] the tensor is read-only, which a capsule without version cannot say: ask for max_version=(1, 0)")]
+    ExportVersion { op: &'static str },
+    #[error("[{op}] the cpu, (1, 0), is the only device, not {given}")]
+    OnlyDevice { op: &'static str, given: String },
+    #[error("[{op}] {class} has no __dlpack__")]
+    NoDlpack { op: &'static str, class: String },
+    #[error("[{op}] __dlpack_device__ of {class} returned {given}, not a pair of integers")]
+    DlpackDevice { op: &'static str, class: String, given: String },
+    #[error("[{op}] the elements are on DLPack device {kind}, not on the cpu (1)")]
+    DlpackElsewhere { op: &'static str, kind: i64 },
+    #[error("[{op}] __dlpack__ of {class} returned {given}, not a capsule")]
+    NoCapsule { op: &'static str, class: String, given: String },
+    #[error("[{op}] the capsule holds no DLPack tensor, or has been used")]
+    DlpackCapsule { op: &'static str },
+    #[error("[{op}] DLPack version {major} is not version 1")]
+    DlpackVersion { op: &'static str, major: u32 },
+    #[error("[{op}] DLPack type code {code} of {bits} bits and {lanes} lanes is no dtype")]
+    DlpackDtype { op: &'static str, code: u8, bits: u8, lanes: u16 },
+    #[error("[{op}] a DLPack tensor of {ndim} axes: there are 0 to 64")]
+    DlpackAxes { op: &'static str, ndim: i32 },
+    #[error("[{op}] a DLPack tensor of {ndim} axes without a shape")]
+    DlpackShape { op: &'static str, ndim: i32 },
+    #[error("[{op}] a DLPack tensor without memory")]
+    DlpackMemory { op: &'static str },
+    #[error("[{op}] the elements of {class} are not aligned")]
+    ImportUnaligned { op: &'static str, class: String },
     #[error("[{kernel}] takes {expected} arguments ({names}), not {given}")]
     LaneArguments { kernel: String, expected: usize, names: String, given: usize },
     #[error("[{kernel}] {name} is a buffer: needs a tensor of {dtype}, not a number")]
@@ -101,15 +235,15 @@ pub enum Error {
     LaneReadOnly { kernel: String, name: String, mode: &'static str, owner: String },
     #[error("[{kernel}] {name} is an {mode} buffer, and elements of the tensor share memory")]
     LaneSelfOverlap { kernel: String, name: String, mode: &'static str },
-    #[error("[{kernel}] the tensors of {a} and {b} share memory, and {written} is an {mode} buffer")]
-    LaneOverlap { kernel: String, a: String, b: String, written: String, mode: &'static str },
+    #[error("[{kernel}] the tensors of {a} and {b} share memory, and {a} is an {mode} buffer")]
+    LaneOverlap { kernel: String, a: String, b: String, mode: &'static str },
     #[error("[{kernel}] lanes {lanes}: extents are 0 or more, at most 2**62 in all")]
     LaneGrid { kernel: String, lanes: String },
     #[error("[{kernel}] block {block}: extents are 1 or more, at most 1024 in all")]
     LaneBlock { kernel: String, block: String },
     #[error("[{kernel}] there is no backend {name:?} here; there are {known}")]
     LaneBackend { kernel: String, name: String, known: String },
-    #[error("interrupted")]
+    #[error("")]
     Interrupted {  },
     #[error("[{op}] {what}")]
     Internal { op: &'static str, what: String },
@@ -145,19 +279,86 @@ impl Error {
             Error::IndexRange { .. } => "IndexError",
             Error::TooManyIndices { .. } => "IndexError",
             Error::MaskShape { .. } => "IndexError",
+            Error::PrintOption { .. } => "ValueError",
             Error::SizeOne { .. } => "ValueError",
             Error::MatmulShapes { .. } => "ValueError",
             Error::NeedsAxes { .. } => "ValueError",
             Error::ShapeMismatch { .. } => "ValueError",
             Error::NothingToJoin { .. } => "ValueError",
+            Error::TooManyToJoin { .. } => "MemoryError",
             Error::Threads { .. } => "ValueError",
+            Error::Allocator { .. } => "ValueError",
             Error::Setting { .. } => "ValueError",
-            Error::Value { .. } => "ValueError",
-            Error::Type { .. } => "TypeError",
-            Error::Buffer { .. } => "BufferError",
-            Error::Overflow { .. } => "OverflowError",
-            Error::Index { .. } => "IndexError",
-            Error::Unsupported { .. } => "NotImplementedError",
+            Error::ArgumentType { .. } => "TypeError",
+            Error::IntegerTooLarge { .. } => "ValueError",
+            Error::NotDtype { .. } => "TypeError",
+            Error::Device { .. } => "ValueError",
+            Error::Stream { .. } => "ValueError",
+            Error::NoArguments { .. } => "ValueError",
+            Error::DoesNotFit { .. } => "OverflowError",
+            Error::NoIntegerDtype { .. } => "OverflowError",
+            Error::KindUnknown { .. } => "ValueError",
+            Error::ApiVersion { .. } => "ValueError",
+            Error::ExitWithoutEnter { .. } => "ValueError",
+            Error::NoNumbers { .. } => "TypeError",
+            Error::NoNumber { .. } => "TypeError",
+            Error::Ragged { .. } => "ValueError",
+            Error::NestedTooDeep { .. } => "ValueError",
+            Error::SequenceChanged { .. } => "ValueError",
+            Error::NanToInteger { .. } => "ValueError",
+            Error::ComplexRange { .. } => "TypeError",
+            Error::ZeroStep { .. } => "ValueError",
+            Error::RangeLength { .. } => "ValueError",
+            Error::IndexTooLarge { .. } => "IndexError",
+            Error::NotIndex { .. } => "IndexError",
+            Error::IndexDtype { .. } => "IndexError",
+            Error::EllipsisTwice { .. } => "IndexError",
+            Error::SliceType { .. } => "TypeError",
+            Error::OneAxis { .. } => "TypeError",
+            Error::AxisNeeded { .. } => "ValueError",
+            Error::MoveCounts { .. } => "ValueError",
+            Error::SqueezeExtent { .. } => "ValueError",
+            Error::TransposeAxes { .. } => "ValueError",
+            Error::NoLength { .. } => "TypeError",
+            Error::ScalarProduct { .. } => "ValueError",
+            Error::DotAxes { .. } => "ValueError",
+            Error::VectorLengths { .. } => "ValueError",
+            Error::VectorAxis { .. } => "ValueError",
+            Error::ProductShape { .. } => "ValueError",
+            Error::Modulus { .. } => "TypeError",
+            Error::Truth { .. } => "ValueError",
+            Error::TensorAsIndex { .. } => "TypeError",
+            Error::FormatSize { .. } => "TypeError",
+            Error::NumpyBfloat16 { .. } => "TypeError",
+            Error::PickleBuffer { .. } => "TypeError",
+            Error::PickleSize { .. } => "ValueError",
+            Error::NotNumbers { .. } => "TypeError",
+            Error::Characters { .. } => "TypeError",
+            Error::BufferFormat { .. } => "TypeError",
+            Error::BufferItemsize { .. } => "TypeError",
+            Error::BufferAxes { .. } => "BufferError",
+            Error::BufferShape { .. } => "BufferError",
+            Error::BufferSize { .. } => "BufferError",
+            Error::Suboffsets { .. } => "BufferError",
+            Error::AddressSpace { .. } => "BufferError",
+            Error::NullBuffer { .. } => "BufferError",
+            Error::ExportReadOnly { .. } => "BufferError",
+            Error::ExportFormat { .. } => "BufferError",
+            Error::ExportOrder { .. } => "BufferError",
+            Error::ExportStrides { .. } => "BufferError",
+            Error::ExportVersion { .. } => "BufferError",
+            Error::OnlyDevice { .. } => "BufferError",
+            Error::NoDlpack { .. } => "TypeError",
+            Error::DlpackDevice { .. } => "TypeError",
+            Error::DlpackElsewhere { .. } => "BufferError",
+            Error::NoCapsule { .. } => "TypeError",
+            Error::DlpackCapsule { .. } => "BufferError",
+            Error::DlpackVersion { .. } => "BufferError",
+            Error::DlpackDtype { .. } => "BufferError",
+            Error::DlpackAxes { .. } => "BufferError",
+            Error::DlpackShape { .. } => "BufferError",
+            Error::DlpackMemory { .. } => "BufferError",
+            Error::ImportUnaligned { .. } => "BufferError",
             Error::LaneArguments { .. } => "TypeError",
             Error::LaneNeedsTensor { .. } => "TypeError",
             Error::LaneNeedsNumber { .. } => "TypeError",

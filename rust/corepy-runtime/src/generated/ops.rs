@@ -29,29 +29,35 @@ pub enum Unary {
     Sqrt = 3,
     Square = 4,
     Sign = 5,
-    Floor = 6,
-    Ceil = 7,
-    Trunc = 8,
-    Round = 9,
-    Isnan = 10,
-    Isinf = 11,
-    Isfinite = 12,
-    LogicalNot = 13,
-    BitwiseInvert = 14,
+    Conj = 6,
+    Real = 7,
+    Imag = 8,
+    Floor = 9,
+    Ceil = 10,
+    Trunc = 11,
+    Round = 12,
+    Isnan = 13,
+    Isinf = 14,
+    Isfinite = 15,
+    LogicalNot = 16,
+    BitwiseInvert = 17,
 }
 
 impl Unary {
-    pub const COUNT: usize = 15;
-    pub const ALL: [Unary; 15] = [Unary::Positive, Unary::Negative, Unary::Abs, Unary::Sqrt, Unary::Square, Unary::Sign, Unary::Floor, Unary::Ceil, Unary::Trunc, Unary::Round, Unary::Isnan, Unary::Isinf, Unary::Isfinite, Unary::LogicalNot, Unary::BitwiseInvert];
+    pub const COUNT: usize = 18;
+    pub const ALL: [Unary; 18] = [Unary::Positive, Unary::Negative, Unary::Abs, Unary::Sqrt, Unary::Square, Unary::Sign, Unary::Conj, Unary::Real, Unary::Imag, Unary::Floor, Unary::Ceil, Unary::Trunc, Unary::Round, Unary::Isnan, Unary::Isinf, Unary::Isfinite, Unary::LogicalNot, Unary::BitwiseInvert];
 }
 
-pub static UNARY: [Elementwise; 15] = [
+pub static UNARY: [Elementwise; 18] = [
     Elementwise { name: "positive", mnemonic: "", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "negative", mnemonic: "neg", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "abs", mnemonic: "abs", dtypes: dtypes::NUMERIC, result: ResultRule::Real, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "sqrt", mnemonic: "sqrt", dtypes: dtypes::FLOATING, result: ResultRule::Same, compute: ComputeRule::Floating, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "square", mnemonic: "square", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "sign", mnemonic: "sign", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
+    Elementwise { name: "conj", mnemonic: "", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
+    Elementwise { name: "real", mnemonic: "", dtypes: dtypes::NUMERIC, result: ResultRule::Real, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
+    Elementwise { name: "imag", mnemonic: "", dtypes: dtypes::COMPLEX, result: ResultRule::Real, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "floor", mnemonic: "floor", dtypes: dtypes::REAL, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "ceil", mnemonic: "ceil", dtypes: dtypes::REAL, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "trunc", mnemonic: "trunc", dtypes: dtypes::REAL, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },

@@ -73,6 +73,16 @@ pub fn available() -> Vec<&'static str> {
     DECLARED.iter().filter(|d| (d.supported)()).map(|d| d.name).collect()
 }
 
+/// Each level that this build holds with the flags that its kernels were compiled with.
+pub fn built() -> impl Iterator<Item = (&'static str, &'static str)> {
+    // The build script writes `level=flags` with the levels' names as identifiers.
+    env!("COREPY_LEVEL_FLAGS").split(';').filter_map(|entry| {
+        let (identifier, flags) = entry.split_once('=')?;
+        let level = DECLARED.iter().find(|d| d.name.replace('-', "_") == identifier)?;
+        Some((level.name, flags))
+    })
+}
+
 /// The level in use: the one that was chosen, else the machine's widest.
 #[inline]
 pub fn in_use() -> &'static Level {
@@ -92,11 +102,7 @@ fn choose_widest() -> &'static Level {
 
 /// Chooses the level that `COREPY_SIMD` names, else the machine's widest.
 pub fn choose_from_environment() -> Result<&'static Level> {
-    match std::env::var(VARIABLE) {
-        Ok(name) if !name.is_empty() => choose(&name),
-        Ok(_) | Err(std::env::VarError::NotPresent) => Ok(choose_widest()),
-        Err(std::env::VarError::NotUnicode(raw)) => choose(&raw.to_string_lossy()),
-    }
+    crate::settings::value(VARIABLE).map_or_else(|| Ok(choose_widest()), |name| choose(&name))
 }
 
 /// Uses the level of a name from now on.

@@ -15,6 +15,17 @@ pub enum Form {
     ScalarVector = 2,
 }
 
+impl Form {
+    /// The form's name in the log of operations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Form::VectorVector => "vv",
+            Form::VectorScalar => "vs",
+            Form::ScalarVector => "sv",
+        }
+    }
+}
+
 /// The kernels of the level in use.
 #[inline]
 pub fn table() -> &'static abi::kernels {

@@ -9,18 +9,53 @@
 //! assert_eq!(sum, 0);
 //! ```
 //!
-//! Scratch cannot outlive its scope:
+//! What must not compile follows, each after its twin that does and differs in that one thing, so that
+//! no other mistake can pass for it. Scratch cannot outlive its scope as a result,
 //!
+//! ```
+//! use corepy_runtime::memory::arena::with_arena;
+//! let address = with_arena(|arena| arena.scratch(64).as_ptr().addr());
+//! ```
 //! ```compile_fail
 //! use corepy_runtime::memory::arena::with_arena;
-//! let escaped = with_arena(|arena| arena.scratch(64));
+//! let scratch = with_arena(|arena| arena.scratch(64));
 //! ```
 //!
-//! nor can an arena be used by another thread:
+//! nor in a variable outside, as itself or as the counters in it;
 //!
+//! ```
+//! use corepy_runtime::memory::arena::with_arena;
+//! let mut kept = 0;
+//! with_arena(|arena| kept = arena.counters(8).len());
+//! ```
 //! ```compile_fail
 //! use corepy_runtime::memory::arena::with_arena;
-//! with_arena(|arena| std::thread::scope(|s| { s.spawn(|| arena.scratch(64)); }));
+//! let mut kept = None;
+//! with_arena(|arena| kept = Some(arena.scratch(8)));
+//! ```
+//! ```compile_fail
+//! use corepy_runtime::memory::arena::with_arena;
+//! let mut kept: &[std::sync::atomic::AtomicUsize] = &[];
+//! with_arena(|arena| kept = arena.counters(8));
+//! ```
+//!
+//! no scope can be kept open,
+//!
+//! ```compile_fail
+//! use corepy_runtime::memory::arena::{Arena, with_arena};
+//! let mut kept: Option<&Arena> = None;
+//! with_arena(|arena| kept = Some(arena));
+//! ```
+//!
+//! and no other thread can take scratch from it.
+//!
+//! ```
+//! use corepy_runtime::memory::arena::with_arena;
+//! with_arena(|arena| std::thread::scope(|s| { let _ = arena; s.spawn(|| with_arena(|own| own.scratch(64).len())); }));
+//! ```
+//! ```compile_fail
+//! use corepy_runtime::memory::arena::with_arena;
+//! with_arena(|arena| std::thread::scope(|s| { let _ = arena; s.spawn(|| arena.scratch(64).len()); }));
 //! ```
 
 use std::cell::{Cell, UnsafeCell};
@@ -29,12 +64,13 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{ALIGN, bytes_setting, map, page_size, pool, round_up, unmap};
-use crate::error::{Error, Result};
+use super::allocator::{self, Allocator};
+use super::{ALIGN, bytes_setting, map, page_size, pool, refuse, round_up, unmap};
+use crate::error::Result;
 use crate::scheduler::fork;
 
 /// Enough for the packed panels of a matmul or the tiles of a lane program, and half of a second-level cache.
-const DEFAULT_SIZE: usize = 1 << 20;
+pub const DEFAULT_SIZE: usize = 1 << 20;
 const SMALLEST: usize = 4 << 10;
 const LARGEST: usize = 1 << 30;
 
@@ -48,7 +84,7 @@ pub struct Stats {
     /// The most that each thread has used, overflows included; above `capacity`, a larger
     /// `COREPY_ARENA_SIZE` would have avoided overflows.
     pub peak: usize,
-    /// Requests that did not fit and went to the pool, of threads that have ended too.
+    /// Requests that did not fit and went to the pool (or the allocator in its place), of threads that have ended too.
     pub overflows: u64,
 }
 
@@ -67,7 +103,7 @@ pub fn settings() -> Result<Settings> {
 }
 
 /// Size of the arenas; threads that race here compute the same value, so none waits for another.
-fn size() -> usize {
+pub(super) fn size() -> usize {
     static SIZE: AtomicUsize = AtomicUsize::new(0);
     match SIZE.load(Relaxed) {
         0 => {
@@ -176,11 +212,13 @@ pub struct Arena {
     overflow_bytes: Cell<usize>,
 }
 
-/// Header of a block of the pool that scratch overflowed into.
+/// Header of a block that scratch overflowed into.
 #[repr(C, align(64))]
 struct Overflow {
     next: *mut Overflow,
     bytes: usize,
+    /// Where the block came from; None for the pool.
+    allocator: Option<&'static dyn Allocator>,
 }
 const HEADER: usize = size_of::<Overflow>();
 
@@ -231,12 +269,24 @@ impl Arena {
     }
 
     /// Scratch of `bytes` bytes. Where even the pool has no memory, unwinds with an
-    /// [`Error::OutOfMemory`] as its payload, for whoever catches panics to raise.
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) as its payload, for whoever catches panics to raise.
     #[inline]
     pub fn scratch(&self, bytes: usize) -> Scratch<'_> {
         match self.try_scratch(bytes) {
             Some(scratch) => scratch,
             None => refuse(bytes),
+        }
+    }
+
+    /// `count` counters at 0, which tiles may share.
+    pub fn counters(&self, count: usize) -> &[AtomicUsize] {
+        let bytes = count.saturating_mul(size_of::<AtomicUsize>());
+        let at = self.scratch(bytes).as_ptr();
+        // SAFETY: scratch of this many bytes, aligned to 64, which nothing else has while the scope is
+        // open; zero bytes are counters at 0.
+        unsafe {
+            at.write_bytes(0, bytes);
+            std::slice::from_raw_parts(at.cast(), count)
         }
     }
 
@@ -265,11 +315,15 @@ impl Arena {
     #[inline(never)]
     fn overflow(&self, bytes: usize) -> Option<Scratch<'_>> {
         let whole = round_up(bytes, ALIGN)?.checked_add(HEADER)?;
-        let block = pool::allocate(whole)?;
+        let allocator = allocator::installed();
+        let block = match allocator {
+            None => pool::allocate(whole)?,
+            Some(allocator) => allocator.allocate(whole)?,
+        };
         let header = block.cast::<Overflow>();
         // SAFETY: the block is ours, 64-byte aligned and longer than the header.
         let at = unsafe {
-            header.write(Overflow { next: self.overflow.get(), bytes: whole });
+            header.write(Overflow { next: self.overflow.get(), bytes: whole, allocator });
             block.add(HEADER)
         };
         self.overflow.set(header.as_ptr());
@@ -297,13 +351,6 @@ fn add_used(record: &Record, bytes: usize) {
     }
 }
 
-#[cold]
-fn refuse(bytes: usize) -> ! {
-    let error = Error::OutOfMemory { op: "scratch", bytes, shape: format!("({bytes},)"), dtype: "uint8" };
-    // Not `panic!`: the library prints nothing, and the panic hook would.
-    std::panic::resume_unwind(Box::new(error))
-}
-
 impl Drop for Arena {
     #[inline]
     fn drop(&mut self) {
@@ -325,12 +372,15 @@ impl Arena {
     fn free_overflow(&self) {
         let mut next = self.overflow.replace(std::ptr::null_mut());
         while let Some(header) = NonNull::new(next) {
-            // SAFETY: `overflow` wrote the header into a block of the pool of that many bytes; scratch
-            // cannot outlive the scope that ends here.
+            // SAFETY: `overflow` wrote the header into a block of that many bytes of that allocator;
+            // scratch cannot outlive the scope that ends here.
             unsafe {
-                let Overflow { next: following, bytes } = header.read();
+                let Overflow { next: following, bytes, allocator } = header.read();
                 next = following;
-                pool::release(header.cast(), bytes);
+                match allocator {
+                    None => pool::release(header.cast(), bytes),
+                    Some(allocator) => allocator.release(header.cast(), bytes),
+                }
             }
         }
     }
@@ -350,6 +400,36 @@ pub fn stats() -> Stats {
     }
     stats.overflows += ENDED_OVERFLOWS.load(Relaxed);
     stats
+}
+
+/// Measures the most scratch that the calling thread holds from now on, what it holds already included.
+pub(crate) struct Peak {
+    /// The thread's peak so far, which holds again at the end if nothing exceeds it.
+    before: usize,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Peak {
+    pub fn begin() -> Peak {
+        // SAFETY: null or this thread's record, which lives until the thread ends.
+        let record = unsafe { RECORD.get().as_ref() };
+        let before = record.map_or(0, |record| record.peak.swap(record.used.load(Relaxed), Relaxed));
+        Peak { before, not_send: PhantomData }
+    }
+
+    pub fn reached(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { RECORD.get().as_ref() }.map_or(0, |record| record.peak.load(Relaxed))
+    }
+}
+
+impl Drop for Peak {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        if let Some(record) = unsafe { RECORD.get().as_ref() } {
+            record.peak.store(record.peak.load(Relaxed).max(self.before), Relaxed);
+        }
+    }
 }
 
 struct ForkCell(UnsafeCell<Option<MutexGuard<'static, Vec<Entry>>>>);

@@ -1,8 +1,13 @@
 //! Memory of the runtime: the pool that tensors live in, the arena for scratch, and anonymous mappings.
 
+pub mod allocator;
 pub mod arena;
+pub mod limits;
+pub mod list;
 pub mod pool;
+pub mod reserve;
 mod size_classes;
+pub mod tuning;
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -95,6 +100,16 @@ pub(crate) fn advise_huge(at: NonNull<u8>, bytes: usize) {
     let _ = (at, bytes);
 }
 
+/// Unwinds with an [`Error::OutOfMemory`] as its payload, for whoever catches panics to raise: scratch
+/// and lists of loops are asked for where no result could say so.
+#[cold]
+#[inline(never)]
+fn refuse(bytes: usize) -> ! {
+    let error = Error::OutOfMemory { op: "scratch", bytes, shape: format!("({bytes},)"), dtype: "uint8" };
+    // Not `panic!`: the library prints nothing, and the panic hook would.
+    std::panic::resume_unwind(Box::new(error))
+}
+
 /// Reads a number of bytes with an optional binary suffix: `0`, `65536`, `512K`, `64M`, `2G`.
 pub fn parse_bytes(text: &str) -> Option<usize> {
     let text = text.trim();
@@ -116,8 +131,7 @@ fn bytes_setting(
     valid: impl Fn(usize) -> bool,
     description: &'static str,
 ) -> Result<Option<usize>> {
-    let Some(value) = std::env::var_os(name) else { return Ok(None) };
-    let value = value.to_string_lossy().into_owned();
+    let Some(value) = crate::settings::value(name) else { return Ok(None) };
     match parse_bytes(&value) {
         Some(bytes) if valid(bytes) => Ok(Some(bytes)),
         _ => Err(Error::Setting { name, value, valid: description.to_string() }),

@@ -11,7 +11,6 @@
 //! when it does not fit. Free blocks of a chunk that also has live ones cannot be given back.
 
 use std::cell::{Cell, UnsafeCell};
-use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
@@ -22,7 +21,7 @@ use super::size_classes::{
     CAPACITIES, FRONT_BUDGET, FRONT_CLASSES, FRONT_MAX, LARGE_CLASSES, SIZES, SMALL_CLASSES, SMALL_MAX,
     large_class_size, large_size, small_class, small_size,
 };
-use super::{HUGE_PAGE, advise_huge, bytes_setting, map, page_size, unmap};
+use super::{HUGE_PAGE, advise_huge, bytes_setting, limits, map, page_size, unmap};
 use crate::error::Result;
 use crate::scheduler::{cgroup, fork};
 
@@ -400,27 +399,92 @@ fn give_small(class: usize, blocks: impl Iterator<Item = NonNull<Block>>) {
 // ---------------------------------------------------------------------------------------------
 // The back, large blocks
 
+/// A free block, in the block itself: free memory needs no other, whatever the Rust heap has left.
+struct Free {
+    newer: *mut Free,
+    older: *mut Free,
+    /// When it came; in a block that is on its way out, its length.
+    since: u64,
+}
+
+/// Free blocks of a class.
+#[derive(Clone, Copy)]
+struct Class {
+    newest: *mut Free,
+    oldest: *mut Free,
+}
+
 struct Large {
-    /// Free blocks of each class with the time they came, oldest first.
-    free: [VecDeque<(NonNull<u8>, u64)>; LARGE_CLASSES],
+    classes: [Class; LARGE_CLASSES],
     clock: u64,
 }
 // SAFETY: the blocks are free and owned by the list.
 unsafe impl Send for Large {}
 
-static LARGE: Mutex<Large> = Mutex::new(Large { free: [const { VecDeque::new() }; LARGE_CLASSES], clock: 0 });
+static LARGE: Mutex<Large> = Mutex::new(Large {
+    classes: [Class { newest: std::ptr::null_mut(), oldest: std::ptr::null_mut() }; LARGE_CLASSES],
+    clock: 0,
+});
 
 fn large() -> MutexGuard<'static, Large> {
     LARGE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Class {
+    /// # Safety
+    /// The block is free, of this class and on no list.
+    unsafe fn push(&mut self, block: NonNull<Free>, since: u64) {
+        let free = Free { newer: std::ptr::null_mut(), older: self.newest, since };
+        // SAFETY: the caller's promise; blocks on the list are free, and hold their links.
+        unsafe {
+            block.write(free);
+            match self.newest.as_mut() {
+                Some(newest) => newest.newer = block.as_ptr(),
+                None => self.oldest = block.as_ptr(),
+            }
+        }
+        self.newest = block.as_ptr();
+    }
+
+    /// What came last.
+    fn pop(&mut self) -> Option<NonNull<Free>> {
+        let block = NonNull::new(self.newest)?;
+        // SAFETY: blocks on the list are free, and hold their links.
+        unsafe {
+            self.newest = block.read().older;
+            match self.newest.as_mut() {
+                Some(newest) => newest.newer = std::ptr::null_mut(),
+                None => self.oldest = std::ptr::null_mut(),
+            }
+        }
+        Some(block)
+    }
+
+    /// What came first.
+    fn pop_oldest(&mut self) -> Option<NonNull<Free>> {
+        let block = NonNull::new(self.oldest)?;
+        // SAFETY: blocks on the list are free, and hold their links.
+        unsafe {
+            self.oldest = block.read().newer;
+            match self.oldest.as_mut() {
+                Some(oldest) => oldest.older = std::ptr::null_mut(),
+                None => self.newest = std::ptr::null_mut(),
+            }
+        }
+        Some(block)
+    }
+}
+
 impl Large {
     /// Takes the block that has been free for longest.
-    fn evict(&mut self) -> Option<(NonNull<u8>, usize)> {
-        let oldest = |list: &VecDeque<(NonNull<u8>, u64)>| list.front().map_or(u64::MAX, |entry| entry.1);
-        let class = (0..LARGE_CLASSES).min_by_key(|&class| oldest(&self.free[class]))?;
-        let (block, _) = self.free[class].pop_front()?;
-        let size = large_class_size(class);
+    fn evict(&mut self) -> Option<(NonNull<Free>, usize)> {
+        let oldest = |class: &Class| {
+            // SAFETY: null, or a block on the list, which holds its links.
+            unsafe { class.oldest.as_ref() }.map_or(u64::MAX, |block| block.since)
+        };
+        let number = (0..LARGE_CLASSES).min_by_key(|&number| oldest(&self.classes[number]))?;
+        let block = self.classes[number].pop_oldest()?;
+        let size = large_class_size(number);
         CACHED.fetch_sub(size, Relaxed);
         Some((block, size))
     }
@@ -434,18 +498,19 @@ fn unmap_large(block: NonNull<u8>, size: usize) {
 
 fn allocate_large(bytes: usize) -> Option<NonNull<u8>> {
     let (size, class) = large_size(bytes, limit())?;
-    let reused = class.and_then(|class| large().free[class].pop_back());
+    let reused = class.and_then(|class| large().classes[class].pop());
     let block = match reused {
-        Some((block, _)) => {
+        Some(block) => {
             CACHED.fetch_sub(size, Relaxed);
             FAULTS_SAVED.fetch_add(faults(size), Relaxed);
-            block
+            block.cast()
         }
         None => {
             let align = if size >= HUGE_PAGE { HUGE_PAGE } else { page_size() };
-            let block = map(size, align).or_else(|| {
+            let fresh = || if limits::fits(size) { map(size, align) } else { None };
+            let block = fresh().or_else(|| {
                 trim();
-                map(size, align)
+                fresh()
             })?;
             MAPPINGS.fetch_add(1, Relaxed);
             if size >= HUGE_PAGE {
@@ -483,21 +548,26 @@ fn release_large(block: NonNull<u8>, bytes: usize) {
     let mut back = large();
     back.clock += 1;
     let now = back.clock;
-    back.free[class].push_back((block, now));
+    // SAFETY: the user gives the block up; it is of this class.
+    unsafe { back.classes[class].push(block.cast(), now) };
     let mut cached = CACHED.fetch_add(size, Relaxed).wrapping_add(size);
-    if cached.saturating_add(RESERVED.load(Relaxed)) <= limit {
-        return;
-    }
     // What was used last is the likeliest to be used next: the others go first.
-    let mut evicted = Vec::new();
+    let mut evicted: *mut Free = std::ptr::null_mut();
     while cached.saturating_add(RESERVED.load(Relaxed)) > limit {
-        let Some(entry) = back.evict() else { break };
-        evicted.push(entry);
+        let Some((block, size)) = back.evict() else { break };
+        let free = Free { newer: evicted, older: std::ptr::null_mut(), since: size as u64 };
+        // SAFETY: the block is off the list, and nobody else has it.
+        unsafe { block.write(free) };
+        evicted = block.as_ptr();
         cached = CACHED.load(Relaxed);
     }
+    // Unmapping takes long: others need not wait for it.
     drop(back);
-    for (block, size) in evicted {
-        unmap_large(block, size);
+    while let Some(block) = NonNull::new(evicted) {
+        // SAFETY: linked above.
+        let Free { newer, since, .. } = unsafe { block.read() };
+        evicted = newer;
+        unmap_large(block.cast(), since as usize);
     }
 }
 
@@ -637,7 +707,7 @@ pub fn trim() -> usize {
     }
     loop {
         let Some((block, size)) = large().evict() else { break };
-        unmap_large(block, size);
+        unmap_large(block.cast(), size);
     }
     (before + flushed).saturating_sub(CACHED.load(Relaxed))
 }

@@ -8,7 +8,9 @@ use crate::ops::iterate::{Layout, Plan, TILE, Walk};
 use crate::ops::stage::{self, Access, Operand, accesses, execute};
 use crate::ops::{Arg, byte_ns, check_storable, empty_as};
 use crate::scalar::Scalar;
+use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
+use crate::trace;
 
 /// Estimated ns for the arithmetic of converting one element.
 const CAST_NS: f64 = 0.05;
@@ -28,10 +30,20 @@ pub(crate) fn check_convertible(op: &'static str, from: DType, to: DType) -> Res
 
 /// The elements converted to a dtype, in new memory with the operand's order of axes.
 pub fn astype(x: &Tensor, dtype: DType, op: &'static str) -> Result<Tensor> {
-    check_convertible(op, x.dtype(), dtype)?;
-    let out = empty_as(op, x.shape(), dtype, &[Some(x)])?;
-    transfer(&out, x)?;
-    Ok(out)
+    trace::operation(
+        op,
+        |call| describe(call, x, dtype),
+        || {
+            check_convertible(op, x.dtype(), dtype)?;
+            let out = empty_as(op, x.shape(), dtype, &[Some(x)])?;
+            transfer(&out, x)?;
+            Ok(out)
+        },
+    )
+}
+
+fn describe(call: &mut trace::Call, x: &Tensor, to: DType) {
+    call.operands([x]).kernel(if x.dtype() == to { "copy" } else { "cast" });
 }
 
 /// The elements in new memory with the operand's order of axes.
@@ -41,29 +53,45 @@ pub fn copy(x: &Tensor) -> Result<Tensor> {
 
 /// The elements in C order and aligned: the tensor itself where it is so, else a copy.
 pub fn contiguous(x: &Tensor) -> Result<Tensor> {
-    if x.is_plain() {
-        return Ok(x.clone());
-    }
-    let out = Tensor::empty("copy", x.shape(), x.dtype())?;
-    transfer(&out, x)?;
-    Ok(out)
+    contiguous_for("copy", x)
+}
+
+/// The same, on behalf of another operation.
+pub fn contiguous_for(op: &'static str, x: &Tensor) -> Result<Tensor> {
+    if x.is_plain() { Ok(x.clone()) } else { contiguous_copy(x, x.dtype(), op) }
 }
 
 /// The elements in C order, aligned and of a dtype: the tensor itself where it is so, else a copy.
 pub fn contiguous_as(x: &Tensor, dtype: DType, op: &'static str) -> Result<Tensor> {
     if x.dtype() == dtype {
-        return contiguous(x);
+        return contiguous_for(op, x);
     }
     check_convertible(op, x.dtype(), dtype)?;
-    let out = Tensor::empty(op, x.shape(), dtype)?;
-    transfer(&out, x)?;
-    Ok(out)
+    contiguous_copy(x, dtype, op)
+}
+
+fn contiguous_copy(x: &Tensor, dtype: DType, op: &'static str) -> Result<Tensor> {
+    trace::operation(
+        op,
+        |call| describe(call, x, dtype),
+        || {
+            let out = Tensor::empty(op, x.shape(), dtype)?;
+            transfer(&out, x)?;
+            Ok(out)
+        },
+    )
 }
 
 /// Sets every element of `dst` from `src`, broadcast to its shape, as if `src` were copied first.
 /// A tensor's elements convert to the same kind of number or a more general one; a scalar to any but
 /// from complex to real.
 pub fn copy_into(op: &'static str, dst: &Tensor, src: Arg) -> Result<()> {
+    let kernel = if src.dtype() == dst.dtype() { "copy" } else { "cast" };
+    let describe = |call: &mut trace::Call| _ = call.operands([dst.into(), src]).stretches().kernel(kernel);
+    trace::operation(op, describe, || copy_into_untraced(op, dst, src))
+}
+
+fn copy_into_untraced(op: &'static str, dst: &Tensor, src: Arg) -> Result<()> {
     let src = match src {
         Arg::Scalar(scalar) => return fill_as(op, dst, &scalar),
         Arg::Tensor(src) => src,
@@ -95,6 +123,12 @@ pub fn fill(dst: &Tensor, value: &Scalar) -> Result<()> {
 }
 
 fn fill_as(op: &'static str, dst: &Tensor, value: &Scalar) -> Result<()> {
+    let describe =
+        |call: &mut trace::Call| _ = call.operands([dst.into(), Arg::Scalar(*value)]).kernel("fill");
+    trace::operation(op, describe, || fill_untraced(op, dst, value))
+}
+
+fn fill_untraced(op: &'static str, dst: &Tensor, value: &Scalar) -> Result<()> {
     dst.check_writable(op)?;
     let dtype = dst.dtype();
     check_convertible(op, value.dtype(), dtype)?;
@@ -109,6 +143,7 @@ fn fill_as(op: &'static str, dst: &Tensor, value: &Scalar) -> Result<()> {
     plan.set_tile(TILE_BYTES / dtype.itemsize());
     let operands = [Operand::new(dst, dtype)];
     let access = accesses(&plan, &operands, [false]);
+    trace::kernel("fill");
     let ns = byte_ns(dst.size() * dtype.itemsize()) * dtype.itemsize() as f64;
     execute(&plan, &operands, &access, ns, &|[out], n| {
         // SAFETY: execute gives n elements of this dtype, aligned.
@@ -139,6 +174,7 @@ pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
     }
     let access = accesses(&plan, &operands, [false; 2]);
     let cast = kernels::cast(from, to);
+    trace::kernel("cast");
     let bytes = from.itemsize() + to.itemsize();
     let ns = byte_ns(bytes.saturating_mul(dst.size())) * bytes as f64 + CAST_NS;
     execute(&plan, &operands, &access, ns, &|[out, x], n| {
@@ -149,14 +185,38 @@ pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
     Ok(())
 }
 
+/// Copies plain bytes, in parallel where that pays.
+///
+/// # Errors
+/// [`Error::Interrupted`]: some of the bytes are then not there.
+///
+/// # Safety
+/// `from` and `to` are `bytes` long and do not overlap.
+pub unsafe fn copy_bytes(to: *mut u8, from: *const u8, bytes: usize) -> Result<()> {
+    struct Addresses(*mut u8, *const u8);
+    // SAFETY: tiles read and write disjoint parts.
+    unsafe impl Sync for Addresses {}
+    let addresses = Addresses(to, from);
+    let ns = byte_ns(bytes.saturating_mul(2)) * 2.0 * bytes as f64;
+    scheduler::run(bytes.div_ceil(TILE_BYTES), ns, &|tile| {
+        let Addresses(to, from) = &addresses;
+        let first = tile * TILE_BYTES;
+        // SAFETY: as the caller promises.
+        unsafe { to.add(first).copy_from_nonoverlapping(from.add(first), TILE_BYTES.min(bytes - first)) };
+        Flow::Continue
+    })
+}
+
 /// Runs a kernel of moves, which cannot fault.
 fn finish(
+    name: &'static str,
     plan: &Plan<2>,
     operands: &[Operand; 2],
     access: &[Access; 2],
     ns: f64,
     kernel: &(impl Fn([*mut u8; 2], usize) -> usize + Sync),
 ) -> Result<()> {
+    trace::kernel(name);
     execute(plan, operands, access, ns, kernel).map(|_| ())
 }
 
@@ -178,7 +238,7 @@ fn move_elements(plan: &mut Plan<2>, operands: &[Operand; 2]) -> Result<()> {
                 access[k] = Access::Direct;
             }
         }
-        return finish(plan, &operands, &access, ns, &|[out, x], n| {
+        return finish("copy", plan, &operands, &access, ns, &|[out, x], n| {
             // SAFETY: execute gives n elements of this size, and staged tiles do not overlap them.
             unsafe { out.copy_from_nonoverlapping(x, n * itemsize) };
             n
@@ -187,7 +247,7 @@ fn move_elements(plan: &mut Plan<2>, operands: &[Operand; 2]) -> Result<()> {
     let direct = [Access::Direct; 2];
     if to == dense && from == dense {
         plan.set_tile(TILE_BYTES.max(TILE * itemsize) / itemsize);
-        return finish(plan, &operands, &direct, ns, &|[out, x], n| {
+        return finish("copy", plan, &operands, &direct, ns, &|[out, x], n| {
             // SAFETY: n contiguous elements on both sides, which do not overlap.
             unsafe { out.copy_from_nonoverlapping(x, n * itemsize) };
             n
@@ -195,7 +255,7 @@ fn move_elements(plan: &mut Plan<2>, operands: &[Operand; 2]) -> Result<()> {
     }
     if to == dense && from == 0 && operands[0].aligned {
         let kernel = kernels::fill(dtype);
-        return finish(plan, &operands, &direct, ns, &|[out, x], n| {
+        return finish("fill", plan, &operands, &direct, ns, &|[out, x], n| {
             // The value is copied first, because the kernel reads it as an aligned element.
             let mut value = 0u128;
             let value = (&raw mut value).cast::<u8>();
@@ -209,7 +269,7 @@ fn move_elements(plan: &mut Plan<2>, operands: &[Operand; 2]) -> Result<()> {
     }
     if from == dense && operands[1].aligned && to != dense {
         let scatter = kernels::scatter(dtype);
-        return finish(plan, &operands, &direct, ns, &|[out, x], n| {
+        return finish("scatter", plan, &operands, &direct, ns, &|[out, x], n| {
             // SAFETY: n contiguous elements to read, n at the stride to set.
             unsafe { scatter(out, x, n, to as isize) };
             n
@@ -222,14 +282,14 @@ fn move_elements(plan: &mut Plan<2>, operands: &[Operand; 2]) -> Result<()> {
     {
         let access = [if in_place { Access::Direct } else { Access::Strided }, Access::Packed];
         let pitch = stage::pitch(rows, itemsize) as isize;
-        return finish(plan, &operands, &access, ns, &|[out, x], n| {
+        return finish("gather", plan, &operands, &access, ns, &|[out, x], n| {
             // SAFETY: a row of a staged block to read, n contiguous elements to set.
             unsafe { gather(out, x, n, pitch) };
             n
         });
     }
     let access = [if in_place { Access::Direct } else { Access::Strided }, Access::Direct];
-    finish(plan, &operands, &access, ns, &|[out, x], n| {
+    finish("gather", plan, &operands, &access, ns, &|[out, x], n| {
         // SAFETY: n elements at the stride to read, n contiguous ones to set.
         unsafe { gather(out, x, n, from as isize) };
         n

@@ -10,15 +10,22 @@ use crate::ops::iterate::TILE;
 use crate::scalar::Scalar;
 use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
+use crate::trace;
 
 /// Estimated ns to compute one evenly spaced number and store it.
 const RAMP_NS: f64 = 0.5;
 
 /// A tensor of one value, which has the tensor's dtype.
 pub fn full(op: &'static str, shape: &[i64], value: &Scalar) -> Result<Tensor> {
-    let out = Tensor::empty(op, shape, value.dtype())?;
-    copy::fill(&out, value)?;
-    Ok(out)
+    trace::operation(
+        op,
+        |_| (),
+        || {
+            let out = Tensor::empty(op, shape, value.dtype())?;
+            copy::fill(&out, value)?;
+            Ok(out)
+        },
+    )
 }
 
 /// A tensor of zeros.
@@ -28,6 +35,10 @@ pub fn zeros(op: &'static str, shape: &[i64], dtype: DType) -> Result<Tensor> {
 
 /// Ones on the `k`-th diagonal of a matrix of zeros.
 pub fn eye(rows: i64, columns: i64, k: i64, dtype: DType) -> Result<Tensor> {
+    trace::operation("eye", |_| (), || eye_untraced(rows, columns, k, dtype))
+}
+
+fn eye_untraced(rows: i64, columns: i64, k: i64, dtype: DType) -> Result<Tensor> {
     let out = zeros("eye", &[rows, columns], dtype)?;
     let below = k.min(0).unsigned_abs();
     let right = k.max(0).unsigned_abs();
@@ -53,6 +64,8 @@ fn generate<F: Fn(i64, *mut u8, usize) + Sync>(out: &Tensor, source: &Source<F>)
     let (size, to) = (out.size(), out.dtype());
     let cast = kernels::cast(source.dtype, to);
     let data = Address(out.data());
+    trace::path("runs");
+    trace::kernel("ramp");
     scheduler::run(size.div_ceil(TILE), RAMP_NS * size as f64, &|tile| {
         let data = &data;
         let begin = tile * TILE;
@@ -113,11 +126,15 @@ fn check_real(op: &'static str, scalars: &[&Scalar], to: DType) -> Result<()> {
 /// `start + i * step` for every i for which it lies before `stop`. Integers are exact; anything else
 /// is computed in float64. A dtype other than theirs is converted to.
 pub fn arange(start: &Scalar, stop: &Scalar, step: &Scalar, dtype: DType) -> Result<Tensor> {
+    trace::operation("arange", |_| (), || arange_untraced(start, stop, step, dtype))
+}
+
+fn arange_untraced(start: &Scalar, stop: &Scalar, step: &Scalar, dtype: DType) -> Result<Tensor> {
     const OP: &str = "arange";
     if dtype == DType::Bool {
         return Err(Error::DtypeRefused { op: OP, dtype: dtype.name(), accepted: NUMERIC.names });
     }
-    let zero_step = || Error::Value { op: OP, what: "the step is 0".to_owned() };
+    let zero_step = || Error::ZeroStep { op: OP };
     if let (Some(first), Some(last), Some(by)) = (integer(start), integer(stop), integer(step)) {
         let span = last - first;
         let length = if by == 0 {
@@ -152,8 +169,7 @@ pub fn arange(start: &Scalar, stop: &Scalar, step: &Scalar, dtype: DType) -> Res
     }
     let length = ((last - first) / by).ceil();
     if length.is_nan() {
-        let what = format!("start {first:?}, stop {last:?} and step {by:?} have no number of elements");
-        return Err(Error::Value { op: OP, what });
+        return Err(Error::RangeLength { op: OP, start: first, stop: last, step: by });
     }
     // The conversion saturates.
     let out = Tensor::empty(OP, &[fit(length as i128, dtype)?], dtype)?;
@@ -180,6 +196,16 @@ fn fit(length: i128, dtype: DType) -> Result<i64> {
 /// `num` evenly spaced numbers from `start` to `stop`, which is the last one with `endpoint` and left
 /// out without; computed in float64, part by part for complex ones.
 pub fn linspace(start: &Scalar, stop: &Scalar, num: i64, dtype: DType, endpoint: bool) -> Result<Tensor> {
+    trace::operation("linspace", |_| (), || linspace_untraced(start, stop, num, dtype, endpoint))
+}
+
+fn linspace_untraced(
+    start: &Scalar,
+    stop: &Scalar,
+    num: i64,
+    dtype: DType,
+    endpoint: bool,
+) -> Result<Tensor> {
     const OP: &str = "linspace";
     let complex = dtype.kind() == Kind::Complex;
     if !complex {

@@ -12,6 +12,7 @@ use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order};
 use crate::ops::{byte_ns, check_storable, copy, empty_as, select, show_index};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::trace;
 
 /// Elements up to which plain operands go straight to the kernel: a few us of work at most, for which
 /// no plan and no thread pays.
@@ -85,6 +86,12 @@ fn no_kernel(op: &'static str, dtype: DType) -> Error {
 /// One operand: `op(x)`, element by element, into a new tensor.
 #[inline]
 pub fn unary(op: Unary, x: &Tensor) -> Result<Tensor> {
+    let describe = |call: &mut trace::Call| _ = call.operands([x]).kernel("v");
+    trace::operation(UNARY[op as usize].name, describe, || unary_untraced(op, x))
+}
+
+#[inline]
+fn unary_untraced(op: Unary, x: &Tensor) -> Result<Tensor> {
     let row = &UNARY[op as usize];
     // A kernel for the operand's own dtype means that nothing is converted.
     if x.size() <= STRAIGHT
@@ -111,6 +118,7 @@ fn unary_planned(op: Unary, compute: DType, result: DType, out: &Tensor, x: &Ten
     let access = accesses(&plan, &operands, [false, false]);
     let ns = cost(row, compute, 2, out.size());
     plan.set_tile(tile(ns));
+    trace::kernel("v");
     // No one-operand kernel faults.
     execute(&plan, &operands, &access, ns, &|[out, x], n| {
         // SAFETY: execute gives n elements of the kernel's dtypes, aligned.
@@ -122,6 +130,32 @@ fn unary_planned(op: Unary, compute: DType, result: DType, out: &Tensor, x: &Ten
 /// Two operands: `a op b`, element by element with broadcasting, into a new tensor.
 #[inline]
 pub fn binary(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
+    if trace::enabled() {
+        return binary_traced(op, &a, &b);
+    }
+    binary_untraced(op, a, b)
+}
+
+/// Apart, and by reference: what the log needs costs the path without it 12 instructions like this and
+/// 26 as a closure over the operands.
+#[cold]
+#[inline(never)]
+fn binary_traced(op: Binary, a: &Arg, b: &Arg) -> Result<Tensor> {
+    let name = BINARY[op as usize].name;
+    trace::operation(name, |call| describe(call, *a, *b), || binary_untraced(op, *a, *b))
+}
+
+fn describe(call: &mut trace::Call, a: Arg, b: Arg) {
+    let form = match (a, b) {
+        (Arg::Scalar(_), Arg::Tensor(_)) => Form::ScalarVector,
+        (Arg::Tensor(_), Arg::Scalar(_)) => Form::VectorScalar,
+        _ => Form::VectorVector,
+    };
+    call.operands([a, b]).stretches().kernel(form.name());
+}
+
+#[inline(always)]
+fn binary_untraced(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
     let row = &BINARY[op as usize];
     // Operands of one dtype that has a kernel need no conversion.
     let straight = match (&a, &b) {
@@ -233,6 +267,7 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
     let kernel = kernels::binary(op, compute, form).ok_or_else(|| no_kernel(row.name, compute))?;
     let ns = cost(row, compute, 3, out.size());
     plan.set_tile(tile(ns));
+    trace::kernel(form.name());
     let fault = execute(&plan, &operands, &access, ns, &|[out, a, b], n| {
         // SAFETY: execute gives n elements of the kernel's dtypes, aligned; one for a scalar.
         unsafe { kernel(out, a, b, n) as usize }
@@ -269,8 +304,11 @@ fn locate_fault(
         // SAFETY: execute_in_order gives n elements of the kernel's dtypes, aligned.
         unsafe { kernel(out, a, b, n) as usize }
     });
-    // Memory that others change may have no fault any more: then the place where one was met.
-    fault_error(row, shape, found.unwrap_or(position), compute, &b)
+    match found {
+        // Memory that others change may have no fault any more: then the place where one was met.
+        Ok(found) => fault_error(row, shape, found.unwrap_or(position), compute, &b),
+        Err(interrupted) => interrupted,
+    }
 }
 
 /// What the fault of element number `flat` means.
@@ -336,6 +374,12 @@ fn show_value(scalar: &Scalar) -> String {
 /// In place: `out op= b`, computed in the promoted dtype and stored in that of `out`. `b` may overlap
 /// `out`. When an element faults, `out` is as before.
 pub fn binary_into(op: Binary, out: &Tensor, b: Arg) -> Result<()> {
+    let row = &BINARY[op as usize];
+    let describe = |call: &mut trace::Call| describe(call, Arg::Tensor(out), b);
+    trace::operation(row.name, describe, || binary_into_untraced(op, out, b))
+}
+
+fn binary_into_untraced(op: Binary, out: &Tensor, b: Arg) -> Result<()> {
     let row = &BINARY[op as usize];
     out.check_writable(row.name)?;
     if out.size() <= STRAIGHT

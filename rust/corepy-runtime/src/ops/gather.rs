@@ -3,14 +3,17 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernels::{self, BLOCK};
-use crate::layout::{self, Dims};
-use crate::memory::arena::with_arena;
+use crate::layout::{self, Dims, MAX_AXES};
+use crate::memory::arena::{Arena, with_arena};
+use crate::memory::list::List;
 use crate::ops::iterate::{Axis, Cursor, Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute};
 use crate::ops::{Arg, check_storable, copy};
-use crate::scheduler::{self, Flow};
+use crate::scheduler::{self, Flow, Pace};
 use crate::tensor::Tensor;
+use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Estimated ns to fetch one element from an index, mostly a cache miss.
 const TAKE_NS: f64 = 2.0;
@@ -41,8 +44,7 @@ impl<'a> Indices<'a> {
         let mut shape = Dims::zeros(0);
         for tensor in given.iter().flatten() {
             if !tensor.dtype().is_integer() {
-                let what = format!("indices are integers or a mask of bool, not {}", tensor.dtype().name());
-                return Err(Error::Index { op, what });
+                return Err(Error::IndexDtype { op, dtype: tensor.dtype().name() });
             }
             shape = layout::broadcast_shapes(op, &shape, tensor.shape())?;
         }
@@ -102,17 +104,9 @@ impl<'a> Indices<'a> {
                     // SAFETY: found < n; kernels leave the index that they refuse as it is.
                     let index = unsafe { scratch.add(found).read() };
                     let op = self.op;
-                    let error = match wrapped {
-                        Some(high) => Error::Index {
-                            op,
-                            what: format!(
-                                "index {} is out of range for axis {axis} with {extent} elements",
-                                high as u64
-                            ),
-                        },
-                        None => Error::IndexRange { op, index, axis: *axis, extent: extent as usize },
-                    };
-                    failed = Some((found, error));
+                    let index = wrapped.map_or(i128::from(index), |high| i128::from(high as u64));
+                    failed =
+                        Some((found, Error::IndexRange { op, index, axis: *axis, extent: extent as usize }));
                 }
                 continue;
             }
@@ -138,6 +132,7 @@ impl<'a> Indices<'a> {
             let offsets = arena.scratch(BLOCK * size_of::<i64>());
             let scratch = arena.scratch(BLOCK * size_of::<i64>());
             for first in (0..self.count).step_by(BLOCK) {
+                scheduler::poll()?;
                 let n = BLOCK.min(self.count - first);
                 // SAFETY: both hold a block.
                 unsafe { self.offsets(first, n, offsets.as_ptr().cast(), scratch.as_ptr().cast()) }
@@ -160,19 +155,18 @@ impl<'a> Indices<'a> {
     }
 
     /// Shape of the result.
-    fn result_shape(&self) -> Vec<i64> {
-        let mut shape: Vec<i64> = self.kept().map(|axis| self.x.shape()[axis]).collect();
+    fn result_shape(&self) -> Dims {
+        let kept = || self.kept().map(|axis| self.x.shape()[axis]);
         let at = self.position();
-        shape.splice(at..at, self.shape.iter().copied());
-        shape
+        kept().take(at).chain(self.shape.iter().copied()).chain(kept().skip(at)).collect()
     }
 
     /// The loops over the kept axes before and behind the indices in a tensor of the result's shape
     /// (operand 0) together with `x` (operand 1), and the bytes from one index to the next in the
     /// former, whose index axes are contiguous.
-    fn loops(&self, result: &Tensor) -> (Vec<Axis<2>>, Vec<Axis<2>>, i64) {
+    fn loops(&self, result: &Tensor) -> (List<Axis<2>>, List<Axis<2>>, i64) {
         let at = self.position();
-        let axes: Vec<Axis<2>> = self
+        let axes: List<Axis<2>> = self
             .kept()
             .enumerate()
             .map(|(nth, axis)| {
@@ -190,53 +184,71 @@ impl<'a> Indices<'a> {
 }
 
 /// Axes with those joined that both operands walk as one; none of extent 1.
-fn joined(axes: &[Axis<2>]) -> Vec<Axis<2>> {
-    let mut out: Vec<Axis<2>> = Vec::new();
-    for axis in axes.iter().filter(|a| a.extent != 1) {
-        match out.last_mut() {
-            Some(outer) if (0..2).all(|k| outer.strides[k] == axis.strides[k] * axis.extent) => {
-                *outer = Axis { extent: outer.extent * axis.extent, strides: axis.strides };
-            }
-            _ => out.push(*axis),
-        }
-    }
+fn joined(axes: &[Axis<2>]) -> List<Axis<2>> {
+    let mut out: List<Axis<2>> = axes.iter().copied().filter(|a| a.extent != 1).collect();
+    out.merge(Axis::with_inner);
     out
 }
 
+/// Elements of a run, and bytes of a contiguous one, between two polls.
+const RUN: usize = 1 << 16;
+const ROW_PIECE: usize = 1 << 20;
+
 /// Calls `f` with the byte offsets of each run of loops, and the run's count and strides: one element
-/// where there are no loops.
-fn each_run(axes: &[Axis<2>], itemsize: usize, mut f: impl FnMut([i64; 2], usize, [i64; 2])) {
+/// where there are no loops. Long runs come in pieces.
+fn each_run(
+    axes: &[Axis<2>],
+    itemsize: usize,
+    pace: &mut Pace,
+    mut f: impl FnMut([i64; 2], usize, [i64; 2]),
+) -> Result<()> {
     let Some((inner, outer)) = axes.split_last() else {
-        return f([0, 0], 1, [itemsize as i64; 2]);
+        f([0, 0], 1, [itemsize as i64; 2]);
+        return pace.step(itemsize);
     };
     let rows: i64 = outer.iter().map(|a| a.extent).product();
     let mut cursor = Cursor::new(outer, 0);
     for _ in 0..rows {
-        f(cursor.offsets, inner.extent as usize, inner.strides);
+        for first in (0..inner.extent as usize).step_by(RUN) {
+            let count = RUN.min(inner.extent as usize - first);
+            f([0, 1].map(|k| cursor.offsets[k] + first as i64 * inner.strides[k]), count, inner.strides);
+            pace.step(count * itemsize)?;
+        }
         cursor.forward();
     }
+    Ok(())
 }
 
 /// Elements of `x` at indices along one axis, which the indices' axes take the place of.
 pub fn take(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
+    let describe = |call: &mut trace::Call| _ = call.operands([x, indices]);
+    trace::operation("take", describe, || take_untraced(x, indices, axis))
+}
+
+fn take_untraced(x: &Tensor, indices: &Tensor, axis: Option<i64>) -> Result<Tensor> {
     const OP: &str = "take";
     let axis = match axis {
         Some(axis) => layout::normalize_axis(OP, axis, x.ndim())?,
         None if x.ndim() == 1 => 0,
         None => {
-            let what = format!("axis can be left out for one axis only, not for {}", x.ndim());
-            return Err(Error::Value { op: OP, what });
+            return Err(Error::AxisNeeded { op: OP, ndim: x.ndim() });
         }
     };
-    let mut given = vec![None; axis + 1];
+    let mut given = [None; MAX_AXES];
     given[axis] = Some(indices);
-    gather(&Indices::new(OP, x, &given)?)
+    gather(&Indices::new(OP, x, &given[..=axis])?)
 }
 
 /// Elements of `x` at integer indices: one entry per axis, `None` for the whole axis; axes left out
 /// are whole. Index tensors broadcast together; their axes replace the indexed ones where those are
 /// adjacent, and come first otherwise.
 pub fn index(x: &Tensor, indices: &[Option<&Tensor>]) -> Result<Tensor> {
+    let describe =
+        |call: &mut trace::Call| _ = call.operands([x]).operands(indices.iter().copied().flatten());
+    trace::operation("getitem", describe, || index_untraced(x, indices))
+}
+
+fn index_untraced(x: &Tensor, indices: &[Option<&Tensor>]) -> Result<Tensor> {
     if indices.len() <= x.ndim() && indices.iter().all(Option::is_none) {
         return copy::copy(x);
     }
@@ -275,7 +287,9 @@ fn gather(indices: &Indices) -> Result<Tensor> {
         out.size() as f64 * if row == 1 { TAKE_NS } else { BYTE_NS * itemsize as f64 + TAKE_NS / row as f64 };
     let take = kernels::take(x.dtype());
     let move_run = kernels::gather(x.dtype());
-    let failed = AtomicUsize::new(usize::MAX);
+    let failed: Mutex<Option<Error>> = Mutex::new(None);
+    trace::path("gathered");
+    trace::kernel(if behind.is_empty() && x.is_aligned() { "take" } else { "copy" });
     let addresses = Addresses { to: out.data(), from: x.data() };
     scheduler::run(tiles, ns, &|tile| {
         let addresses = &addresses;
@@ -288,12 +302,13 @@ fn gather(indices: &Indices) -> Result<Tensor> {
             // SAFETY: both hold a block of aligned entries.
             let (places, stride) = match unsafe { indices.offsets(first, n, offsets, scratch) } {
                 Ok(checked) => checked,
-                Err((at, _)) => {
-                    failed.fetch_min(first + at, Ordering::Relaxed);
+                Err((_, error)) => {
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     return Flow::Stop;
                 }
             };
             let mut cursor = Cursor::new(&before, part * group);
+            let mut pace = Pace::new();
             for _ in part * group..outer.min((part + 1) * group) {
                 let to = addresses.to.wrapping_offset((cursor.offsets[0] + first as i64 * step) as isize);
                 let from = addresses.from.wrapping_offset(cursor.offsets[1] as isize);
@@ -301,6 +316,9 @@ fn gather(indices: &Indices) -> Result<Tensor> {
                     // SAFETY: checked offsets of elements of x; out has n places from `to` on.
                     unsafe { take(to, from, places, n, stride) };
                     cursor.forward();
+                    if pace.step(n * itemsize).is_err() {
+                        return Flow::Stop;
+                    }
                     continue;
                 }
                 for i in 0..n {
@@ -309,28 +327,36 @@ fn gather(indices: &Indices) -> Result<Tensor> {
                     let (to, from) =
                         (to.wrapping_offset(i as isize * step as isize), from.wrapping_offset(at));
                     if let Some(bytes) = row_bytes {
-                        // SAFETY: a contiguous row of x, and its place in out.
-                        unsafe { to.copy_from_nonoverlapping(from, bytes) };
+                        for first in (0..bytes).step_by(ROW_PIECE) {
+                            let piece = ROW_PIECE.min(bytes - first);
+                            // SAFETY: a part of a contiguous row of x, and its place in out.
+                            unsafe { to.add(first).copy_from_nonoverlapping(from.add(first), piece) };
+                            if pace.step(piece).is_err() {
+                                return Flow::Stop;
+                            }
+                        }
                         continue;
                     }
-                    each_run(&behind, itemsize, |[put, get], count, [_, stride]| {
+                    let done = each_run(&behind, itemsize, &mut pace, |[put, get], count, [_, stride]| {
                         let (to, from) =
                             (to.wrapping_offset(put as isize), from.wrapping_offset(get as isize));
                         // SAFETY: a run of x from a checked offset on, and its places in out, which are
                         // contiguous.
                         unsafe { move_run(to, from, count, stride as isize) };
                     });
+                    if done.is_err() {
+                        return Flow::Stop;
+                    }
                 }
                 cursor.forward();
             }
             Flow::Continue
         })
     })?;
-    if failed.into_inner() != usize::MAX {
+    if let Some(met) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        // The first in order, whichever was met first; memory that others change may hold none by now.
         indices.check()?;
-        // Memory that others change may be in range by now; what was met was not.
-        let what = "an index was out of range and has changed since".to_owned();
-        return Err(Error::Index { op: indices.op, what });
+        return Err(met);
     }
     Ok(out)
 }
@@ -338,6 +364,13 @@ fn gather(indices: &Indices) -> Result<Tensor> {
 /// `x[indices] = value`: where an element is addressed several times, the last value stays. Nothing is
 /// written when an index is out of range. Overlapping operands behave as if copied first.
 pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Result<()> {
+    let describe = |call: &mut trace::Call| {
+        call.operands([x]).operands([value]).operands(indices.iter().copied().flatten());
+    };
+    trace::operation("setitem", describe, || index_assign_untraced(x, indices, value))
+}
+
+fn index_assign_untraced(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Result<()> {
     const OP: &str = "setitem";
     if indices.len() <= x.ndim() && indices.iter().all(Option::is_none) {
         return copy::copy_into(OP, x, value);
@@ -364,13 +397,14 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
         }
     };
     let values = if values.may_overlap(x) { copy::copy(&values)? } else { values };
-    let same = values.strides().iter().zip(&shape).all(|(&s, &e)| s == 0 || e == 1);
+    let same = values.strides().iter().zip(&shape[..]).all(|(&s, &e)| s == 0 || e == 1);
     // All offsets are checked before the first element is written, from indices read once.
     let places = Tensor::empty(OP, &[indices.count as i64], DType::Int64)?;
     let offsets = places.data().cast::<i64>();
     with_arena(|arena| {
         let scratch = arena.scratch(BLOCK * size_of::<i64>()).as_ptr().cast::<i64>();
         for first in (0..indices.count).step_by(BLOCK) {
+            scheduler::poll()?;
             let n = BLOCK.min(indices.count - first);
             // SAFETY: places has count entries, scratch a block.
             unsafe {
@@ -390,14 +424,18 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
     let step = if same { 0 } else { step };
     let itemsize = x.itemsize();
     let outer: i64 = before.iter().map(|a| a.extent).product();
+    trace::path("scattered");
+    trace::kernel("copy");
+    trace::tiles(1);
     let mut cursor = Cursor::new(&before, 0);
+    let mut pace = Pace::new();
     for _ in 0..outer {
         for i in 0..indices.count {
             // SAFETY: places has count entries.
             let at = unsafe { offsets.add(i).read() };
             let to = x.data().wrapping_offset((cursor.offsets[1] + at) as isize);
             let from = values.data().wrapping_offset((cursor.offsets[0] + i as i64 * step) as isize);
-            each_run(&behind, itemsize, |[get, put], count, [get_step, put_step]| {
+            each_run(&behind, itemsize, &mut pace, |[get, put], count, [get_step, put_step]| {
                 let mut to = to.wrapping_offset(put as isize);
                 let mut from = from.wrapping_offset(get as isize);
                 for _ in 0..count {
@@ -406,7 +444,7 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
                     to = to.wrapping_offset(put_step as isize);
                     from = from.wrapping_offset(get_step as isize);
                 }
-            });
+            })?;
         }
         cursor.forward();
     }
@@ -416,7 +454,7 @@ pub fn index_assign(x: &Tensor, indices: &[Option<&Tensor>], value: Arg) -> Resu
 /// Fails where a mask is no mask of the leading axes of `x`.
 fn check_mask(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
     if mask.dtype() != DType::Bool {
-        return Err(Error::Index { op, what: format!("a mask is bool, not {}", mask.dtype().name()) });
+        return Err(Error::DtypeRefused { op, dtype: mask.dtype().name(), accepted: DType::Bool.name() });
     }
     if mask.ndim() > x.ndim() || mask.shape() != &x.shape()[..mask.ndim()] {
         let (mask, shape) = (layout::show(mask.shape()), layout::show(x.shape()));
@@ -425,12 +463,12 @@ fn check_mask(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// Elements counted tile by tile, in private memory: where each tile's results begin, and how many
-/// there are in all.
-fn count_tiles(mask: &Tensor) -> Result<Vec<usize>> {
+/// Elements counted tile by tile, in private memory: where each tile's results begin, and at last how
+/// many there are in all.
+fn count_tiles<'a>(mask: &Tensor, arena: &'a Arena) -> Result<&'a [AtomicUsize]> {
     let size = mask.size();
     let tiles = size.div_ceil(MASK_TILE);
-    let counts: Vec<AtomicUsize> = (0..tiles).map(|_| AtomicUsize::new(0)).collect();
+    let starts = arena.counters(tiles + 1);
     let data = Addresses { to: std::ptr::null_mut(), from: mask.data() };
     let kernel = kernels::count_mask();
     scheduler::run(tiles, 0.05 * size as f64, &|tile| {
@@ -438,15 +476,13 @@ fn count_tiles(mask: &Tensor) -> Result<Vec<usize>> {
         let begin = tile * MASK_TILE;
         // SAFETY: bytes of the contiguous mask.
         let count = unsafe { kernel(data.from.add(begin), MASK_TILE.min(size - begin)) };
-        counts[tile].store(count as usize, Ordering::Relaxed);
+        starts[tile + 1].store(count as usize, Ordering::Relaxed);
         Flow::Continue
     })?;
-    let mut starts = Vec::with_capacity(tiles + 1);
     let mut total = 0;
-    starts.push(0);
-    for count in counts {
-        total += count.into_inner();
-        starts.push(total);
+    for start in starts {
+        total += start.load(Ordering::Relaxed);
+        start.store(total, Ordering::Relaxed);
     }
     Ok(starts)
 }
@@ -461,32 +497,37 @@ fn compact(
     dtype: DType,
     kernel: &(dyn Fn(*const u8, usize, usize, *mut u8, usize) -> usize + Sync),
 ) -> Result<Tensor> {
-    let starts = count_tiles(mask)?;
-    let size = mask.size();
-    let total = starts.last().copied().unwrap_or(0);
-    let out = Tensor::empty(op, &[total as i64], dtype)?;
-    let itemsize = dtype.itemsize();
-    let addresses = Addresses { to: out.data(), from: mask.data() };
-    scheduler::run(starts.len() - 1, MASK_NS * size as f64, &|tile| {
-        let addresses = &addresses;
-        let begin = tile * MASK_TILE;
-        let room = starts[tile + 1] - starts[tile];
-        // SAFETY: the tile's own part of out, and of the mask.
-        unsafe {
-            let to = addresses.to.add(starts[tile] * itemsize);
-            let n = MASK_TILE.min(size - begin);
-            let written = kernel(addresses.from.add(begin), begin, n, to, room).min(room);
-            to.add(written * itemsize).write_bytes(0, (room - written) * itemsize);
-        }
-        Flow::Continue
-    })?;
-    Ok(out)
+    trace::path("compacted");
+    with_arena(|arena| {
+        let starts = count_tiles(mask, arena)?;
+        let start = |tile: usize| starts[tile].load(Ordering::Relaxed);
+        let size = mask.size();
+        let tiles = starts.len() - 1;
+        let out = Tensor::empty(op, &[start(tiles) as i64], dtype)?;
+        let itemsize = dtype.itemsize();
+        let addresses = Addresses { to: out.data(), from: mask.data() };
+        scheduler::run(tiles, MASK_NS * size as f64, &|tile| {
+            let addresses = &addresses;
+            let begin = tile * MASK_TILE;
+            let room = start(tile + 1) - start(tile);
+            // SAFETY: the tile's own part of out, and of the mask.
+            unsafe {
+                let to = addresses.to.add(start(tile) * itemsize);
+                let n = MASK_TILE.min(size - begin);
+                let written = kernel(addresses.from.add(begin), begin, n, to, room).min(room);
+                to.add(written * itemsize).write_bytes(0, (room - written) * itemsize);
+            }
+            Flow::Continue
+        })?;
+        Ok(out)
+    })
 }
 
 /// Numbers, in row-major order, of the elements of a mask that are set.
 fn positions(op: &'static str, mask: &Tensor) -> Result<Tensor> {
     let mask = copy::contiguous(mask)?;
     let kernel = kernels::mask_positions();
+    trace::kernel("positions");
     compact(op, &mask, DType::Int64, &|mask, begin, n, to, room| {
         // SAFETY: compact gives n bytes of mask and room for that many positions.
         unsafe { kernel(to.cast(), mask, n, begin as i64, room) as usize }
@@ -496,6 +537,10 @@ fn positions(op: &'static str, mask: &Tensor) -> Result<Tensor> {
 /// One index tensor per axis of a mask, together the places that are set in row-major order: what a
 /// mask stands for among other indices.
 pub fn mask_indices(mask: &Tensor) -> Result<Vec<Tensor>> {
+    trace::operation("getitem", |call| _ = call.operands([mask]), || mask_indices_untraced(mask))
+}
+
+fn mask_indices_untraced(mask: &Tensor) -> Result<Vec<Tensor>> {
     const OP: &str = "getitem";
     check_mask(OP, mask, mask)?;
     let flat = positions(OP, mask)?;
@@ -524,6 +569,10 @@ pub fn mask_indices(mask: &Tensor) -> Result<Vec<Tensor>> {
 /// Elements of `x` where a mask of its leading axes is set, in row-major order along one axis, which is
 /// followed by the axes that the mask lacks.
 pub fn mask(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    trace::operation("getitem", |call| _ = call.operands([x, mask]), || mask_untraced(x, mask))
+}
+
+fn mask_untraced(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     const OP: &str = "getitem";
     check_mask(OP, x, mask)?;
     let x = copy::contiguous(x)?;
@@ -531,6 +580,7 @@ pub fn mask(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     if mask.ndim() == x.ndim() {
         let mask = copy::contiguous(mask)?;
         let kernel = kernels::compress(x.dtype());
+        trace::kernel("compress");
         let data = Addresses { to: std::ptr::null_mut(), from: x.data() };
         return compact(OP, &mask, x.dtype(), &|mask, begin, n, to, room| {
             let data = &data;
@@ -548,6 +598,11 @@ pub fn mask(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
 /// `x[mask] = value` for a mask of the leading axes of `x`. Overlapping operands behave as if copied
 /// first.
 pub fn mask_assign(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
+    let describe = |call: &mut trace::Call| _ = call.operands([x.into(), value, mask.into()]);
+    trace::operation("setitem", describe, || mask_assign_untraced(x, mask, value))
+}
+
+fn mask_assign_untraced(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     const OP: &str = "setitem";
     x.check_writable(OP)?;
     check_mask(OP, x, mask)?;
@@ -592,6 +647,7 @@ pub fn mask_assign(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     let access = accesses(&plan, &operands, [false, false, true, false]);
     let step = (access[2] != Access::Single) as usize;
     let kernel = kernels::select(dtype);
+    trace::kernel("select");
     execute(&plan, &operands, &access, MASK_NS, &|[out, mask, a, b], n| {
         // SAFETY: execute gives n elements of each, one of the value where the step is 0; the output
         // is exactly the last operand.

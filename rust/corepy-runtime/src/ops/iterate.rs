@@ -3,11 +3,10 @@
 
 use crate::kernels::BLOCK;
 use crate::layout::Dims;
+use crate::memory::list::List;
 
 /// Elements of a tile of cheap work: some 4 us of it, a thousand times what claiming a tile costs.
 pub const TILE: usize = 16 * BLOCK;
-
-const INLINE: usize = 4;
 
 /// A block of a transposing walk: runs of this many elements, and rows of this many bytes, so that the
 /// transposed operand is read in pieces of 4 cache lines and the block stays in the 32 KiB of a
@@ -30,29 +29,19 @@ pub struct Axis<const N: usize> {
     pub strides: [i64; N],
 }
 
-/// Axes, outermost first: inline up to 4, on the heap above.
-#[derive(Debug)]
-struct Axes<const N: usize> {
-    len: usize,
-    inline: [Axis<N>; INLINE],
-    spilled: Vec<Axis<N>>,
+// A derived one would ask for it of every array of strides, which only some lengths have.
+impl<const N: usize> Default for Axis<N> {
+    fn default() -> Axis<N> {
+        Axis { extent: 1, strides: [0; N] }
+    }
 }
 
-impl<const N: usize> Axes<N> {
-    fn new(most: usize) -> Axes<N> {
-        let none = Axis { extent: 1, strides: [0; N] };
-        let spilled = if most > INLINE { vec![none; most] } else { Vec::new() };
-        Axes { len: 0, inline: [none; INLINE], spilled }
-    }
-
+impl<const N: usize> Axis<N> {
+    /// This axis and the one inside it as one, where every operand walks them as one.
     #[inline]
-    fn all(&self) -> &[Axis<N>] {
-        if self.spilled.is_empty() { &self.inline[..self.len] } else { &self.spilled[..self.len] }
-    }
-
-    #[inline]
-    fn room(&mut self) -> &mut [Axis<N>] {
-        if self.spilled.is_empty() { &mut self.inline } else { &mut self.spilled }
+    pub fn with_inner(&self, inner: &Axis<N>) -> Option<Axis<N>> {
+        let one = (0..N).all(|k| inner.strides[k].checked_mul(inner.extent) == Some(self.strides[k]));
+        one.then(|| Axis { extent: self.extent * inner.extent, strides: inner.strides })
     }
 }
 
@@ -90,10 +79,22 @@ pub enum Walk {
     Crossed { rows: usize },
 }
 
+impl Walk {
+    /// The walk's name in the log of operations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Walk::Runs => "runs",
+            Walk::Blocks { .. } => "blocks",
+            Walk::Crossed { .. } => "crossed",
+        }
+    }
+}
+
 /// Loops over N operands of one shape. Operand 0 is the output.
 #[derive(Debug)]
 pub struct Plan<const N: usize> {
-    axes: Axes<N>,
+    /// Outermost first; none where there are no elements.
+    axes: List<Axis<N>>,
     /// Bytes from each operand's first element to where its walk starts: reversed axes are turned.
     start: [i64; N],
     size: usize,
@@ -126,7 +127,8 @@ impl<const N: usize> Plan<N> {
 
     fn build(shape: &[i64], operands: [Layout; N], reorder: bool) -> Plan<N> {
         let ndim = shape.len();
-        let mut axes = Axes::new(ndim);
+        let mut axes = List::<Axis<N>>::zeros(ndim.max(1));
+        let room = &mut axes[..];
         let mut start = [0; N];
         let mut size = 1usize;
         let mut len = 0;
@@ -151,20 +153,17 @@ impl<const N: usize> Plan<N> {
                         *stride = -*stride;
                     }
                 }
-                let sorted = axes.room();
-                while place > 0 && is_outside(&strides, &sorted[place - 1].strides) {
-                    sorted[place] = sorted[place - 1];
+                while place > 0 && is_outside(&strides, &room[place - 1].strides) {
+                    room[place] = room[place - 1];
                     place -= 1;
                 }
             }
-            axes.room()[place] = Axis { extent, strides };
+            room[place] = Axis { extent, strides };
             len += 1;
         }
         if size == 0 {
-            axes.len = 0;
-            return Plan { axes, start: [0; N], size: 0, walk: Walk::Runs, tile: TILE };
+            return Plan { axes: List::zeros(0), start: [0; N], size: 0, walk: Walk::Runs, tile: TILE };
         }
-        let room = axes.room();
         if len == 0 {
             // One element: contiguous by definition, so that kernels read it as it lies.
             let mut strides = [0; N];
@@ -174,42 +173,31 @@ impl<const N: usize> Plan<N> {
             room[0] = Axis { extent: 1, strides };
             len = 1;
         }
-        let mut last = 0;
-        for axis in 1..len {
-            let inner = room[axis];
-            let outer = room[last];
-            let joins = (0..N).all(|k| inner.strides[k].checked_mul(inner.extent) == Some(outer.strides[k]));
-            if joins {
-                room[last] = Axis { extent: outer.extent * inner.extent, strides: inner.strides };
-            } else {
-                last += 1;
-                room[last] = inner;
-            }
-        }
-        axes.len = last + 1;
+        axes.truncate(len);
+        axes.merge(Axis::with_inner);
         let mut plan = Plan { axes, start, size, walk: Walk::Runs, tile: TILE };
         plan.choose_walk(&operands, reorder);
         plan
     }
 
     fn choose_walk(&mut self, operands: &[Layout; N], reorder: bool) {
-        let len = self.axes.len;
+        let len = self.axes.len();
         if len == 1 {
             return;
         }
-        let inner = self.axes.all()[len - 1];
+        let inner = self.axes[len - 1];
         let run = inner.extent as usize;
         if reorder
             && run > CROSS_RUN
             && self.size > TILE
             && let Some(axis) = self.crossing_axis()
         {
-            self.axes.room()[axis..len - 1].rotate_left(1);
+            self.axes[axis..len - 1].rotate_left(1);
             let widest = operands.iter().map(|o| o.itemsize).max().unwrap_or(1);
             self.walk = Walk::Crossed { rows: (CROSS_BYTES / widest).min(CROSS_RUN) };
             return;
         }
-        let axes = self.axes.all();
+        let axes = &self.axes[..];
         let itemsize = |k: usize| operands[k].itemsize as i64;
         let contiguous = (0..N).all(|k| inner.strides[k] == 0 || inner.strides[k] == itemsize(k));
         if run >= if contiguous { SHORT_RUN } else { SHORT_STRIDED_RUN } {
@@ -243,7 +231,7 @@ impl<const N: usize> Plan<N> {
     /// each time, if there is one.
     fn crossing_axis(&self) -> Option<usize> {
         const LINE: u64 = 64;
-        let axes = self.axes.all();
+        let axes = &self.axes[..];
         let (inner, outer) = axes.split_last()?;
         for k in 0..N {
             if inner.strides[k].unsigned_abs() < LINE {
@@ -271,7 +259,7 @@ impl<const N: usize> Plan<N> {
 
     #[inline]
     pub fn axes(&self) -> &[Axis<N>] {
-        self.axes.all()
+        &self.axes
     }
 
     /// Bytes from each operand's first element to where its walk starts.
@@ -283,7 +271,7 @@ impl<const N: usize> Plan<N> {
     /// Strides along the innermost axis.
     #[inline]
     pub fn inner_strides(&self) -> [i64; N] {
-        self.axes.all().last().map_or([0; N], |a| a.strides)
+        self.axes.last().map_or([0; N], |a| a.strides)
     }
 
     /// Makes tiles of about this many elements, in whole blocks.
@@ -293,7 +281,7 @@ impl<const N: usize> Plan<N> {
 
     /// Elements of a full block, and how many blocks a tile and the plan have.
     fn blocks(&self) -> (usize, usize, usize) {
-        let axes = self.axes.all();
+        let axes = &self.axes[..];
         match self.walk {
             Walk::Runs => (BLOCK, self.tile / BLOCK, self.size.div_ceil(BLOCK)),
             Walk::Blocks { first, elements, rows } => {
@@ -352,7 +340,7 @@ impl<const N: usize> Plan<N> {
         base: [*mut u8; N],
         f: &mut impl FnMut(usize, [*mut u8; N], usize, usize) -> bool,
     ) -> bool {
-        let Some((inner, outer)) = self.axes.all().split_last() else { return true };
+        let Some((inner, outer)) = self.axes.split_last() else { return true };
         let mut position = tile * self.tile;
         let end = self.size.min(position + self.tile);
         let extent = inner.extent as usize;
@@ -383,7 +371,7 @@ impl<const N: usize> Plan<N> {
         rows: usize,
         f: &mut impl FnMut(usize, [*mut u8; N], usize, usize) -> bool,
     ) -> bool {
-        let axes = self.axes.all();
+        let axes = &self.axes[..];
         let row = axes[first];
         let extent = row.extent as usize;
         let chunks = extent.div_ceil(rows);
@@ -414,7 +402,7 @@ impl<const N: usize> Plan<N> {
         rows: usize,
         f: &mut impl FnMut(usize, [*mut u8; N], usize, usize) -> bool,
     ) -> bool {
-        let axes = self.axes.all();
+        let axes = &self.axes[..];
         let (outer, last) = axes.split_at(axes.len() - 2);
         let (row, run) = (last[0], last[1]);
         let (height, width) = (row.extent as usize, run.extent as usize);

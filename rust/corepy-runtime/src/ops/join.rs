@@ -4,7 +4,9 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::layout::{self, Dims};
 use crate::ops::{common_dtype, copy};
+use crate::scheduler;
 use crate::tensor::Tensor;
+use crate::trace;
 
 /// The dtype that all tensors promote to.
 fn joined_dtype(op: &'static str, tensors: &[&Tensor]) -> Result<DType> {
@@ -14,6 +16,11 @@ fn joined_dtype(op: &'static str, tensors: &[&Tensor]) -> Result<DType> {
 
 /// Tensors joined along an existing axis, or flattened where there is none.
 pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
+    let describe = |call: &mut trace::Call| _ = call.operands(tensors.iter().copied()).kernel("copy");
+    trace::operation("concat", describe, || concat_untraced(tensors, axis))
+}
+
+fn concat_untraced(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
     const OP: &str = "concat";
     let dtype = joined_dtype(OP, tensors)?;
     let too_large = || Error::TooLarge { op: OP, shape: "(too many,)".to_owned(), dtype: dtype.name() };
@@ -24,6 +31,7 @@ pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
         let mut done = 0;
         // The strides of an empty tensor may overflow in a wider dtype.
         for tensor in tensors.iter().filter(|t| t.size() > 0) {
+            scheduler::poll()?;
             let strides = layout::contiguous_strides(tensor.shape(), dtype.itemsize());
             let part = out.view(done * dtype.itemsize() as i64, tensor.shape(), &strides);
             copy::transfer(&part, tensor)?;
@@ -51,6 +59,7 @@ pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
     let out = Tensor::empty(OP, &shape, dtype)?;
     let mut done = 0;
     for tensor in tensors {
+        scheduler::poll()?;
         let part = out.view(done * out.strides()[axis], tensor.shape(), out.strides());
         copy::transfer(&part, tensor)?;
         done += tensor.shape()[axis];
@@ -60,6 +69,11 @@ pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
 
 /// Tensors of one shape joined along a new axis.
 pub fn stack(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
+    let describe = |call: &mut trace::Call| _ = call.operands(tensors.iter().copied()).kernel("copy");
+    trace::operation("stack", describe, || stack_untraced(tensors, axis))
+}
+
+fn stack_untraced(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
     const OP: &str = "stack";
     let dtype = joined_dtype(OP, tensors)?;
     let first = tensors[0];
@@ -74,6 +88,7 @@ pub fn stack(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
     let mut strides = out.strides().to_vec();
     let step = strides.remove(axis);
     for (i, tensor) in tensors.iter().enumerate() {
+        scheduler::poll()?;
         copy::transfer(&out.view(i as i64 * step, tensor.shape(), &strides), tensor)?;
     }
     Ok(out)

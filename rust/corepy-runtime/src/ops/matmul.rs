@@ -14,6 +14,7 @@ use crate::memory::arena::with_arena;
 use crate::ops::reduce;
 use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
+use crate::trace;
 
 /// Where matrices are cut, per SIMD level.
 struct Blocking {
@@ -97,18 +98,25 @@ enum Runner {
 }
 
 impl Runner {
-    fn run(self, tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) + Sync)) -> Result<()> {
+    fn run(self, tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
         match self {
-            Runner::Scheduler => scheduler::run(tiles, cost_ns, &|tile| {
-                f(tile);
-                Flow::Continue
+            Runner::Scheduler => scheduler::run(tiles, cost_ns, f),
+            // A tile stops for an interrupt alone, which this finds too.
+            Runner::Here => (0..tiles).try_for_each(|tile| match f(tile) {
+                Flow::Continue => Ok(()),
+                Flow::Stop => scheduler::poll(),
             }),
-            Runner::Here => {
-                (0..tiles).for_each(f);
-                Ok(())
-            }
         }
     }
+}
+
+/// Ends a tile early where the operation is to stop.
+macro_rules! go_on {
+    () => {
+        if scheduler::poll().is_err() {
+            return Flow::Stop;
+        }
+    };
 }
 
 /// The kernels of one dtype at the level in use.
@@ -151,6 +159,10 @@ fn kernels_of(op: &'static str, dtype: DType) -> Result<Kernels> {
 /// The matrix product over the last two axes; other axes broadcast. An operand with one axis is a row
 /// (left) or a column (right) and loses that axis in the result. Both operands have one dtype.
 pub fn matmul(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    trace::operation(op, |call| _ = call.operands([a, b]).kernel("zero"), || matmul_untraced(op, a, b))
+}
+
+fn matmul_untraced(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     for operand in [a, b] {
         if operand.ndim() == 0 {
             return Err(Error::NeedsAxes { op, needed: 1, ndim: 0 });
@@ -274,31 +286,34 @@ impl Batch {
     fn run(&self, product: &Product) -> Result<()> {
         let items = self.shape.iter().product::<i64>() as usize;
         let work = product.work();
+        trace::path("batch");
+        trace::kernel(product.kernel());
         if work >= SHARE_PRODUCT {
-            let mut result = Ok(());
-            self.each(product, 0, items, |item| {
-                if result.is_ok() {
-                    result = item.run(Runner::Scheduler);
-                }
-            });
-            return result;
+            return self.each(product, 0, items, |item| item.run(Runner::Scheduler));
         }
         let per_tile = ((TILE / work) as usize).clamp(1, items);
         // A product this small takes some 50 ns beside its arithmetic.
         let cost = items as f64 * (work / product.speed() + 50.0);
         scheduler::run(items.div_ceil(per_tile), cost, &|tile| {
             let first = tile * per_tile;
-            self.each(product, first, per_tile.min(items - first), |item| {
-                // A runner that runs here returns no error: nothing interrupts it.
-                let done = item.run(Runner::Here);
-                debug_assert!(done.is_ok());
-            });
-            Flow::Continue
+            let done = self.each(product, first, per_tile.min(items - first), |item| item.run(Runner::Here));
+            match done {
+                Ok(()) => Flow::Continue,
+                Err(Error::Interrupted {}) => Flow::Stop,
+                // Scratch that cannot be had: the error unwinds to the caller, who knows it again.
+                Err(error) => std::panic::resume_unwind(Box::new(error)),
+            }
         })
     }
 
     /// Calls `f` with `count` of the products, beginning with number `first`.
-    fn each(&self, product: &Product, first: usize, count: usize, mut f: impl FnMut(&Product)) {
+    fn each(
+        &self,
+        product: &Product,
+        first: usize,
+        count: usize,
+        mut f: impl FnMut(&Product) -> Result<()>,
+    ) -> Result<()> {
         let axes = self.shape.len();
         let mut index = Dims::zeros(axes);
         let mut rest = first as i64;
@@ -313,7 +328,7 @@ impl Batch {
         let bytes = product.m * product.n * product.kernels.bytes;
         item.c.data = item.c.data.wrapping_add(first * bytes);
         for _ in 0..count {
-            f(&item);
+            f(&item)?;
             item.c.data = item.c.data.wrapping_add(bytes);
             for axis in (0..axes).rev() {
                 index[axis] += 1;
@@ -327,6 +342,7 @@ impl Batch {
                 index[axis] = 0;
             }
         }
+        Ok(())
     }
 }
 
@@ -366,8 +382,20 @@ impl Product {
         self.kernels.nr as f64 * self.kernels.blocking.per_column
     }
 
+    /// The kernel that multiplies.
+    fn kernel(&self) -> &'static str {
+        match self.work() <= SMALL as f64 {
+            true => "small",
+            false if self.m == 1 || self.n == 1 => "vector",
+            false => "gemm",
+        }
+    }
+
     fn run(&self, runner: Runner) -> Result<()> {
+        trace::kernel(self.kernel());
         if self.work() <= SMALL as f64 {
+            trace::path("small");
+            trace::tiles(1);
             // SAFETY: the operands hold m x k and k x n elements at these strides, c m x n contiguous.
             unsafe {
                 (self.kernels.small)(
@@ -397,6 +425,7 @@ impl Product {
         }
         let rows =
             even(self.m, self.kernels.blocking.rows_bytes / (PANEL * self.kernels.packed), self.kernels.mr);
+        trace::path(if rows >= self.m { "wide" } else { "tall" });
         if rows >= self.m { self.wide(runner) } else { self.tall(rows, runner) }
     }
 
@@ -459,6 +488,7 @@ impl Product {
             let at = to.at(panel, 0).wrapping_add(skip * panel_depth * packed);
             // SAFETY: the panel's part of b exists; the scratch has its place, which no other tile has.
             unsafe { pack_b(at, from.data, from.column, from.row, part.min(columns - skip), panel_depth) };
+            Flow::Continue
         })
     }
 
@@ -491,6 +521,7 @@ impl Product {
                     let count = rows.min(self.m - row).min(tile_first + tile_rows - row);
                     let c = self.c.from(row, column + skip);
                     for (panel, panel_depth) in panels(depth) {
+                        go_on!();
                         let from = self.a.from(row, first + panel);
                         let packed_b = b.at(panel, 0).wrapping_add(skip * panel_depth * packed);
                         // SAFETY: the rows of a exist and fit the scratch; the packed columns are
@@ -502,7 +533,8 @@ impl Product {
                         }
                     }
                 }
-            });
+                Flow::Continue
+            })
         })
     }
 
@@ -533,6 +565,7 @@ impl Product {
                             PANEL.min(depth - panel),
                         )
                     };
+                    Flow::Continue
                 })?;
                 let work = self.m as f64 * self.n as f64 * depth as f64 / self.speed();
                 let packing = self.n as f64 * depth as f64 * (bytes + packed) as f64 / READ_SPEED;
@@ -544,6 +577,7 @@ impl Product {
                         let size = columns.next_multiple_of(nr) * PANEL.min(depth) * packed;
                         let b = arena.scratch(size).as_ptr();
                         for (panel, panel_depth) in panels(depth) {
+                            go_on!();
                             let from = self.b.from(first + panel, column);
                             // SAFETY: the columns of b exist and fit the scratch; packing of a has
                             // ended; no other tile has these columns of c.
@@ -554,7 +588,8 @@ impl Product {
                                 block(c.data, c.row, rows, b, self.m, columns, panel_depth, add);
                             }
                         }
-                    });
+                        Flow::Continue
+                    })
                 })
             })?;
         }
@@ -564,6 +599,7 @@ impl Product {
     /// Matrix x vector: `lanes.count` chains side by side, read where they lie.
     fn vector(&self, lanes: Lanes, runner: Runner) -> Result<()> {
         let Kernels { vector, nr, bytes, .. } = self.kernels;
+        trace::path("vector");
         let Lanes { matrix, count, left, .. } = lanes;
         let along_lanes = matrix.row == bytes as isize;
         // What the kernel takes at once where it packs: two groups of nr.
@@ -593,6 +629,7 @@ impl Product {
                     // Rows are read to their end before the next few begin.
                     let group = if along_lanes { part } else { unit };
                     for lane in (begin..end).step_by(group) {
+                        go_on!();
                         for (panel, panel_depth) in panels(depth) {
                             // SAFETY: the lanes exist in the matrix and in c, where no other tile has them.
                             unsafe {
@@ -610,6 +647,7 @@ impl Product {
                             };
                         }
                     }
+                    Flow::Continue
                 })
             })?;
         }

@@ -18,6 +18,7 @@ pub mod views;
 use crate::dtype::{DType, Kind, promote};
 use crate::error::{Error, Result};
 use crate::layout::{self, Dims};
+use crate::memory::list::List;
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
 use iterate::Layout;
@@ -131,7 +132,7 @@ pub(crate) fn check_storable(op: &'static str, from: DType, to: DType) -> Result
 
 /// The order of axes in memory, slowest first, that all operands of the result's shape share, where
 /// it is not C order.
-pub(crate) fn shared_order(shape: &[i64], operands: &[Option<&Tensor>]) -> Option<Vec<usize>> {
+pub(crate) fn shared_order(shape: &[i64], operands: &[Option<&Tensor>]) -> Option<List<usize>> {
     let full = || operands.iter().flatten().filter(|t| t.shape() == shape);
     if shape.len() < 2 || full().all(|t| t.is_contiguous()) {
         return None;

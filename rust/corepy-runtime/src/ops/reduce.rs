@@ -15,6 +15,7 @@ use crate::ops::reduce_plan::{Operand, Plan};
 use crate::ops::reduce_run::{Job, Kernels};
 use crate::scheduler::cost::HOT_NS;
 use crate::tensor::Tensor;
+use crate::trace;
 
 /// Estimated ns for one element on one thread: (per byte, at least). Measured with AVX2 in the second
 /// level of cache, halved again by what memory allows.
@@ -35,6 +36,19 @@ fn element_ns(family: Family, dtype: DType) -> f64 {
 
 /// Reduces the elements along `axes` (of the tensor, each once; `None` for all) to one each.
 pub fn reduce(
+    op: Reduce,
+    x: &Tensor,
+    axes: Option<&[usize]>,
+    keepdims: bool,
+    dtype: Option<DType>,
+    correction: f64,
+) -> Result<Tensor> {
+    let name = REDUCTIONS[op as usize].name;
+    let describe = |call: &mut trace::Call| _ = call.operands([x]).kernel("each");
+    trace::operation(name, describe, || reduce_untraced(op, x, axes, keepdims, dtype, correction))
+}
+
+fn reduce_untraced(
     op: Reduce,
     x: &Tensor,
     axes: Option<&[usize]>,
@@ -67,6 +81,11 @@ pub fn reduce(
 /// The sums of products along the last axis of two tensors of one shape and dtype; `family` is
 /// `Vecdot`, which conjugates the first, or `Dot`.
 pub fn vecdot(op: &'static str, family: Family, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let describe = |call: &mut trace::Call| _ = call.operands([a, b]).kernel("each");
+    trace::operation(op, describe, || vecdot_untraced(op, family, a, b))
+}
+
+fn vecdot_untraced(op: &'static str, family: Family, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let dtype = a.dtype();
     if dtype != b.dtype() || a.shape() != b.shape() {
         return Err(Error::Internal {

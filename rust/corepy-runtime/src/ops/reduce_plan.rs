@@ -1,6 +1,7 @@
 //! The loops of a reduction: which axes are kept, which are reduced, in which order they are walked.
 
 use crate::dtype::DType;
+use crate::memory::list::List;
 use crate::ops::iterate::Axis;
 use crate::tensor::Tensor;
 
@@ -37,8 +38,8 @@ pub(super) const A: usize = 1;
 /// Kept and reduced loops, each outermost first, neither empty; neighbours that are one loop in
 /// memory are joined.
 pub(super) struct Plan {
-    pub kept: Vec<Loop>,
-    pub reduced: Vec<Loop>,
+    pub kept: List<Loop>,
+    pub reduced: List<Loop>,
     /// Bytes from each operand's first element to where the walk starts.
     pub start: [i64; 3],
     /// The kept loop along which the first operand's memory runs, where rows along it are the better
@@ -52,7 +53,7 @@ impl Plan {
     pub fn new(out: &Tensor, operands: [&Tensor; 2], reduced: u64, numbered: bool, rows: bool) -> Plan {
         let [a, b] = operands;
         let item = [out.itemsize() as i64, a.itemsize() as i64, b.itemsize() as i64];
-        let mut plan = Plan { kept: Vec::new(), reduced: Vec::new(), start: [0; 3], columns: None };
+        let mut plan = Plan { kept: List::zeros(0), reduced: List::zeros(0), start: [0; 3], columns: None };
         let mut out_stride = item[OUT];
         // The output is C-ordered: the strides of its axes follow from the kept extents.
         for axis in (0..a.ndim()).rev() {
@@ -81,8 +82,8 @@ impl Plan {
         if !numbered {
             plan.reduced.sort_by_key(|l| std::cmp::Reverse(l.strides[A].unsigned_abs()));
         }
-        join(&mut plan.kept);
-        join(&mut plan.reduced);
+        plan.kept.merge(Loop::with_inner);
+        plan.reduced.merge(Loop::with_inner);
         if rows {
             plan.choose_columns();
         }
@@ -114,15 +115,4 @@ impl Plan {
         }
         self.columns = Some(nearest);
     }
-}
-
-/// Makes one loop of neighbours that walk memory as one.
-fn join(loops: &mut Vec<Loop>) {
-    loops.dedup_by(|inner, outer| {
-        let one = (0..3).all(|k| inner.strides[k].checked_mul(inner.extent) == Some(outer.strides[k]));
-        if one {
-            *outer = Loop { extent: outer.extent * inner.extent, strides: inner.strides };
-        }
-        one
-    });
 }

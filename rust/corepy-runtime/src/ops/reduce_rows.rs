@@ -2,6 +2,8 @@
 
 use crate::kernels::{self, BLOCK, STRIPES};
 use crate::memory::arena::with_arena;
+use crate::memory::list::List;
+use crate::memory::tuning::{self, Class};
 use crate::ops::iterate::Cursor;
 use crate::ops::reduce_plan::{A, Loop, OUT};
 use crate::ops::reduce_run::{Job, Kernels, Place, Slot, Tree, Units};
@@ -15,10 +17,6 @@ const SHORT: usize = 256;
 const SHORT_STATE_BYTES: usize = 16 << 10;
 /// Elements of a strip that has no state.
 const FEW_ELEMENTS: usize = 64 << 10;
-/// Bytes of all states on the way up a strip's tree, so that they fit the arena.
-const STACK_BYTES: usize = 768 << 10;
-/// Bytes of a block of gathered rows.
-const STAGED_BYTES: usize = 256 << 10;
 /// Columns below which a strip no longer fills cache lines and registers.
 const NARROW: usize = 128;
 /// Bytes of a row below which rows with gaps are slower than copying them together first.
@@ -29,7 +27,7 @@ pub(super) struct Strips<'a> {
     job: &'a Job,
     columns: Loop,
     /// The other kept loops.
-    rest: Vec<Loop>,
+    rest: List<Loop>,
     width: usize,
     /// Strips across the columns.
     across: usize,
@@ -51,15 +49,18 @@ impl<'a> Strips<'a> {
         let staged = apart || reduced.len() > 1;
         let lane = job.kernels.lane_bytes.max(job.centers.as_ref().map_or(0, |c| c.lane_bytes));
         let levels = job.blocks().ilog2() as usize + 2;
+        // Of the arena, all states on the way up a strip's tree have three quarters, gathered rows the rest.
+        let share = tuning::share(Class::Reduction);
+        let (stack_bytes, staged_bytes) = (share / 4 * 3, share / 4);
         let state = if job.n <= SHORT { SHORT_STATE_BYTES } else { STATE_BYTES };
         let mut most = match job.n <= STRIPES {
             true => FEW_ELEMENTS / job.n,
-            false => state.min(STACK_BYTES / levels) / (STRIPES * lane),
+            false => state.min(stack_bytes / levels) / (STRIPES * lane),
         };
         if staged {
             let computed = job.operands[0].computed.itemsize();
             let each = item as usize + if job.operands[0].casts() { computed } else { 0 };
-            most = most.min(STAGED_BYTES / (BLOCK.min(job.n) * each));
+            most = most.min(staged_bytes / (BLOCK.min(job.n) * each));
         }
         let mut across = extent.div_ceil(most.max(16));
         // More strips where the blocks of the rows do not suffice for the threads.
@@ -222,6 +223,10 @@ impl Units for Strips<'_> {
 
     fn is_staged(&self) -> bool {
         self.staged
+    }
+
+    fn kernel(&self, _: bool) -> &'static str {
+        if self.job.n <= STRIPES { "columns" } else { "rows" }
     }
 
     fn whole(&self, units: std::ops::Range<usize>) {

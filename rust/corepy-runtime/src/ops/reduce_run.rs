@@ -14,7 +14,8 @@ use crate::ops::iterate::Cursor;
 use crate::ops::reduce_plan::{A, Loop, OUT, Operand, Plan};
 use crate::ops::reduce_rows::Strips;
 use crate::scheduler::{self, Flow};
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::trace;
+use std::sync::atomic::Ordering;
 
 /// Estimated ns to gather or convert one element.
 const STAGE_NS: f64 = 0.7;
@@ -126,6 +127,8 @@ pub(super) trait Units: Sync {
     unsafe fn decide(&self, unit: usize, value: u8);
     /// Whether elements are copied together first.
     fn is_staged(&self) -> bool;
+    /// The kernel that reduces them, in groups of blocks or in whole units.
+    fn kernel(&self, grouped: bool) -> &'static str;
     /// Reduces whole units, one after the other.
     fn whole(&self, units: std::ops::Range<usize>);
 }
@@ -215,6 +218,7 @@ impl Job {
     /// Runs over all units: groups of blocks where there are too few units for the threads, else
     /// whole units.
     fn share(&self, units: &impl Units) -> Result<()> {
+        trace::path(if units.is_staged() { "gathered" } else { "direct" });
         let ns = if units.is_staged() { self.ns + STAGE_NS } else { self.ns };
         let each = ns * (self.n * units.columns()) as f64;
         let cost = each * units.count() as f64;
@@ -228,10 +232,12 @@ impl Job {
             let most = 1 << ((LONG_NS / per_block) as usize).max(1).ilog2();
             let group = even.max(least).max(1).next_power_of_two().min(most);
             if group < self.blocks() {
+                trace::kernel(units.kernel(true));
                 return self.grouped(units, group, cost);
             }
         }
         let tile = ((TILE_NS / each) as usize).clamp(1, units.count());
+        trace::kernel(units.kernel(false));
         scheduler::run(units.count().div_ceil(tile), cost, &|i| {
             units.whole(i * tile..units.count().min((i + 1) * tile));
             Flow::Continue
@@ -272,16 +278,14 @@ impl Job {
         let columns = units.columns();
         let bytes = STRIPES * columns * kernels.lane_bytes;
         let count = units.count();
-        let decided: Vec<AtomicBool> = match self.decided {
-            Some(_) => (0..count).map(|_| AtomicBool::new(false)).collect(),
-            None => Vec::new(),
-        };
         with_arena(|arena| {
+            // Not 0 once a unit is decided.
+            let decided = arena.counters(if self.decided.is_some() { count } else { 0 });
             let states = Shared(arena.scratch(count * groups * bytes).as_ptr());
             let centers = Shared(centers.cast_mut());
             scheduler::run(count * groups, cost, &|tile| {
                 let (unit, number) = (tile / groups, tile % groups);
-                if decided.get(unit).is_some_and(|d| d.load(Ordering::Relaxed)) {
+                if decided.get(unit).is_some_and(|d| d.load(Ordering::Relaxed) != 0) {
                     return Flow::Continue;
                 }
                 let first = number * group;
@@ -295,7 +299,7 @@ impl Job {
                 if unsafe { units.state(kernels, unit, blocks, centers, state) }
                     && let Some(flag) = decided.get(unit)
                 {
-                    flag.store(true, Ordering::Relaxed);
+                    flag.store(1, Ordering::Relaxed);
                     if count == 1 {
                         return Flow::Stop;
                     }
@@ -304,7 +308,7 @@ impl Job {
             })?;
             for unit in 0..count {
                 if let (Some(value), Some(flag)) = (self.decided, decided.get(unit))
-                    && flag.load(Ordering::Relaxed)
+                    && flag.load(Ordering::Relaxed) != 0
                 {
                     // Some tiles have not run. The others agree that this is the result.
                     // SAFETY: all tiles are done.
@@ -633,6 +637,11 @@ impl Units for Single<'_> {
 
     fn is_staged(&self) -> bool {
         !self.direct
+    }
+
+    fn kernel(&self, grouped: bool) -> &'static str {
+        let each = if self.direct { !grouped } else { self.job.n <= BLOCK };
+        if each { "each" } else { "blocks" }
     }
 
     fn whole(&self, units: std::ops::Range<usize>) {

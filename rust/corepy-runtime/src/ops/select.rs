@@ -9,11 +9,18 @@ use crate::ops::stage::{Access, Operand, accesses, execute};
 use crate::ops::{Arg, byte_ns, common_dtype, empty_as};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use crate::trace;
 
 /// Elements of `a` where `condition` is not zero, else of `b`, all three broadcast, in the dtype that
 /// `a` and `b` promote to. Elements of that dtype keep all their bits.
 pub fn where_(condition: &Tensor, a: Arg, b: Arg) -> Result<Tensor> {
-    const OP: &str = "where";
+    let describe = |call: &mut trace::Call| _ = call.operands([condition.into(), a, b]).stretches();
+    trace::operation(OP, describe, || where_untraced(condition, a, b))
+}
+
+const OP: &str = "where";
+
+fn where_untraced(condition: &Tensor, a: Arg, b: Arg) -> Result<Tensor> {
     let dtype = common_dtype(OP, a.dtype(), b.dtype())?;
     let both = layout::broadcast_shapes(OP, a.shape(), b.shape())?;
     let shape = layout::broadcast_shapes(OP, condition.shape(), &both)?;
@@ -34,6 +41,7 @@ pub fn where_(condition: &Tensor, a: Arg, b: Arg) -> Result<Tensor> {
     let kernel = kernels::select(dtype);
     let bytes = 1 + 3 * dtype.itemsize();
     let ns = byte_ns(bytes.saturating_mul(out.size())) * bytes as f64;
+    trace::kernel("select");
     execute(&plan, &operands, &access, ns, &|[out, mask, a, b], n| {
         // SAFETY: execute gives n elements of each, one where the step is 0.
         unsafe { kernel(out, mask, a, b, n, a_step, b_step) };

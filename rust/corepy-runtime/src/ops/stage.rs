@@ -8,6 +8,7 @@ use crate::memory::arena::{Arena, with_arena};
 use crate::ops::iterate::{CROSS_RUN, Cursor, Plan, Walk};
 use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
+use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Estimated time to gather or scatter one element, in ns.
@@ -63,6 +64,23 @@ pub enum Access {
     Crossed,
     /// The same, but the kernel itself gathers a row, whose elements are `pitch` bytes apart.
     Packed,
+}
+
+impl Access {
+    /// The access's name in the log of operations.
+    fn name(self) -> &'static str {
+        match self {
+            Access::Direct => "direct",
+            Access::Contiguous => "converted",
+            Access::Single => "single",
+            Access::Strided => "strided",
+            Access::Rows => "rows",
+            Access::Offsets => "offsets",
+            Access::Constant => "constant",
+            Access::Crossed => "crossed",
+            Access::Packed => "packed",
+        }
+    }
 }
 
 /// Bytes from one element of a row to the next in a crossed block that is staged.
@@ -140,6 +158,8 @@ pub fn execute<const N: usize>(
     kernel: &(impl Fn([*mut u8; N], usize) -> usize + Sync),
 ) -> Result<Option<usize>> {
     let tiles = plan.tiles();
+    trace::path(plan.walk().name());
+    trace::access(|| access.map(Access::name).join(","));
     if tiles == 0 {
         return Ok(None);
     }
@@ -148,12 +168,14 @@ pub fn execute<const N: usize>(
     let in_place =
         |o: &Operand, a: Access| a == Access::Direct || (a == Access::Single && o.aligned && !o.casts());
     if tiles == 1 && operands.iter().zip(access).all(|(o, &a)| in_place(o, a)) {
+        trace::tiles(1);
         return Ok(pass.tile(0, &[Slot::NONE; N], kernel));
     }
     with_arena(|arena| {
         let mut pass = pass;
         pass.prepare(arena);
         if tiles == 1 {
+            trace::tiles(1);
             return Ok(pass.tile(0, &pass.slots(arena), kernel));
         }
         let mut each = ns;
@@ -186,7 +208,7 @@ pub fn execute_in_order<const N: usize>(
     operands: &[Operand; N],
     access: &[Access; N],
     kernel: &impl Fn([*mut u8; N], usize) -> usize,
-) -> Option<usize> {
+) -> Result<Option<usize>> {
     with_arena(|arena| {
         let mut pass = Pass {
             plan,
@@ -197,7 +219,13 @@ pub fn execute_in_order<const N: usize>(
         };
         pass.prepare(arena);
         let slots = pass.slots(arena);
-        (0..plan.tiles()).find_map(|tile| pass.tile(tile, &slots, kernel))
+        for tile in 0..plan.tiles() {
+            scheduler::poll()?;
+            if let Some(position) = pass.tile(tile, &slots, kernel) {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
     })
 }
 

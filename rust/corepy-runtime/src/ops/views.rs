@@ -25,7 +25,7 @@ pub enum Pick {
 pub fn wrap_index(op: &'static str, index: i64, axis: usize, extent: i64) -> Result<i64> {
     let counted = if index < 0 { index.wrapping_add(extent) } else { index };
     if counted < 0 || counted >= extent {
-        return Err(Error::IndexRange { op, index, axis, extent: extent as usize });
+        return Err(Error::IndexRange { op, index: index.into(), axis, extent: extent as usize });
     }
     Ok(counted)
 }
@@ -155,8 +155,8 @@ pub fn reshape(op: &'static str, x: &Tensor, to: &[i64], copy: Option<bool>) -> 
     // Strides of the result are those of a dense tensor when it is empty, and these may overflow.
     layout::checked_size(op, &shape, x.dtype())?;
     let source = match copy {
-        Some(true) if x.is_contiguous() => copy::copy(x)?,
-        Some(true) => copy::contiguous(x)?,
+        Some(true) if x.is_contiguous() => copy::astype(x, x.dtype(), op)?,
+        Some(true) => copy::contiguous_for(op, x)?,
         _ => x.clone(),
     };
     if source.is_contiguous() {
@@ -169,7 +169,7 @@ pub fn reshape(op: &'static str, x: &Tensor, to: &[i64], copy: Option<bool>) -> 
         let why = format!("shape {} over strides {}", layout::show(&shape), layout::show(x.strides()));
         return Err(Error::NeedsCopy { op, why });
     }
-    let dense = copy::contiguous(x)?;
+    let dense = copy::contiguous_for(op, x)?;
     Ok(dense.view(0, &shape, &layout::contiguous_strides(&shape, x.itemsize())))
 }
 
@@ -212,8 +212,8 @@ pub fn axis_last(x: &Tensor, axis: usize) -> Tensor {
 /// Axes moved to other places; the rest keep their order.
 pub fn moveaxis(op: &'static str, x: &Tensor, source: &[i64], destination: &[i64]) -> Result<Tensor> {
     if source.len() != destination.len() {
-        let what = format!("{} axes do not move to {} places", source.len(), destination.len());
-        return Err(Error::Value { op, what });
+        let (source_count, destination_count) = (source.len(), destination.len());
+        return Err(Error::MoveCounts { op, source_count, destination_count });
     }
     let source = layout::normalize_axes(op, source, x.ndim())?;
     let destination = layout::normalize_axes(op, destination, x.ndim())?;
@@ -232,12 +232,8 @@ pub fn moveaxis(op: &'static str, x: &Tensor, source: &[i64], destination: &[i64
 pub fn squeeze(op: &'static str, x: &Tensor, axes: &[i64]) -> Result<Tensor> {
     let axes = layout::normalize_axes(op, axes, x.ndim())?;
     if let Some(&axis) = axes.iter().find(|&&a| x.shape()[a] != 1) {
-        let what = format!(
-            "axis {axis} of shape {} has {} elements, not 1",
-            layout::show(x.shape()),
-            x.shape()[axis]
-        );
-        return Err(Error::Value { op, what });
+        let (shape, extent) = (layout::show(x.shape()), x.shape()[axis]);
+        return Err(Error::SqueezeExtent { op, axis, shape, extent });
     }
     let kept: Vec<usize> = (0..x.ndim()).filter(|a| !axes.contains(a)).collect();
     Ok(permuted(x, &kept))

@@ -1,26 +1,34 @@
 //! Whether and how many workers an operation wakes: its estimated cost against what handing over costs.
 
+use std::time::Instant;
+
 // Measured with `timings` in tests/scheduler.rs on two processors of an AMD EPYC (Zen 5) under KVM, 16 tiles, one
 // worker; medians in us, serial against parallel:
 //
-//   work   polling worker   parked worker
-//      5       6.1 / 3.5       6.1 / 13.5
-//     10      10.8 / 5.9      10.8 / 18.4
-//     20      21.0 / 11.0     21.0 / 28
-//     50      50.9 / 26.0     50.9 / 44
-//    100     101.0 / 51.2    101.0 / 76
-//    200     201.0 / 120     201.0 / 127
-//    500     501.0 / 278     501.0 / 283
+//   work   polling worker   sleeping worker
+//      5       6.1 / 3.5       6.1 / 15.6
+//     10      11.1 / 6.0      11.1 / 20
+//     20      21.0 / 11.0     21.1 / 31
+//     50      50.9 / 26.0     51.0 / 45
+//    100     101.0 / 51.3    101.1 / 70
+//    200     201.0 / 120     201.2 / 122
+//    500     501.0 / 276     501.3 / 280
 //
 // (The polling column from 200 on wakes the worker too: it has stopped polling during the serial run
-// before.) A polling worker begins 0.2 us after the operation is published; a parked one after 30 to
-// 60 us, of which the caller spends 8 us on waking it. The thresholds lie where parallel wins clearly,
+// before.) A polling worker begins 0.2 us after the operation is published; a sleeping one after 25 to
+// 31 us, of which the caller spends 11 us on waking it. The thresholds lie where parallel wins clearly,
 // so that an estimate that is wrong by a factor of two still costs nothing.
 
 /// Serial time above which a worker that polls is given a part.
 pub const HOT_NS: f64 = 8_000.0;
-/// Serial time above which parked workers are woken.
+/// Serial time above which sleeping workers are woken.
 pub const COLD_NS: f64 = 100_000.0;
+/// Serial time of operations in close succession after which workers are woken for the next one of
+/// them, though it alone would not pay: 25 times the caller's cost of waking one, which is lost where
+/// no more follow. With `a + b` on 300,000 float32 again and again, 39 us serial, this is 21 us.
+pub const BURST_NS: f64 = 275_000.0;
+/// Longest pause between operations in close succession: half of the time that a worker polls.
+pub const PAUSE_NS: u64 = 50_000;
 /// Serial time that each thread should have at least, so that entering, claiming and leaving, some
 /// 0.5 us and more with many threads, stay small.
 pub const SHARE_NS: f64 = 4_000.0;
@@ -34,11 +42,41 @@ pub struct Help {
     pub wake: bool,
 }
 
+/// Operations of one thread that follow one another closely and are too short to wake workers for.
+#[derive(Clone, Copy)]
+pub struct Burst {
+    /// Their serial time so far.
+    serial_ns: f64,
+    /// When the last one began, and its serial time.
+    began: Option<(Instant, f64)>,
+}
+
+impl Burst {
+    pub const NONE: Burst = Burst { serial_ns: 0.0, began: None };
+
+    /// Counts an operation; whether it is worth waking workers for, as more are likely to follow.
+    pub fn goes_on(&mut self, cost_ns: f64) -> bool {
+        let now = Instant::now();
+        let close = self.began.is_some_and(|(began, last_ns)| {
+            // An estimate may be wrong by a factor of two.
+            now.duration_since(began).as_nanos() as f64 <= 2.0 * last_ns + PAUSE_NS as f64
+        });
+        self.serial_ns = if close { self.serial_ns + cost_ns } else { cost_ns };
+        self.began = Some((now, cost_ns));
+        let wake = self.serial_ns > BURST_NS;
+        if wake {
+            // Should the workers fall asleep again, as much has to follow before they are woken.
+            self.serial_ns = 0.0;
+        }
+        wake
+    }
+}
+
 /// Help for an operation of `tiles` tiles and `cost_ns` nanoseconds on `threads` threads, when
-/// `polling` workers are waiting for one.
+/// `polling` workers are waiting for one. `wakes` says to wake others, whatever the cost.
 #[inline]
-pub fn help(cost_ns: f64, tiles: usize, threads: usize, polling: usize) -> Help {
-    let wake = cost_ns >= COLD_NS;
+pub fn help(cost_ns: f64, tiles: usize, threads: usize, polling: usize, wakes: bool) -> Help {
+    let wake = wakes || cost_ns >= COLD_NS;
     let available = if wake { threads.saturating_sub(1) } else { polling.min(threads.saturating_sub(1)) };
     // Float to integer saturates, and NaN gives 0.
     let worth = (cost_ns / SHARE_NS) as usize;
@@ -48,23 +86,39 @@ pub fn help(cost_ns: f64, tiles: usize, threads: usize, polling: usize) -> Help 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn bursts_wake_after_a_while_and_pauses_end_them() {
+        let mut burst = Burst::NONE;
+        let count = (BURST_NS / 20_000.0) as usize;
+        let woke: Vec<bool> = (0..3 * count).map(|_| burst.goes_on(20_000.0)).collect();
+        // A machine that stops in between begins a new burst.
+        if woke.iter().any(|&w| w) {
+            assert!(!woke[..count].iter().any(|&w| w));
+        }
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_micros(200));
+            assert!(!burst.goes_on(20_000.0));
+        }
+    }
 
     #[test]
     fn small_work_stays_on_the_caller() {
-        assert_eq!(help(f64::NAN, 100, 8, 7).workers, 0);
-        assert_eq!(help(-1.0, 100, 8, 7).workers, 0);
-        assert_eq!(help(SHARE_NS, 100, 8, 7).workers, 0);
-        assert_eq!(help(COLD_NS - 1.0, 100, 8, 0), Help { workers: 0, wake: false });
-        assert_eq!(help(1e9, 1, 8, 7).workers, 0);
-        assert_eq!(help(1e9, 100, 1, 0).workers, 0);
+        assert_eq!(help(f64::NAN, 100, 8, 7, false).workers, 0);
+        assert_eq!(help(-1.0, 100, 8, 7, false).workers, 0);
+        assert_eq!(help(SHARE_NS, 100, 8, 7, false).workers, 0);
+        assert_eq!(help(COLD_NS - 1.0, 100, 8, 0, false), Help { workers: 0, wake: false });
+        assert_eq!(help(1e9, 1, 8, 7, false).workers, 0);
+        assert_eq!(help(1e9, 100, 1, 0, false).workers, 0);
     }
 
     #[test]
     fn help_is_bounded_by_tiles_threads_and_worth() {
-        assert_eq!(help(1e9, 3, 8, 0), Help { workers: 2, wake: true });
-        assert_eq!(help(1e9, 100, 8, 0), Help { workers: 7, wake: true });
-        assert_eq!(help(f64::INFINITY, 100, 8, 0).workers, 7);
-        assert_eq!(help(4.0 * SHARE_NS, 100, 8, 7), Help { workers: 3, wake: false });
-        assert_eq!(help(4.0 * SHARE_NS, 100, 8, 1), Help { workers: 1, wake: false });
+        assert_eq!(help(1e9, 3, 8, 0, false), Help { workers: 2, wake: true });
+        assert_eq!(help(1e9, 100, 8, 0, false), Help { workers: 7, wake: true });
+        assert_eq!(help(f64::INFINITY, 100, 8, 0, false).workers, 7);
+        assert_eq!(help(4.0 * SHARE_NS, 100, 8, 7, false), Help { workers: 3, wake: false });
+        assert_eq!(help(4.0 * SHARE_NS, 100, 8, 1, false), Help { workers: 1, wake: false });
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering}
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Flow, fork};
+use super::{Flow, LOCAL, fork, panics};
 use crate::error::{Error, Result};
 
 type Tile<'a> = &'a (dyn Fn(usize) -> Flow + Sync);
@@ -20,7 +20,15 @@ pub struct Operation<'a> {
     next: Counter,
     tiles: usize,
     f: Tile<'a>,
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Set when the operation's result is no longer wanted: tiles may end early.
+    cancelled: AtomicBool,
+    /// The first panic on a worker, and where it happened.
+    panic: Mutex<Option<Panic>>,
+}
+
+struct Panic {
+    payload: Box<dyn Any + Send>,
+    place: Option<panics::Place>,
 }
 
 /// On its own pair of cache lines (the processor fetches two at a time): every thread writes it.
@@ -29,7 +37,8 @@ struct Counter(AtomicUsize);
 
 impl<'a> Operation<'a> {
     pub fn new(tiles: usize, f: Tile<'a>) -> Operation<'a> {
-        Operation { next: Counter(AtomicUsize::new(0)), tiles, f, panic: Mutex::new(None) }
+        let (next, cancelled) = (Counter(AtomicUsize::new(0)), AtomicBool::new(false));
+        Operation { next, tiles, f, cancelled, panic: Mutex::new(None) }
     }
 
     /// The next tile that nobody has; None when there is none.
@@ -45,8 +54,15 @@ impl<'a> Operation<'a> {
         self.next.0.fetch_max(self.tiles, Ordering::Relaxed);
     }
 
+    /// Leaves the remaining tiles undone, and lets those that workers have begun end early.
+    pub fn cancel(&self) {
+        self.stop();
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
     /// Runs tiles until there are none, on a worker.
     fn help(&self) {
+        let _watched = Watched::new(&self.cancelled);
         let work = || {
             while let Some(tile) = self.claim() {
                 if (self.f)(tile) == Flow::Stop {
@@ -55,14 +71,30 @@ impl<'a> Operation<'a> {
             }
         };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
-            self.stop();
+            self.cancel();
             let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
             match *first {
-                None => *first = Some(payload),
+                None => *first = Some(Panic { payload, place: panics::take_place() }),
                 // Dropping a payload may panic again.
                 Some(_) => std::mem::forget(payload),
             }
         }
+    }
+}
+
+/// Shows a worker, while it helps, whether what it does is still wanted.
+struct Watched;
+
+impl Watched {
+    fn new(cancelled: &AtomicBool) -> Watched {
+        LOCAL.with(|local| local.watched.set(cancelled));
+        Watched
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        LOCAL.with(|local| local.watched.set(std::ptr::null()));
     }
 }
 
@@ -118,9 +150,14 @@ impl Slot {
         shared.operation.store(std::ptr::from_ref(operation).cast_mut().cast(), Ordering::Relaxed);
         // Added, not stored: a worker that is being refused may be counted for a moment.
         shared.state.fetch_or(OPEN, Ordering::Release);
-        let outcome = catch_unwind(AssertUnwindSafe(work));
+        let mut outcome = catch_unwind(AssertUnwindSafe(work));
         if outcome.is_err() {
-            operation.stop();
+            operation.cancel();
+        }
+        if fork::generation() == generation {
+            shared.state.fetch_and(!OPEN, Ordering::Relaxed);
+            let waited = catch_unwind(AssertUnwindSafe(|| wait_until_empty(&shared.state, operation)));
+            outcome = outcome.and_then(|done| waited.map(|waited| done.and(waited)));
         }
         if fork::generation() != generation {
             // The process forked in the middle, in the interrupt hook or in a tile, and this is the
@@ -130,13 +167,14 @@ impl Slot {
                 .unwrap_or_else(|payload| resume_unwind(payload))
                 .and(Err(Error::Internal { op: "run", what }));
         }
-        shared.state.fetch_and(!OPEN, Ordering::Relaxed);
-        wait_until_empty(&shared.state);
         shared.claimed.store(false, Ordering::Release);
         let worker_panic = operation.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (outcome, worker_panic) {
             (Ok(result), None) => result,
-            (Ok(_), Some(payload)) => resume_unwind(payload),
+            (Ok(_), Some(Panic { payload, place })) => {
+                panics::set_place(place);
+                resume_unwind(payload)
+            }
             (Err(payload), other) => {
                 std::mem::forget(other);
                 resume_unwind(payload)
@@ -145,25 +183,30 @@ impl Slot {
     }
 }
 
-/// Waits for workers to finish the tiles they have begun.
-fn wait_until_empty(state: &AtomicU32) {
+/// Waits for workers to finish the tiles they have begun, and cancels them where the caller is to stop.
+fn wait_until_empty(state: &AtomicU32, operation: &Operation<'_>) -> Result<()> {
     // Acquire: what the workers wrote is seen after this.
     for _ in 0..256 {
         if state.load(Ordering::Acquire) == 0 {
-            return;
+            return Ok(());
         }
         std::hint::spin_loop();
     }
     // A worker may have lost its processor: give ours away. Beyond a millisecond the tile itself is
     // long, and 50 us more do not show.
     let start = Instant::now();
+    let mut outcome = Ok(());
     while state.load(Ordering::Acquire) != 0 {
         if start.elapsed() < Duration::from_millis(1) {
             std::thread::yield_now();
-        } else {
-            std::thread::sleep(Duration::from_micros(50));
+            continue;
+        }
+        std::thread::sleep(Duration::from_micros(50));
+        if outcome.is_ok() {
+            outcome = super::poll().inspect_err(|_| operation.cancel());
         }
     }
+    outcome
 }
 
 /// Leaves a slot when dropped.

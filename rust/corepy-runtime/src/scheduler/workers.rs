@@ -1,52 +1,57 @@
-//! The worker threads: one rayon pool, and the job that its threads stay in while work keeps coming.
+//! The worker threads: they help with operations, poll for more for a short time, and sleep.
 //!
-//! A worker polls a counter, the epoch, for a short time after work and finds the next operation
-//! within a microsecond; then its job ends, and rayon parks the thread.
+//! A counter, the epoch, is raised whenever an operation is published. A worker that polls it finds
+//! the next operation within a microsecond; after a while it sleeps, and only work that pays for it
+//! wakes it.
 
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use rayon::ThreadPool;
-
 use super::cost::Help;
-use super::{affinity, cgroup, fork, fp_state, in_tile, operation};
+use super::{MAX_THREADS, affinity, cgroup, fork, fp_state, futex, in_tile, operation};
 
 /// How long a worker polls after work: a few times what waking it costs, which bounds the loss where
-/// no work comes.
-const POLL: Duration = Duration::from_micros(100);
+/// no work comes. With reading the clock it stays below 100 us.
+const POLL: Duration = Duration::from_micros(95);
 
 /// After a system that refuses threads, another try is worth its cost only after a while.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Address space of a worker's stack; scratch lies in the arena.
+const STACK: usize = 2 << 20;
 
 #[repr(align(128))]
 struct Line<T>(T);
 
 /// Raised whenever an operation is published.
-static EPOCH: Line<AtomicU64> = Line(AtomicU64::new(0));
-/// Jobs that run or are on their way.
-static JOBS: Line<AtomicUsize> = Line(AtomicUsize::new(0));
+static EPOCH: Line<AtomicU32> = Line(AtomicU32::new(0));
 /// Workers that are polling now.
 static POLLING: Line<AtomicUsize> = Line(AtomicUsize::new(0));
-/// Raised when threads are given up; a job that is older ends as soon as it is idle.
-static POOL_NUMBER: AtomicUsize = AtomicUsize::new(0);
+
+/// What each worker does; it sleeps on its own word while that says `ASLEEP`. Who changes it from
+/// there, and nobody else, wakes the worker.
+static STATES: [AtomicU32; MAX_THREADS - 1] = [const { AtomicU32::new(ABSENT) }; MAX_THREADS - 1];
+const ABSENT: u32 = 0;
+const AWAKE: u32 = 1;
+const ASLEEP: u32 = 2;
+
+/// Workers that woken workers are to wake: the caller pays for one, and each wakes two more.
+static WANTED: AtomicUsize = AtomicUsize::new(0);
+/// Workers from this number on end when they have no work.
+static ALLOWED: AtomicUsize = AtomicUsize::new(0);
 /// Workers that may poll at once: as many as there are processors besides the caller's.
 static MAX_POLLING: AtomicUsize = AtomicUsize::new(0);
-/// A thread that makes the pool is on its way.
-static BUILDING: AtomicBool = AtomicBool::new(false);
-
 /// Where the caller ran that woke workers last.
 static CALLER_PROCESSOR: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-struct Workers {
-    pool: Option<ThreadPool>,
-    /// Threads of the pool.
-    count: usize,
-    refused: Option<Instant>,
-}
+/// Held while threads are made and given up; holds when the system last refused one.
+static CHANGING: Mutex<Option<Instant>> = Mutex::new(None);
 
-static WORKERS: Mutex<Workers> = Mutex::new(Workers { pool: None, count: 0, refused: None });
+fn lock() -> MutexGuard<'static, Option<Instant>> {
+    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Workers that would see a new operation at once.
 #[inline]
@@ -56,166 +61,189 @@ pub fn polling() -> usize {
 
 /// Calls workers to an operation that has just been published; `most` is the most that could ever be asked for.
 pub fn call(help: Help, most: usize) {
+    // A worker says that it sleeps and then looks at the epoch once more: either it is seen asleep
+    // below, or it sees the operation.
     EPOCH.0.fetch_add(1, Ordering::SeqCst);
-    // A job that ends takes itself off the count before it looks at the epoch for the last time: it
-    // is either not counted here, or it sees the operation.
-    if !help.wake || JOBS.0.load(Ordering::SeqCst) >= help.workers {
+    if !help.wake {
         return;
     }
-    let mut missing = 0;
-    let reserve = |jobs: usize| {
-        missing = help.workers.saturating_sub(jobs);
-        (missing > 0).then_some(jobs + missing)
-    };
-    if JOBS.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, reserve).is_ok() {
-        CALLER_PROCESSOR.store(affinity::current().unwrap_or(usize::MAX), Ordering::Relaxed);
-        wake(missing, most);
+    let (mut awake, mut absent) = (0, false);
+    for state in &STATES[..most] {
+        match state.load(Ordering::SeqCst) {
+            AWAKE => awake += 1,
+            ABSENT => absent = true,
+            _ => {}
+        }
+    }
+    // Those that are on their way to being woken do not have to be woken again.
+    let missing = help.workers.saturating_sub(awake + WANTED.load(Ordering::Relaxed));
+    if missing == 0 {
+        return;
+    }
+    CALLER_PROCESSOR.store(affinity::current().unwrap_or(usize::MAX), Ordering::Relaxed);
+    if missing > 1 {
+        WANTED.fetch_add(missing - 1, Ordering::SeqCst);
+    }
+    wake_one();
+    if absent {
+        start(most);
     }
 }
 
-/// Starts `jobs` jobs, which are counted already.
-fn wake(jobs: usize, most: usize) {
-    let workers = match WORKERS.try_lock() {
-        Ok(workers) => workers,
+/// Wakes a worker that sleeps, if one does.
+fn wake_one() {
+    for state in &STATES[..ALLOWED.load(Ordering::Relaxed).min(STATES.len())] {
+        if state.load(Ordering::Relaxed) == ASLEEP
+            && state.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+        {
+            return futex::wake(state);
+        }
+    }
+    WANTED.store(0, Ordering::Relaxed);
+}
+
+/// Makes the first of the workers that are missing, which makes the others. The caller does not wait
+/// for another thread that is changing them: it works alone.
+#[cold]
+fn start(most: usize) {
+    let mut refused = match CHANGING.try_lock() {
+        Ok(refused) => refused,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        // Another caller is changing the pool: this one works alone.
-        Err(TryLockError::WouldBlock) => return uncount(jobs),
+        Err(TryLockError::WouldBlock) => return,
     };
-    match &workers.pool {
-        Some(pool) if workers.count >= most => {
-            let number = POOL_NUMBER.load(Ordering::Relaxed);
-            pool.spawn(move || job(jobs, number));
-        }
-        _ if workers.refused.is_some_and(|at| at.elapsed() < RETRY) => uncount(jobs),
-        _ => {
-            drop(workers);
-            // Making a thread takes 15 us and more: one other thread makes them all.
-            if BUILDING.swap(true, Ordering::Relaxed) {
-                return uncount(jobs);
-            }
-            fork::register();
-            let builder = std::thread::Builder::new().name("corepy-start".into());
-            if builder.spawn(move || build(jobs, most)).is_err() {
-                uncount(jobs);
-                BUILDING.store(false, Ordering::Relaxed);
-                lock().refused = Some(Instant::now());
-            }
-        }
+    if refused.is_some_and(|at| at.elapsed() < RETRY) {
+        return;
     }
+    fork::register();
+    ALLOWED.fetch_max(most, Ordering::SeqCst);
+    // The new threads inherit the mask: signals are for the threads of the interpreter, and a worker
+    // that took one would leave a sleeping main thread asleep.
+    let _blocked = BlockedSignals::new();
+    spawn(most, true, &mut refused);
 }
 
-fn uncount(jobs: usize) {
-    JOBS.0.fetch_sub(jobs, Ordering::SeqCst);
-}
-
-fn lock() -> MutexGuard<'static, Workers> {
-    WORKERS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Makes a pool of `count` threads in place of a smaller one, and starts the jobs.
-fn build(jobs: usize, count: usize) {
-    block_signals();
-    let processors = cgroup::processors();
-    MAX_POLLING.store(processors - 1, Ordering::Relaxed);
-    let mut workers = lock();
-    let mut old = None;
-    if workers.pool.is_none() || workers.count < count {
-        let built = rayon::ThreadPoolBuilder::new()
-            .num_threads(count)
-            .thread_name(|index| format!("corepy-{index}"))
-            // Jobs catch panics of tiles; without a handler rayon would abort on any other.
-            .panic_handler(|_| {})
-            .build();
-        match built {
-            Ok(pool) => {
-                old = workers.pool.replace(pool);
-                workers.count = count;
-                workers.refused = None;
-                POOL_NUMBER.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(_) => workers.refused = Some(Instant::now()),
+/// Makes the first worker that is missing among `most`; false where none is or none can be had.
+fn spawn(most: usize, makes_others: bool, refused: &mut Option<Instant>) -> bool {
+    let Some(number) = STATES[..most].iter().position(|s| s.load(Ordering::Relaxed) == ABSENT) else {
+        return false;
+    };
+    STATES[number].store(AWAKE, Ordering::SeqCst);
+    let builder = std::thread::Builder::new().name(format!("corepy-{number}")).stack_size(STACK);
+    let made = builder.spawn(move || {
+        let worker = Worker(number);
+        if makes_others {
+            MAX_POLLING.store(cgroup::processors() - 1, Ordering::Relaxed);
+            let mut refused = lock();
+            while spawn(most.min(ALLOWED.load(Ordering::SeqCst)), false, &mut refused) {}
         }
+        worker.work();
+    });
+    if made.is_err() {
+        STATES[number].store(ABSENT, Ordering::SeqCst);
+        *refused = Some(Instant::now());
     }
-    match &workers.pool {
-        Some(pool) => {
-            let number = POOL_NUMBER.load(Ordering::Relaxed);
-            pool.spawn(move || job(jobs, number));
-        }
-        None => uncount(jobs),
-    }
-    BUILDING.store(false, Ordering::Relaxed);
-    drop(workers);
-    // Tells its threads to end and waits for none.
-    drop(old);
+    made.is_ok()
 }
 
-/// Gives up a pool of more than `count` threads; the next operation that needs one makes it.
+/// Allows no more than `count` workers: the others end when they have no work.
 pub fn shrink(count: usize) {
-    let mut workers = lock();
-    let old = if workers.count > count { workers.pool.take() } else { None };
-    if old.is_some() {
-        workers.count = 0;
-        POOL_NUMBER.fetch_add(1, Ordering::Relaxed);
-    }
-    drop(workers);
-    drop(old);
-}
-
-/// Signals are for the threads of the interpreter: a worker that took one would leave a sleeping
-/// main thread asleep. Threads that the caller makes inherit the mask. Faults stay deliverable.
-fn block_signals() {
-    // SAFETY: the set is initialised by sigfillset, and the calls change this thread's mask only.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigfillset(&mut set);
-        for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT] {
-            libc::sigdelset(&mut set, fault);
+    let _held = lock();
+    ALLOWED.store(count, Ordering::SeqCst);
+    for state in STATES.iter().skip(count) {
+        if state.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            futex::wake(state);
         }
-        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
     }
 }
 
-/// Uncounts a job that unwinds.
-struct Counted;
+/// Signals blocked on this thread but for faults; those from before are restored when it is dropped.
+struct BlockedSignals(libc::sigset_t);
 
-impl Drop for Counted {
+impl BlockedSignals {
+    fn new() -> BlockedSignals {
+        // SAFETY: the sets are initialised by the calls, which change this thread's mask only.
+        unsafe {
+            let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+            libc::sigfillset(&mut all);
+            for fault in
+                [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT]
+            {
+                libc::sigdelset(&mut all, fault);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut before);
+            BlockedSignals(before)
+        }
+    }
+}
+
+impl Drop for BlockedSignals {
     fn drop(&mut self) {
-        uncount(1);
+        // SAFETY: the mask that held before, on the same thread.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
     }
 }
 
-/// What a worker does: starts the other jobs that were asked for, then helps and polls.
-fn job(mut jobs: usize, number: usize) {
-    // Each job starts half of the rest, so that the caller pays for waking one thread only.
-    while jobs > 1 {
-        let other = jobs / 2;
-        jobs -= other;
-        rayon::spawn(move || job(other, number));
+/// A worker thread, by its number.
+struct Worker(usize);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        STATES[self.0].store(ABSENT, Ordering::SeqCst);
     }
-    let _fp_state = fp_state::Guard::new();
-    let counted = Counted;
-    let caller = CALLER_PROCESSOR.load(Ordering::Relaxed);
-    if affinity::current() == Some(caller) {
-        affinity::avoid(caller);
+}
+
+impl Worker {
+    fn is_surplus(&self) -> bool {
+        self.0 >= ALLOWED.load(Ordering::SeqCst)
     }
-    loop {
-        let seen = EPOCH.0.load(Ordering::SeqCst);
-        in_tile(operation::help_all);
-        if poll(seen, number) {
-            continue;
+
+    /// Helps, polls and sleeps, for as long as there is to be a worker of this number.
+    fn work(self) {
+        let _fp_state = fp_state::Guard::new();
+        let caller = CALLER_PROCESSOR.load(Ordering::Relaxed);
+        if affinity::current() == Some(caller) {
+            affinity::avoid(caller);
         }
+        loop {
+            let seen = EPOCH.0.load(Ordering::SeqCst);
+            in_tile(operation::help_all);
+            if self.is_surplus() {
+                // Under the lock, so that a worker of this number is either wanted or missing.
+                let _held = lock();
+                if self.is_surplus() {
+                    drop(self);
+                    return;
+                }
+            }
+            if !poll(seen) {
+                self.sleep(seen);
+            }
+        }
+    }
+
+    fn sleep(&self, seen: u32) {
         affinity::avoid(CALLER_PROCESSOR.load(Ordering::Relaxed));
-        JOBS.0.fetch_sub(1, Ordering::SeqCst);
-        if EPOCH.0.load(Ordering::SeqCst) == seen {
-            std::mem::forget(counted);
+        let state = &STATES[self.0];
+        state.store(ASLEEP, Ordering::SeqCst);
+        if (EPOCH.0.load(Ordering::SeqCst) != seen || self.is_surplus())
+            && state.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        {
             return;
         }
-        JOBS.0.fetch_add(1, Ordering::SeqCst);
+        while state.load(Ordering::SeqCst) == ASLEEP {
+            futex::wait(state, ASLEEP);
+        }
+        for _ in 0..2 {
+            let less = |wanted: usize| wanted.checked_sub(1);
+            if WANTED.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+                wake_one();
+            }
+        }
     }
 }
 
 /// Waits for the epoch to move on; whether it did.
-fn poll(seen: u64, number: usize) -> bool {
+fn poll(seen: u32) -> bool {
     struct Polling;
     impl Drop for Polling {
         fn drop(&mut self) {
@@ -224,7 +252,7 @@ fn poll(seen: u64, number: usize) -> bool {
     }
     let others = POLLING.0.fetch_add(1, Ordering::Relaxed);
     let _polling = Polling;
-    if others >= MAX_POLLING.load(Ordering::Relaxed) || number != POOL_NUMBER.load(Ordering::Relaxed) {
+    if others >= MAX_POLLING.load(Ordering::Relaxed) {
         return EPOCH.0.load(Ordering::Relaxed) != seen;
     }
     let start = Instant::now();
@@ -241,7 +269,7 @@ fn poll(seen: u64, number: usize) -> bool {
     }
 }
 
-struct ForkCell(UnsafeCell<Option<MutexGuard<'static, Workers>>>);
+struct ForkCell(UnsafeCell<Option<MutexGuard<'static, Option<Instant>>>>);
 // SAFETY: touched by the forking thread alone, between taking the lock and dropping it.
 unsafe impl Sync for ForkCell {}
 static HELD: ForkCell = ForkCell(UnsafeCell::new(None));
@@ -261,16 +289,13 @@ pub fn after_fork(child: bool) {
     }
     // SAFETY: this thread took the lock in `before_fork` and still holds it.
     let held = unsafe { (*HELD.0.get()).take() };
-    let Some(mut workers) = held else { return };
     if child {
-        // Dropping it would talk to threads through locks that they may have held.
-        std::mem::forget(workers.pool.take());
-        workers.count = 0;
-        JOBS.0.store(0, Ordering::Relaxed);
+        STATES.iter().for_each(|state| state.store(ABSENT, Ordering::Relaxed));
         POLLING.0.store(0, Ordering::Relaxed);
-        BUILDING.store(false, Ordering::Relaxed);
+        WANTED.store(0, Ordering::Relaxed);
         operation::after_fork();
     }
+    drop(held);
 }
 
 #[cfg(test)]
@@ -279,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jobs_end_when_no_work_comes_and_none_is_lost_count_of() {
+    fn workers_sleep_when_no_work_comes_and_none_is_lost_count_of() {
         std::thread::scope(|scope| {
             for caller in 0..4 {
                 scope.spawn(move || {
@@ -300,9 +325,11 @@ mod tests {
             }
         });
         let start = Instant::now();
-        while JOBS.0.load(Ordering::SeqCst) + polling() > 0 {
-            assert!(start.elapsed() < Duration::from_secs(20), "{} jobs", JOBS.0.load(Ordering::SeqCst));
+        let count = |what| STATES.iter().filter(|s| s.load(Ordering::SeqCst) == what).count();
+        while count(AWAKE) + polling() > 0 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{} workers are awake", count(AWAKE));
             std::thread::sleep(Duration::from_millis(1));
         }
+        assert!(count(ASLEEP) <= ALLOWED.load(Ordering::SeqCst));
     }
 }

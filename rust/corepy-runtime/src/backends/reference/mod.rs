@@ -11,19 +11,18 @@ use super::fault::{FaultAccess, LaneFault, LaunchError, RacePair, show};
 use super::launch::Launch;
 use super::{Backend, Capabilities, Executable};
 use crate::dtype::DType;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generated::lanes::Fault;
 use crate::layout;
 use crate::ops::{Arg, copy::copy_into};
 use crate::program::{
     Access, Condition, Flow, Instruction, Mode, Operand, Place, Program, Register, Special, Type, Value,
 };
-use crate::scheduler;
+use crate::scheduler::Pace;
 use crate::tensor::Tensor;
 use races::{Event, Kind, Races};
 use semantics::Refused;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// The backend: programs run as they are.
 pub struct Reference;
@@ -64,19 +63,17 @@ struct Interpreted(Arc<Program>);
 
 impl Executable for Interpreted {
     fn launch(&self, launch: &Launch) -> std::result::Result<(), LaunchError> {
-        let mut run = Run {
-            program: &self.0,
-            launch,
-            races: Races::default(),
-            first_race: None,
-            poll: Poll { steps: 0, last: Instant::now() },
-        };
+        let mut run =
+            Run { program: &self.0, launch, races: Races::default(), first_race: None, pace: Pace::new() };
         for number in 0..launch.grid().block_count() {
             Block::new(&run, number).run(&mut run)?;
         }
         run.first_race.map_or(Ok(()), |race| Err(LaunchError::Fault(race)))
     }
 }
+
+/// What a step of one lane counts for between two polls: 4,096 steps are some 100 us.
+const STEP_BYTES: usize = 64;
 
 /// One launch.
 struct Run<'a> {
@@ -86,30 +83,7 @@ struct Run<'a> {
     races: Races,
     /// Reported when no lane faults.
     first_race: Option<Box<LaneFault>>,
-    poll: Poll,
-}
-
-/// Asks now and then whether the user wants to stop.
-struct Poll {
-    steps: u32,
-    last: Instant,
-}
-
-impl Poll {
-    fn step(&mut self) -> Result<()> {
-        // Some 100 us of interpretation between two looks at the clock.
-        const STEPS: u32 = 4096;
-        self.steps += 1;
-        if self.steps < STEPS {
-            return Ok(());
-        }
-        self.steps = 0;
-        if self.last.elapsed() < Duration::from_millis(50) {
-            return Ok(());
-        }
-        self.last = Instant::now();
-        if scheduler::interrupted() { Err(Error::Interrupted {}) } else { Ok(()) }
-    }
+    pace: Pace,
 }
 
 /// Where a lane is.
@@ -224,7 +198,7 @@ impl Block {
     fn run_lane(&mut self, run: &mut Run<'_>, lane: &mut Lane) -> std::result::Result<(), LaunchError> {
         let program = run.program;
         loop {
-            run.poll.step()?;
+            run.pace.step(STEP_BYTES)?;
             let step = program.code().steps()[lane.step as usize];
             let instruction = &program.instructions()[step.instruction as usize];
             if instruction.is_block_wide() {

@@ -1,0 +1,61 @@
+"""The command line: `python -m corepy <command>`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import corepy
+from corepy import _configuration
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: what it does, its arguments, and the function that gives its exit code."""
+
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _info_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="as one JSON object, the value of corepy.config()"
+    )
+
+
+def _info(given: argparse.Namespace) -> int:
+    facts = corepy.config()
+    print(json.dumps(facts, indent=2) if given.json else _configuration.text(facts))
+    return 0
+
+
+COMMANDS = {
+    "info": Command("what corepy found on this machine, and how it was built", _info_arguments, _info),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; without a command it is 2, as for any wrong call."""
+    parser = argparse.ArgumentParser(prog="python -m corepy", description="corepy, a tensor runtime.")
+    parser.add_argument("--version", action="version", version=f"corepy {corepy.__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="command", required=True)
+    for name, command in COMMANDS.items():
+        command.arguments(commands.add_parser(name, help=command.help, description=command.help))
+    given = parser.parse_args(arguments)
+    try:
+        code = COMMANDS[given.command].run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough. Python writes what is left once more when it ends, to nowhere then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+//! Options of printing: of the process, and of a thread inside `with cp.printoptions(...)`.
+
+use crate::enter::error;
+use corepy_runtime::Error;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::cell::Cell;
+use std::sync::Mutex;
+
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// Digits after the point at most.
+    pub precision: usize,
+    /// Elements up to which all are shown.
+    pub threshold: usize,
+    /// Elements that are shown at either end of an axis otherwise.
+    pub edgeitems: usize,
+    /// Columns of a line.
+    pub linewidth: usize,
+    /// Small numbers and wide ranges are not written in scientific notation.
+    pub suppress: bool,
+}
+
+/// NumPy's.
+static OF_PROCESS: Mutex<Options> =
+    Mutex::new(Options { precision: 8, threshold: 1000, edgeitems: 3, linewidth: 75, suppress: false });
+
+thread_local! {
+    static OF_THREAD: Cell<Option<Options>> = const { Cell::new(None) };
+}
+
+/// The options that hold for the calling thread.
+pub fn options() -> Options {
+    OF_THREAD.get().unwrap_or_else(of_process)
+}
+
+fn of_process() -> Options {
+    *OF_PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Changes to options; None leaves one as it is.
+#[derive(Clone, Copy)]
+pub struct Changes {
+    pub precision: Option<i64>,
+    pub threshold: Option<i64>,
+    pub edgeitems: Option<i64>,
+    pub linewidth: Option<i64>,
+    pub suppress: Option<bool>,
+}
+
+impl Changes {
+    fn apply(self, py: Python<'_>, op: &'static str, to: Options) -> PyResult<Options> {
+        let read = |name: &'static str, given: Option<i64>, least: i64, before: usize| match given {
+            None => Ok(before),
+            Some(given) if given >= least => Ok(given as usize),
+            Some(given) => Err(error(py, Error::PrintOption { op, name, least, given })),
+        };
+        Ok(Options {
+            precision: read("precision", self.precision, 0, to.precision)?,
+            threshold: read("threshold", self.threshold, 0, to.threshold)?,
+            edgeitems: read("edgeitems", self.edgeitems, 0, to.edgeitems)?,
+            linewidth: read("linewidth", self.linewidth, 1, to.linewidth)?,
+            suppress: self.suppress.unwrap_or(to.suppress),
+        })
+    }
+}
+
+/// Changes the options of the process.
+pub fn set_printoptions(
+    py: Python<'_>,
+    precision: Option<i64>,
+    threshold: Option<i64>,
+    edgeitems: Option<i64>,
+    linewidth: Option<i64>,
+    suppress: Option<bool>,
+) -> PyResult<()> {
+    let changes = Changes { precision, threshold, edgeitems, linewidth, suppress };
+    let changed = changes.apply(py, "set_printoptions", of_process())?;
+    *OF_PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = changed;
+    Ok(())
+}
+
+/// The options of the calling thread by name.
+pub fn get_printoptions(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let Options { precision, threshold, edgeitems, linewidth, suppress } = options();
+    let found = PyDict::new(py);
+    found.set_item("precision", precision)?;
+    found.set_item("threshold", threshold)?;
+    found.set_item("edgeitems", edgeitems)?;
+    found.set_item("linewidth", linewidth)?;
+    found.set_item("suppress", suppress)?;
+    Ok(found.into_any())
+}
+
+/// `with cp.printoptions(precision=3):` prints tensors in the calling thread with other options, which
+/// are those of set_printoptions. Nests; at the end the options from before hold again.
+///
+/// Raises ValueError for an option out of range.
+///
+/// Examples
+/// --------
+/// >>> import corepy as cp
+/// >>> with cp.printoptions(precision=3):
+/// ...     print(cp.asarray([1 / 3, 2.0]))
+/// [0.333 2.   ]
+#[pyclass(name = "printoptions", module = "corepy", frozen)]
+pub struct PrintOptions {
+    changes: Changes,
+    /// For each `with` that is open the options that held before it.
+    before: Mutex<Vec<Option<Options>>>,
+}
+
+#[pymethods]
+impl PrintOptions {
+    #[new]
+    #[pyo3(signature = (precision=None, threshold=None, edgeitems=None, linewidth=None, suppress=None), text_signature = "(precision=None, threshold=None, edgeitems=None, linewidth=None, suppress=None)")]
+    fn new(
+        py: Python<'_>,
+        precision: Option<i64>,
+        threshold: Option<i64>,
+        edgeitems: Option<i64>,
+        linewidth: Option<i64>,
+        suppress: Option<bool>,
+    ) -> PyResult<PrintOptions> {
+        let changes = Changes { precision, threshold, edgeitems, linewidth, suppress };
+        changes.apply(py, "printoptions", options())?;
+        Ok(PrintOptions { changes, before: Mutex::new(Vec::new()) })
+    }
+
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let this = slf.get();
+        let changed = this.changes.apply(slf.py(), "printoptions", options())?;
+        let before = OF_THREAD.replace(Some(changed));
+        this.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(before);
+        Ok(slf.clone())
+    }
+
+    #[pyo3(signature = (kind, value, trace, /), text_signature = "($self, kind, value, trace, /)")]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        trace: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let _ = (kind, value, trace);
+        let before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        let Some(before) = before else {
+            return Err(error(py, Error::ExitWithoutEnter { op: "printoptions" }));
+        };
+        OF_THREAD.set(before);
+        Ok(())
+    }
+}
