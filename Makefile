@@ -7,7 +7,12 @@
 #   make bits      every digest, layout, thread count and SIMD level of this machine: minutes
 #   make stress    forks, exits, interrupts and panics, twenty times each
 #   make tsan      the scheduler's Rust tests under ThreadSanitizer; needs rust-src
-#   make bench     against NumPy; ARGS="--only sum" runs a part
+#   make junk      a million calls with junk arguments; minutes
+#   make fuzz      buffers, DLPack structs, arrays and pickles drawn at random; minutes
+#   make memcheck  Rust tests and a script through every operation under valgrind; builds its own library
+#   make soak      100,000 cycles and 1,000 forks: memory stays flat; minutes
+#   make bench     against NumPy, numexpr and, after `make bench-venv`, PyTorch; ONLY=sum runs a part, QUICK=1
+#                  takes a minute or two; more of the kind: docs/performance.md
 #   make wheel     dist/corepy-*.whl, one for CPython 3.11 and all later ones
 #   make generate  what follows from the op table
 #   make clean     removes everything that was built
@@ -38,7 +43,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits stress tsan lint coverage bench wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits stress tsan junk fuzz memcheck lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -72,11 +77,70 @@ generate: $(INSTALLED)
 
 # ---- demo and benchmarks
 
+.PHONY: bench-venv bench-limits bench-pytest bench-compare bench-misses bench-arena bench-threshold bench-flame
+
 demo: $(NATIVE)
 	$(PY) examples/digits/demo.py
 
-bench: $(NATIVE)
-	$(PY) -m benchmarks $(ARGS)
+# The peers run in a venv of their own when there is one: PyTorch's wheel brings 5 GB of CUDA libraries.
+TORCH := torch==2.15.0
+BENCH_VENV := $(CURDIR)/.venv-bench
+BENCH_PY := $(if $(wildcard $(BENCH_VENV)/.installed),$(BENCH_VENV)/bin/python,$(PY))
+BENCH_TOOLS := $(VENV)/.bench-installed
+BENCH := PYTHONPATH=$(CURDIR)/python $(BENCH_PY) -m
+
+$(BENCH_TOOLS): requirements-bench.txt $(INSTALLED)
+	$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
+	touch $@
+
+bench-venv:
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+	    --constraint requirements-dev.txt --requirement requirements-bench.txt numpy pytest $(TORCH)
+	touch $(BENCH_VENV)/.installed
+
+bench: $(NATIVE) $(BENCH_TOOLS)
+	$(BENCH) benchmarks $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick) $(ARGS)
+
+# Bandwidth of each cache and of DRAM, peak multiply-adds, hand-off latency.
+bench-limits: $(NATIVE) $(BENCH_TOOLS)
+	$(BENCH) benchmarks.limits
+
+# The same cases through pytest-benchmark; the quick ones unless ONLY chooses.
+bench-pytest: $(NATIVE) $(BENCH_TOOLS)
+	ONLY="$(ONLY)" $(BENCH) pytest -p no:cacheprovider --override-ini=addopts= --benchmark-sort=name \
+	    benchmarks/through_pytest.py $(ARGS)
+
+# OLD=a.json NEW=b.json: what got slower.
+bench-compare: $(BENCH_TOOLS)
+	$(BENCH) benchmarks.compare "$(OLD)" "$(NEW)" $(ARGS)
+
+# CASE="sum float32 1,000,000": cache misses of one call.
+bench-misses: $(NATIVE) $(BENCH_TOOLS)
+	$(BENCH) benchmarks.cache_misses "$(CASE)" $(ARGS)
+
+# Scratch from the arena against the heap; from which size on threads pay.
+bench-arena: $(NATIVE)
+	$(PY) -m benchmarks.memory --arena $(ARGS)
+
+bench-threshold: $(NATIVE)
+	$(PY) -m benchmarks.scheduler --only sweep $(ARGS)
+
+INFERNO_VERSION := 0.12.8
+INFERNO := $(CURDIR)/target/tools/bin/inferno-flamegraph
+
+# It folds what perf has sampled and draws it.
+$(INFERNO):
+	CARGO_TARGET_DIR=target/tools/build cargo install inferno --version $(INFERNO_VERSION) --locked --quiet \
+	    --root $(CURDIR)/target/tools
+	rm -rf target/tools/build
+
+# CASE="sum float32 1,000,000": a flame graph of all threads as SVG in benchmarks/report.
+bench-flame: $(NATIVE) $(BENCH_TOOLS) $(INFERNO)
+	PATH="$(dir $(INFERNO)):$$PATH" $(BENCH) benchmarks.flame "$(CASE)" $(ARGS)
+
+soak: $(NATIVE)
+	$(PY) -m benchmarks.memory --soak $(ARGS)
 
 # ---- tests
 
@@ -129,6 +193,15 @@ python-test: $(NATIVE)
 stress: $(NATIVE)
 	COREPY_TEST_RUNS=20 $(PY) -m pytest --quiet tests/test_fork.py tests/test_interrupts.py tests/test_threads.py
 
+junk: $(NATIVE)
+	COREPY_JUNK_CALLS=100000 COREPY_JUNK_SEEDS=10 $(PY) -m pytest --quiet tests/test_junk.py
+
+fuzz: $(NATIVE)
+	COREPY_FUZZ_EXAMPLES=10000 $(PY) -m pytest --quiet tests/test_fuzz_memory.py tests/test_fuzz_pickle.py
+
+memcheck: $(INSTALLED)
+	$(PY) .ci/memcheck.py
+
 # The standard library is built with the sanitizer too, for which the toolchain has to be told that it
 # may use what is not stable. Children of forks go on with threads, which the sanitizer has to be told.
 TSAN := RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" RUST_TEST_THREADS=1 \
@@ -144,7 +217,7 @@ tsan:
 # ---- checks
 
 CPP_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
-TYPED := python/corepy ops tests/typed_use.py $(wildcard .ci/*.py examples/*/*.py)
+TYPED := python/corepy ops benchmarks tests/typed_use.py $(wildcard .ci/*.py examples/*/*.py)
 
 # The level that this machine cannot run has to compile, where a cross compiler is.
 CROSS_CXX := $(if $(filter-out aarch64,$(shell uname -m)),$(shell command -v aarch64-linux-gnu-g++ 2>/dev/null))
@@ -191,5 +264,5 @@ coverage: $(NATIVE) $(TARPAULIN)
 	    --include-files 'rust/corepy-runtime/src/*' --fail-under 80 --out Stdout
 
 clean:
-	rm -rf $(VENV) target dist $(BUILD) coverage examples/digits/out $(NATIVE) \
+	rm -rf $(VENV) $(BENCH_VENV) target dist $(BUILD) coverage benchmarks/report examples/digits/out $(NATIVE) \
 	    .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage

@@ -1,7 +1,7 @@
 """What memory costs: page faults, fresh outputs, refused requests, the arena, and long runs.
 
     python -m benchmarks.memory            all but the long runs
-    python -m benchmarks.memory --arena    the arena's part of the instructions of a strided sum (needs valgrind)
+    python -m benchmarks.memory --arena    the arena's part of a strided sum, in instructions (needs valgrind)
     python -m benchmarks.memory --soak     100,000 create-and-drop cycles and the work of 1,000 forks
 
 It ends with status 1 when a figure misses its goal.
@@ -10,6 +10,7 @@ It ends with status 1 when a figure misses its goal.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -39,8 +40,9 @@ def report(what: str, figure: str, goal: str, met: bool) -> None:
 def state() -> str:
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     return (
-        f"corepy {cp.__version__}, level {cp.simd_level()}, {cp.get_num_threads()} threads, NumPy {np.__version__}, "
-        f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}"
+        f"corepy {cp.__version__}, level {cp.simd_level()}, {cp.get_num_threads()} threads, "
+        f"NumPy {np.__version__}, Python {platform.python_version()}, "
+        f"{os.cpu_count()} processors, load {load}"
     )
 
 
@@ -63,7 +65,10 @@ def page_faults() -> None:
 
     ours, theirs = per_call(lambda: a + a), per_call(lambda: x + x)
     report(
-        "page faults a call, warm a + b, 1,000,000 float32", f"{ours:.3f} (NumPy {theirs:.1f})", "0", ours == 0
+        "page faults a call, warm a + b, 1,000,000 float32",
+        f"{ours:.3f} (NumPy {theirs:.1f})",
+        "0",
+        ours == 0,
     )
 
 
@@ -110,27 +115,30 @@ def refusals() -> None:
 
 # ---- the arena's part of a reduction
 
-# A matrix whose rows lie 1,024 elements apart and whose columns are every second one: 1,000,000 elements
-# that are gathered into the arena, block by block.
-SUM = """
-import corepy as cp
-x = cp.reshape(cp.arange(2_048_000, dtype=cp.float32), (1000, 2048))[:, :2000:2]
-assert x.size == 1_000_000
-for _ in range({calls}):
-    cp.sum(x)
-"""
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def instructions(calls: int) -> tuple[int, int]:
+def test_program() -> str:
+    """The Rust test that sums, which has the lines that the extension is stripped of."""
+    command = "cargo test --release --locked --quiet --package corepy-runtime --test scratch --no-run"
+    built = subprocess.run(
+        [*command.split(), "--message-format=json"], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ).stdout
+    programs = (json.loads(line).get("executable") for line in built.splitlines() if line.startswith("{"))
+    return str(next(program for program in programs if program))
+
+
+def instructions(program: str, calls: int) -> tuple[int, int]:
     """Instructions of a process with that many sums: those on lines of the arena, and all."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "callgrind.out"
+        tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={file}"]
         subprocess.run(
-            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={file}", sys.executable, "-c", SUM.format(calls=calls)],
+            [*tool, program, "--exact", "warm_strided_sums", "--ignored", "--test-threads=1"],
             check=True,
             capture_output=True,
-            # valgrind knows no AVX-512; other threads would do a part that varies.
-            env={**os.environ, "COREPY_SIMD": "x86-64-v3", "COREPY_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
+            # valgrind knows no AVX-512.
+            env={**os.environ, "COREPY_SIMD": "x86-64-v3", "CALLS": str(calls)},
         )
         return costs(file.read_text())
 
@@ -164,7 +172,8 @@ def arena() -> None:
     if not shutil.which("valgrind"):
         print("the arena's part of a strided sum: skipped, there is no valgrind")
         return
-    few, many = instructions(3), instructions(23)
+    program = test_program()
+    few, many = instructions(program, 3), instructions(program, 23)
     arena_part, whole = (many[0] - few[0]) / 20, (many[1] - few[1]) / 20
     report(
         "arena's part of a warm strided sum, 1,000,000 float32",
@@ -246,7 +255,9 @@ def soak(cycles: int, forks: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--arena", action="store_true")
     parser.add_argument("--soak", action="store_true")
     parser.add_argument("--cycles", type=int, default=100_000)

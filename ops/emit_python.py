@@ -276,7 +276,8 @@ def native_methods() -> str:
 
 
 _CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("nan")', "newaxis": "None", "pi": "3.141592653589793"}
-# Named tuples that functions give, and the module that has them.
+# Named tuples that functions give, and the module that has them: imported on first use, since `typing`,
+# which makes them, takes longer to import than all of corepy.
 _RECORDS = {"corepy.memory": ("ArenaStats", "MemoryStats")}
 _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
@@ -284,8 +285,7 @@ _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "
 def package() -> str:
     names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__"])
     errors = sorted(c.name for c in ERROR_CLASSES)
-    records = [name for classes in _RECORDS.values() for name in classes]
-    every = sorted({*names, *errors, *records, *_CONSTANTS, "__array_api_version__"})
+    every = sorted({*names, *errors, *_CONSTANTS, "__array_api_version__"})
     out = [
         '"""corepy: a tensor runtime for Python. `import corepy as cp`; the API is the Python Array API standard.',
         "",
@@ -296,7 +296,6 @@ def package() -> str:
         *(f"    {n}," for n in (*names, "_register_with_threadpoolctl")),
         ")",
         "from corepy.errors import " + ", ".join(errors),
-        *(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items()),
         "",
         *(f"{name} = {value}" for name, value in _CONSTANTS.items()),
         '__array_api_version__ = "2025.12"',

@@ -56,6 +56,7 @@ ERRORS = (
     Error("IndexRange", "IndexError", "[{op}] index {index} is out of range for axis {axis} with {extent} elements", "op, index: i128, axis: usize, extent: usize"),
     Error("TooManyIndices", "IndexError", "[{op}] {given} indices for a tensor with {ndim} axes", "op, given: usize, ndim: usize"),
     Error("MaskShape", "IndexError", "[{op}] a mask of shape {mask} does not fit shape {shape}", "op, mask: String, shape: String"),
+    Error("PrintMemory", "MemoryError", "[{op}] no memory for the text of {count} elements: lower threshold or edgeitems", "op, count: usize"),
     Error("PrintOption", "ValueError", "[{op}] {name} is at least {least}, not {given}", "op, name: &'static str, least: i64, given: i64"),
     Error("SizeOne", "ValueError", "[{op}] needs a tensor with one element, not shape {shape}", "op, shape: String"),
     Error("MatmulShapes", "ValueError", "[{op}] shapes {a} and {b} do not fit: {x} columns against {y} rows", "op, a: String, b: String, x: usize, y: usize"),

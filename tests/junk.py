@@ -722,6 +722,8 @@ class Run:
         """The library still works, and what calls have set is put back."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         cp.set_num_threads(2)
+        cp.set_allocator("pool")
+        cp.set_printoptions(precision=8, threshold=1000, edgeitems=3, linewidth=75, suppress=False)
         assert cp.sum(cp.arange(100_000)).item() == 4_999_950_000
         assert (cp.asarray([5e-324]) * 1.0).item() == 5e-324
         KEPT.clear()

@@ -20,6 +20,7 @@ KEYS = {
     "simd": ["level", "source", "levels"],
     "threads": ["count", "source", "quota", "affinity", "processors"],
     "memory": [
+        "allocator",
         "pool_limit",
         "pool_limit_source",
         "arena_size",
@@ -121,6 +122,8 @@ def test_memory() -> None:
     found = config()["memory"]
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert found["physical"] == pages
+    assert found["allocator"] == "pool"
+    assert config("import corepy\ncorepy.set_allocator('system')")["memory"]["allocator"] == "system"
     assert found["limit"] <= pages
     assert found["limit_source"] == ("physical memory" if found["limit"] == pages else "cgroup")
     assert found["pool_limit"] == min(found["limit"] // 8, 1 << 30)

@@ -35,6 +35,11 @@ DTYPES = "bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float1
 KINDS = "bool, signed integer, unsigned integer, integral, real floating, complex floating, numeric"
 
 
+_PANICS_IN = "rust/corepy-python/src/enter.rs"
+_BEFORE = (ROOT / _PANICS_IN).read_text().partition("panic!(")[0]
+PANICS_AT = f"{_PANICS_IN}:{_BEFORE.count(chr(10)) + 1}:{len(_BEFORE) - _BEFORE.rfind(chr(10))}"
+
+
 class Refused(Exception):
     """What a process of its own has raised: the class's name and the message."""
 
@@ -103,6 +108,11 @@ def request_buffer(t: Any, flags: int, room: bytes | None = bytes(256)) -> None:
     request(t, room, flags)
 
 
+def print_all() -> None:
+    with c.printoptions(threshold=2**63 - 1):
+        repr(c.broadcast_to(c.zeros(1), (2**40,)))
+
+
 def set_to(t: Any, key: Any, value: Any) -> None:
     t[key] = value
 
@@ -168,9 +178,15 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "ShapeMismatch": [(lambda: c.concat([F23, c.zeros((2, 4))]), "[concat] shapes (2, 3) and (2, 4) differ outside axis 0")],
     "NothingToJoin": [(lambda: c.stack([]), "[stack] needs at least one tensor")],
     "TooManyToJoin": [(lambda: in_process(ENDLESS), "[stack] no memory for more than 8388608 tensors")],
+    "PrintMemory": [(print_all, "[repr] no memory for the text of 1099511627776 elements: lower threshold or edgeitems")],
+    "PrintOption": [(lambda: c.set_printoptions(precision=-1), "[set_printoptions] precision is at least 0, not -1")],
+    "Allocator": [(lambda: c.set_allocator("heap"), "[set_allocator] allocator \"heap\" is not one of: 'pool', 'system'")],
     "Threads": [
         (lambda: c.set_num_threads(0), "[set_num_threads] the number of threads is 1 to 1024, not 0"),
         (lambda: c.threads(1025), "[threads] the number of threads is 1 to 1024, not 1025"),
+    ],
+    "Allocator": [
+        (lambda: c.set_allocator("heap"), "[set_allocator] allocator \"heap\" is not one of: 'pool', 'system'"),
     ],
     "Setting": [
         (lambda: in_process(COREPY_NUM_THREADS="none"), 'COREPY_NUM_THREADS="none" is not valid: a whole number from 1 to 1024'),
@@ -306,6 +322,7 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "DlpackMemory": [(lambda: Forged(data=0).load(), "[from_dlpack] a DLPack tensor without memory")],
     "ImportUnaligned": [(lambda: Forged(byte_offset=3).load(), "[from_dlpack] the elements of forged.Producer are not aligned")],
     "Interrupted": [(interrupted, "")],
+    "Internal": [(lambda: c._native._panic(False), f"[runtime] a panic that was asked for ({PANICS_AT})")],
 }  # fmt: skip
 
 

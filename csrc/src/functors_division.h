@@ -79,6 +79,47 @@ template <class T>
   return (remainder < 0) != (b < 0) ? remainder + b : remainder;
 }
 
+// Integers divide in floating point, which has vectors, where that is exact: the quotient of whole
+// numbers below 2**51 (float64) or 2**16 (float32) is at least 1 / |b| away from the next whole
+// number unless it is one, and rounded by less, so that its floor is the true one. The product with
+// b and the difference from a are exact, too. Only 64-bit integers can be outside.
+template <bool narrow>
+struct Quotient {
+  using real = double;
+  // 1.5 * 2**52: adding it leaves a whole number in the low bits, a negative one too.
+  static constexpr real offset = 0x1.8p52;
+};
+template <>
+struct Quotient<true> {
+  using real = float;
+  static constexpr real offset = 0x1.8p23f;
+};
+
+template <class T>
+struct Divisible : Quotient<sizeof(T) <= 2> {
+  using real = typename Quotient<sizeof(T) <= 2>::real;
+  using bits = Raw<real>;
+  using Quotient<sizeof(T) <= 2>::offset;
+  static constexpr bits offset_bits = __builtin_bit_cast(bits, offset);
+  static constexpr uint64_t range = uint64_t(1) << 51;
+
+  static bool holds(T a, T b) {
+    if constexpr (sizeof(T) < 8)
+      return b != 0;
+    else if constexpr (is_signed_integer<T>)
+      return (b != 0) & (Raw<T>(a) + range < 2 * range) & (Raw<T>(b) + range < 2 * range);
+    else
+      return (b != 0) & (a < range) & (b < range);
+  }
+  static real from(T x) {
+    if constexpr (sizeof(T) <= 2 || (sizeof(T) == 4 && is_signed_integer<T>))
+      return real(x);
+    else // There is no vector conversion from 64-bit or unsigned integers before AVX-512.
+      return bits_as<real>(bits(uint64_t(x) + offset_bits)) - offset;
+  }
+  static T to(real x) { return T(bits_as<bits>(x + offset) - offset_bits); }
+};
+
 // Integers: the fault is division by zero. The smallest integer by -1 wraps, and the processor's
 // division instruction would trap on it.
 struct FloorDivide : Division {
@@ -105,6 +146,11 @@ struct FloorDivide : Division {
       out = T(a / b);
     }
     return true;
+  }
+  template <class T>
+  static T divided(T a, T b) {
+    using D = Divisible<T>;
+    return D::to(floor_of(D::from(a) / D::from(b)));
   }
 };
 
@@ -135,6 +181,12 @@ struct Remainder : Division {
       out = T(a % b);
     }
     return true;
+  }
+  template <class T>
+  static T divided(T a, T b) {
+    using D = Divisible<T>;
+    auto p = D::from(a), q = D::from(b);
+    return D::to(p - floor_of(p / q) * q);
   }
 };
 

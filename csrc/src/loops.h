@@ -124,6 +124,39 @@ uint64_t faulting_loop(T *out, const T *x, const T *y, size_t n) {
   return n;
 }
 
+#if defined(__SSE4_1__) || defined(__aarch64__)
+// Blocks in vectors where the functor's `divided` is exact, element by element where it is not or
+// where one faults. Another thread may change an element between the two passes: the result of that
+// element is then anything, and no instruction traps.
+template <class F, class T, size_t a_step, size_t b_step>
+uint64_t divided_loop(T *out, const T *x, const T *y, size_t n) {
+  constexpr size_t block = 128;
+  const T left = *x, right = *y;
+  for (size_t start = 0; start < n; start += block) {
+    size_t count = n - start < block ? n - start : block;
+    const T *a = x + a_step * start;
+    const T *b = y + b_step * start;
+    T *results = out + start;
+    Raw<T> outside = 0;
+    for (size_t i = 0; i < count; i++)
+      outside |= Divisible<T>::holds(a_step ? a[i] : left, b_step ? b[i] : right) ? 0 : 1;
+    if (outside) {
+      for (size_t i = 0; i < count; i++) {
+        T result;
+        if (!F::apply(a_step ? a[i] : left, b_step ? b[i] : right, result))
+          return start + i;
+        results[i] = result;
+      }
+    } else {
+      COREPY_LOOP
+      for (size_t i = 0; i < count; i++)
+        results[i] = F::divided(a_step ? a[i] : left, b_step ? b[i] : right);
+    }
+  }
+  return n;
+}
+#endif
+
 // Not inlined, so that a swapped kernel is one jump.
 template <class F, class T, size_t a_step, size_t b_step>
 [[gnu::noinline]] uint64_t binary(void *out, const void *a, const void *b, size_t n) {
@@ -134,6 +167,10 @@ template <class F, class T, size_t a_step, size_t b_step>
   const T *y = static_cast<const T *>(b);
   if constexpr (a_step == 1 && b_step == 0 && requires { F::uniform((T *)0, x, *y, n); })
     return F::uniform(static_cast<T *>(out), x, *y, n);
+#if defined(__SSE4_1__) || defined(__aarch64__)
+  else if constexpr (requires { F::divided(*x, *y); } && is_integer<T>)
+    return divided_loop<F, T, a_step, b_step>(static_cast<T *>(out), x, y, n);
+#endif
   else if constexpr (!F::template total<T>)
     return faulting_loop<F, T, a_step, b_step>(static_cast<T *>(out), x, y, n);
   else if constexpr (requires { F::otherwise(*x, *y); })

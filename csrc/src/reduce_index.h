@@ -49,6 +49,12 @@ struct ArgExtreme {
               K::template better<NATIVE>(keys[j], key<NATIVE>(a + (i + j * NATIVE) * sizeof(In)));
         }
       }
+      for (; i + NATIVE <= n; i += NATIVE) {
+        keys[0] = K::template better<NATIVE>(keys[0], key<NATIVE>(a + i * sizeof(In)));
+      }
+      // Some elements are looked at twice, which changes nothing.
+      keys[1] = K::template better<NATIVE>(keys[1], key<NATIVE>(a + (n - NATIVE) * sizeof(In)));
+      i = n;
       for (size_t j = 1; j < WIDE; ++j) {
         keys[0] = K::template better<NATIVE>(keys[0], keys[j]);
       }
@@ -86,6 +92,102 @@ struct ArgExtreme {
     return i;
   }
 
+  // The best of n >= 1 floats and its first place, or false where one is NaN. Comparing floats
+  // takes half of the instructions of comparing their keys, and finds zeros of either sign alike.
+  COREPY_OUT_OF_LINE static bool ordered(const char *a, size_t n, Key &found, size_t &where) {
+    using Mask = decltype(vec<In, NATIVE>{} == vec<In, NATIVE>{});
+    constexpr size_t STEP = WIDE * NATIVE;
+    const auto look = [a](vec<In, NATIVE> &value, Mask &nan, size_t at) {
+      const auto x = load<vec<In, NATIVE>>(a + at * sizeof(In));
+      nan |= x != x;
+      value = (MAX ? x > value : x < value) ? x : value;
+    };
+    In total = load<In>(a);
+    bool nan = total != total;
+    size_t i = 0;
+    if (n >= NATIVE) {
+      vec<In, NATIVE> values[WIDE];
+      Mask nans[WIDE];
+#pragma GCC unroll 8
+      for (size_t j = 0; j < WIDE; ++j) {
+        values[j] = load<vec<In, NATIVE>>(a);
+        nans[j] = Mask{};
+      }
+      for (; i + STEP <= n; i += STEP) {
+#pragma GCC unroll 8
+        for (size_t j = 0; j < WIDE; ++j) {
+          look(values[j], nans[j], i + j * NATIVE);
+        }
+      }
+      for (; i + NATIVE <= n; i += NATIVE) {
+        look(values[0], nans[0], i);
+      }
+      // Some elements are looked at twice, which changes nothing.
+      look(values[1], nans[1], n - NATIVE);
+      i = n;
+#pragma GCC unroll 8
+      for (size_t j = 1; j < WIDE; ++j) {
+        nans[0] |= nans[j];
+        values[0] = (MAX ? values[j] > values[0] : values[j] < values[0]) ? values[j] : values[0];
+      }
+      nan |= any(nans[0]);
+      In lanes[NATIVE];
+      store(lanes, values[0]);
+      // Halves, because one chain of comparisons through all lanes takes longer than the loop
+      // above.
+#pragma GCC unroll 8
+      for (size_t half = NATIVE / 2; half != 0; half /= 2) {
+#pragma GCC unroll 8
+        for (size_t j = 0; j < half; ++j) {
+          lanes[j] = (MAX ? lanes[j + half] > lanes[j] : lanes[j + half] < lanes[j])
+                         ? lanes[j + half]
+                         : lanes[j];
+        }
+      }
+      total = (MAX ? lanes[0] > total : lanes[0] < total) ? lanes[0] : total;
+    }
+    for (; i < n; ++i) {
+      const In x = load<In>(a + i * sizeof(In));
+      nan |= x != x;
+      total = (MAX ? x > total : x < total) ? x : total;
+    }
+    if (nan) {
+      return false;
+    }
+    store(&found, K::template encode<1>(total + static_cast<In>(0)));
+    const vec<In, NATIVE> all = splat<In, NATIVE>(total);
+    for (i = 0; i + STEP <= n; i += STEP) {
+      Mask same = load<vec<In, NATIVE>>(a + i * sizeof(In)) == all;
+#pragma GCC unroll 8
+      for (size_t j = 1; j < WIDE; ++j) {
+        same |= load<vec<In, NATIVE>>(a + (i + j * NATIVE) * sizeof(In)) == all;
+      }
+      if (any(same)) {
+        break;
+      }
+    }
+    while (i + NATIVE <= n && !any(load<vec<In, NATIVE>>(a + i * sizeof(In)) == all)) {
+      i += NATIVE;
+    }
+    // The memory may have changed since.
+    while (i + 1 < n && load<In>(a + i * sizeof(In)) != total) {
+      ++i;
+    }
+    where = i;
+    return true;
+  }
+
+  template <class Mask>
+  static bool any(Mask mask) {
+    uint64_t words[sizeof(Mask) / 8];
+    __builtin_memcpy(words, &mask, sizeof words);
+    uint64_t some = 0;
+    for (uint64_t word : words) {
+      some |= word;
+    }
+    return some != 0;
+  }
+
   COREPY_OUT_OF_LINE static void run(const char *a, size_t n, size_t first, int64_t &index,
                                      Key &found) {
     index = ABSENT;
@@ -93,6 +195,17 @@ struct ArgExtreme {
     for (size_t i = 0; i < n; i += CHUNK) {
       const size_t count = n - i < CHUNK ? n - i : CHUNK;
       const char *const chunk = a + i * sizeof(In);
+      if constexpr (K::floating) {
+        Key candidate;
+        size_t where;
+        if (ordered(chunk, count, candidate, where)) {
+          if (index == ABSENT || beats(candidate, found)) {
+            found = candidate;
+            index = static_cast<int64_t>(first + i + where);
+          }
+          continue;
+        }
+      }
       const Key candidate = best(chunk, count);
       if (index == ABSENT || beats(candidate, found)) {
         found = candidate;

@@ -130,7 +130,6 @@ from corepy._native import (
     _register_with_threadpoolctl,
 )
 from corepy.errors import AxisError, InternalError
-from corepy.memory import ArenaStats, MemoryStats
 
 e = 2.718281828459045
 inf = float("inf")
@@ -143,11 +142,9 @@ _register_with_threadpoolctl()
 del _register_with_threadpoolctl
 
 __all__ = [
-    "ArenaStats",
     "AxisError",
     "DType",
     "InternalError",
-    "MemoryStats",
     "Tensor",
     "__array_api_version__",
     "__version__",

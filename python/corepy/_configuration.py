@@ -42,6 +42,7 @@ def _memory(facts: dict[str, Any]) -> list[tuple[str, str]]:
         )
     )
     return [
+        ("allocator", facts["allocator"]),
         ("pool limit", f"{_bytes(facts['pool_limit'])} ({facts['pool_limit_source']})"),
         ("arena size", f"{_bytes(facts['arena_size'])} a thread ({facts['arena_size_source']})"),
         ("memory", f"{_bytes(facts['limit'])} ({facts['limit_source']})"),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class MemoryStats(NamedTuple):
-    """The pool that tensors live in, in bytes of its blocks, which are up to a quarter larger than tensors."""
+    """The pool that tensors live in, in bytes of its blocks, up to a quarter larger than their tensors."""
 
     in_use: int
     """Bytes of the blocks that tensors have now."""

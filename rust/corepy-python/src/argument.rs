@@ -1,7 +1,7 @@
 //! Arguments as Python gives them: read with errors that name the operation, and shown in messages.
 
 use crate::enter::error;
-use corepy_runtime::{DType, Error};
+use corepy_runtime::{DType, Error, layout};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList, PyTuple};
@@ -122,15 +122,36 @@ pub fn wrong_type(
     error(given.py(), Error::ArgumentType { op, argument, expected, given: type_name(given) })
 }
 
+/// As many values as the user's sequence has: memory that they do not fit is a MemoryError, where
+/// Rust's own `collect` would end the process. `kind` is what they are, for its message.
+pub fn collect<T>(
+    py: Python<'_>,
+    op: &'static str,
+    kind: &'static str,
+    values: impl Iterator<Item = PyResult<T>>,
+) -> PyResult<Vec<T>> {
+    let mut all = Vec::new();
+    for value in values {
+        if all.try_reserve(1).is_err() {
+            let shape = layout::show(&[all.len() as i64 + 1]);
+            let bytes = 2 * all.len() * size_of::<T>();
+            return Err(error(py, Error::OutOfMemory { op, bytes, shape, dtype: kind }));
+        }
+        all.push(value?);
+    }
+    Ok(all)
+}
+
 /// One integer or a list or tuple of integers (a shape, axes).
 pub fn read_integers(op: &'static str, what: &'static str, given: &Bound<'_, PyAny>) -> PyResult<Vec<i64>> {
     let integer =
         |item: Bound<'_, PyAny>| item.extract::<i64>().map_err(|why| refused(op, what, INTEGERS, &item, why));
+    let py = given.py();
     if let Ok(sequence) = given.cast::<PyTuple>() {
-        return sequence.iter().map(integer).collect();
+        return collect(py, op, "int64", sequence.iter().map(integer));
     }
     if let Ok(sequence) = given.cast::<PyList>() {
-        return sequence.iter().map(integer).collect();
+        return collect(py, op, "int64", sequence.iter().map(integer));
     }
     Ok(vec![integer(given.clone())?])
 }

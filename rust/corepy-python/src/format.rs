@@ -118,11 +118,11 @@ impl Writer<'_> {
         let blank_lines = "\n".repeat(self.shown.len() - axis - 1);
         let line_end = format!("{}{blank_lines}{}", self.separator.trim_end(), " ".repeat(indent));
         let mut parts: Vec<String> =
-            (0..head).map(|_| self.nested(axis + 1, indent + 1, width - 1)).collect();
+            (0..head).map(|_| self.nested(axis + 1, indent + 1, width.saturating_sub(1))).collect();
         if dots {
             parts.push("...".to_owned());
         }
-        parts.extend((0..tail).map(|_| self.nested(axis + 1, indent + 1, width - 1)));
+        parts.extend((0..tail).map(|_| self.nested(axis + 1, indent + 1, width.saturating_sub(1))));
         format!("[{}]", parts.join(&line_end))
     }
 
@@ -152,16 +152,34 @@ impl Writer<'_> {
     }
 }
 
+/// Bytes that the text of an element takes while it is made: its parts, its word, its place in a line.
+const TEXT_BYTES: usize = 512;
+
 /// The elements in nested brackets, of which the first stands `prefix` columns in.
-fn body(tensor: &Tensor, separator: &str, prefix: usize, width: usize, options: &Options) -> String {
+fn body(
+    py: Python<'_>,
+    tensor: &Tensor,
+    separator: &str,
+    prefix: usize,
+    width: usize,
+    options: &Options,
+) -> PyResult<String> {
     if tensor.size() == 0 {
-        return "[]".to_owned();
+        return Ok("[]".to_owned());
     }
     let shown = shown(tensor.shape(), tensor.size(), options);
+    let count = shown.iter().fold(1usize, |n, s| n.saturating_mul(s.head + s.tail));
     let mut values = Vec::new();
+    // Options may ask for more than there is memory for. Texts, which cannot fail, come after this.
+    let room = Vec::<[u8; TEXT_BYTES]>::new().try_reserve_exact(count);
+    if room.is_err() || values.try_reserve_exact(count).is_err() {
+        return Err(error(py, Error::PrintMemory { op: "repr", count }));
+    }
     collect(tensor, &shown, 0, tensor.data(), &mut values);
+    py.check_signals()?;
     let words = words(&values, tensor.dtype(), tensor.ndim(), options).into_iter();
-    Writer { shown: &shown, words, separator }.nested(0, prefix + 1, width)
+    py.check_signals()?;
+    Ok(Writer { shown: &shown, words, separator }.nested(0, prefix + 1, width))
 }
 
 /// The text of one number, as Python's own numbers have it: all digits that its dtype needs.
@@ -177,11 +195,11 @@ fn number<'py>(py: Python<'py>, value: Value, dtype: DType) -> PyResult<Bound<'p
 
 #[pymethods]
 impl PyTensor {
-    fn __repr__(&self) -> String {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         const PREFIX: &str = "Tensor(";
         let (tensor, options) = (&self.0, options());
         let width = options.linewidth;
-        let body = body(tensor, ", ", PREFIX.len(), width.saturating_sub(1), &options);
+        let body = body(py, tensor, ", ", PREFIX.len(), width.saturating_sub(1), &options)?;
         let facts = format!("shape={}, dtype={})", layout::show(tensor.shape()), tensor.dtype().name());
         let text = format!("{PREFIX}{body},");
         let line = text.len() - text.rfind('\n').map_or(0, |end| end + 1);
@@ -189,7 +207,7 @@ impl PyTensor {
             true => format!("\n{}", " ".repeat(PREFIX.len())),
             false => " ".to_owned(),
         };
-        format!("{text}{gap}{facts}")
+        Ok(format!("{text}{gap}{facts}"))
     }
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
@@ -199,7 +217,7 @@ impl PyTensor {
             }
             _ => {
                 let options = options();
-                Ok(body(&self.0, " ", 0, options.linewidth, &options))
+                body(py, &self.0, " ", 0, options.linewidth, &options)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What the library found and chose: level, threads, memory, and how it was built.
 
 use crate::kernels::level;
-use crate::memory::{arena, limits, pool};
+use crate::memory::{allocator, arena, limits, pool};
 use crate::scheduler::{self, cgroup};
 use crate::{settings, trace};
 
@@ -122,6 +122,7 @@ fn memory() -> Value {
     let pool_limit = pool::settings().map_or(Value::None, |settings| settings.limit.into());
     let arena_size = arena::settings().map_or(Value::None, |settings| settings.size.into());
     table([
+        ("allocator", allocator::name().into()),
         ("pool_limit", pool_limit),
         ("pool_limit_source", source("COREPY_POOL_LIMIT", "an eighth of the limit, at most 1 GiB")),
         ("arena_size", arena_size),

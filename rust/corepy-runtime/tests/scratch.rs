@@ -247,6 +247,70 @@ fn every_class_gives_its_scratch_back() {
     assert!(most <= Some(arena::settings().unwrap().size));
 }
 
+/// The most that the arena of a thread of its own holds during a call, and how often it overflows.
+fn peak(call: impl Fn() -> Result<Tensor> + Sync) -> (usize, u64) {
+    let measure = || {
+        let _threads = OwnThreads::new(1).unwrap();
+        let before = arena::stats();
+        drop(call().unwrap());
+        let after = arena::stats();
+        (after.peak - before.peak, after.overflows - before.overflows)
+    };
+    std::thread::scope(|scope| scope.spawn(measure).join().unwrap())
+}
+
+#[test]
+fn classes_keep_to_their_share_of_the_arena() {
+    let _alone = alone();
+    let turned = |t: &Tensor| {
+        let (e, s) = (t.shape(), t.strides());
+        t.view(0, &[e[1], e[0]], &[s[1], s[0]])
+    };
+    for dtype in [DType::Bool, DType::Int16, DType::Float32, DType::Float64, DType::Complex128] {
+        let x = filled(&[1500, 700], dtype);
+        let y = turned(&filled(&[700, 1500], DType::Int32));
+        let deep = filled(&[70, 3, 5, 40], dtype).view(0, &[40, 5, 3, 70], &{
+            let item = dtype.itemsize() as i64;
+            [item, 40 * item, 200 * item, 600 * item]
+        });
+        let places = plain(DType::Int32, &[3000], &|i| (i * 37 % 700) as f64);
+        let mask = filled(&[1500, 700], DType::Bool);
+        let mut found: Vec<(tuning::Class, &str, (usize, u64))> = Vec::new();
+        let mut run =
+            |class, name, call: &(dyn Fn() -> Result<Tensor> + Sync)| found.push((class, name, peak(call)));
+        use tuning::Class::{Copy, Elementwise, Gather, Matmul, Reduction};
+        run(Elementwise, "equal", &|| binary(Binary::Equal, Arg::Tensor(&x), Arg::Tensor(&y)));
+        run(Elementwise, "equal", &|| binary(Binary::Equal, Arg::Tensor(&deep), Arg::Tensor(&deep)));
+        run(Copy, "contiguous", &|| contiguous(&turned(&x)));
+        run(Copy, "contiguous", &|| contiguous(&deep));
+        run(Copy, "astype", &|| astype(&turned(&x), DType::Complex64, "astype"));
+        run(Gather, "take", &|| gather::take(&x, &places, Some(1)));
+        run(Gather, "index", &|| gather::index(&x, &[Some(&places), Some(&places)]));
+        run(Gather, "mask", &|| gather::mask(&x, &mask));
+        for axes in [None, Some(&[0][..]), Some(&[1][..])] {
+            run(Reduction, "sum", &|| reduce(Reduce::Sum, &x, axes, false, None, 0.0));
+            run(Reduction, "count_nonzero", &|| {
+                reduce(Reduce::CountNonzero, &turned(&x), axes, false, None, 0.0)
+            });
+            run(Reduction, "any", &|| reduce(Reduce::Any, &deep, axes, false, None, 0.0));
+        }
+        if dtype != DType::Bool {
+            run(Matmul, "matmul", &|| matmul("matmul", &x, &turned(&x)));
+            run(Matmul, "matmul of few rows", &|| {
+                matmul("matmul", &x.view(0, &[9, 700], x.strides()), &turned(&x))
+            });
+        }
+        for (class, name, (peak, overflows)) in found {
+            if class != Matmul {
+                assert!(
+                    peak <= tuning::SHARES[class as usize].bytes && overflows == 0,
+                    "{name} of {dtype:?}: {peak}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn layouts_of_the_other_tests_leave_nothing_in_the_arena() {
     let _alone = alone();
@@ -256,5 +320,20 @@ fn layouts_of_the_other_tests_leave_nothing_in_the_arena() {
             let _ = reduce(op, &x, Some(&[1]), false, None, 0.0);
             assert_eq!(arena::stats().used, 0, "{name}");
         }
+    }
+}
+
+/// `python -m benchmarks.memory --arena` runs it under callgrind, with two numbers of calls.
+#[test]
+#[ignore = "work for a profiler"]
+fn warm_strided_sums() {
+    let calls: usize = std::env::var("CALLS").unwrap().parse().unwrap();
+    let _threads = OwnThreads::new(1).unwrap();
+    // Every second column of rows that lie apart: 1,000,000 elements, gathered block by block.
+    let x = plain(DType::Float32, &[1000, 2048], &|_| 1.0).view(0, &[1000, 1000], &[8192, 8]);
+    for _ in 0..calls {
+        let sum = reduce(Reduce::Sum, &x, None, false, None, 0.0).unwrap();
+        // SAFETY: one element of float32.
+        assert_eq!(unsafe { *sum.data().cast::<f32>() }, 1e6);
     }
 }

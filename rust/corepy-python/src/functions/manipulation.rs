@@ -1,6 +1,6 @@
 //! Manipulation functions: other shapes and orders of one tensor, and several joined.
 
-use crate::argument::{read_integers, wrong_type};
+use crate::argument::{collect, read_integers, wrong_type};
 use crate::enter::{enter, error};
 use crate::exit::{Reading, leave_if_over};
 use crate::operand;
@@ -66,14 +66,11 @@ pub fn broadcast_to<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, shape: &Bound<'
 
 pub fn broadcast_arrays<'py>(py: Python<'py>, arrays: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
     const OP: &str = "broadcast_arrays";
-    let arrays = arrays.iter().map(|a| operand::tensor(OP, &a)).collect::<PyResult<Vec<_>>>()?;
-    let stretched = enter(py, 0, || {
-        let common = views::common_shape(OP, arrays.iter().map(Tensor::shape))?;
-        arrays.iter().map(|a| a.broadcast_to(OP, &common)).collect::<Result<Vec<_>>>()
-    })?;
+    let arrays = collect(py, OP, "tensors", arrays.iter().map(|a| operand::tensor(OP, &a)))?;
+    let common = enter(py, 0, || views::common_shape(OP, arrays.iter().map(Tensor::shape)))?;
     let list = PyList::empty(py);
-    for tensor in stretched {
-        list.append(PyTensor::object(py, tensor)?)?;
+    for tensor in &arrays {
+        list.append(PyTensor::object(py, enter(py, 0, || tensor.broadcast_to(OP, &common))?)?)?;
     }
     Ok(list.into_any())
 }
@@ -146,12 +143,12 @@ fn bytes(arrays: &[Tensor]) -> usize {
 
 pub fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> Out<'py> {
     let arrays = read_arrays("concat", arrays)?;
-    let out = enter(py, bytes(&arrays), || join::concat(&arrays.iter().collect::<Vec<_>>(), axis))?;
+    let out = enter(py, bytes(&arrays), || join::concat(&arrays, axis))?;
     PyTensor::object(py, out)
 }
 
 pub fn stack<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: i64) -> Out<'py> {
     let arrays = read_arrays("stack", arrays)?;
-    let out = enter(py, bytes(&arrays), || join::stack(&arrays.iter().collect::<Vec<_>>(), axis))?;
+    let out = enter(py, bytes(&arrays), || join::stack(&arrays, axis))?;
     PyTensor::object(py, out)
 }

@@ -57,6 +57,8 @@ pub enum Error {
     TooManyIndices { op: &'static str, given: usize, ndim: usize },
     #[error("[{op}] a mask of shape {mask} does not fit shape {shape}")]
     MaskShape { op: &'static str, mask: String, shape: String },
+    #[error("[{op}] no memory for the text of {count} elements: lower threshold or edgeitems")]
+    PrintMemory { op: &'static str, count: usize },
     #[error("[{op}] {name} is at least {least}, not {given}")]
     PrintOption { op: &'static str, name: &'static str, least: i64, given: i64 },
     #[error("[{op}] needs a tensor with one element, not shape {shape}")]
@@ -279,6 +281,7 @@ impl Error {
             Error::IndexRange { .. } => "IndexError",
             Error::TooManyIndices { .. } => "IndexError",
             Error::MaskShape { .. } => "IndexError",
+            Error::PrintMemory { .. } => "MemoryError",
             Error::PrintOption { .. } => "ValueError",
             Error::SizeOne { .. } => "ValueError",
             Error::MatmulShapes { .. } => "ValueError",

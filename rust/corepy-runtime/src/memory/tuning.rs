@@ -21,14 +21,14 @@ pub struct Share {
 
 /// Rows in the order of [`Class`].
 pub static SHARES: [Share; 5] = [
-    // Four operands of complex128, stored and computed, and one that is turned: 1,024 elements each.
+    // Up to four operands of 16 bytes an element: 1,024 elements as stored, as computed and turned, and
+    // tables of offsets or constants for blocks.
     Share { class: Class::Elementwise, bytes: 320 << 10 },
-    // Two operands, and blocks of 4,096 elements where one is turned.
+    // The same for two operands.
     Share { class: Class::Copy, bytes: 192 << 10 },
     // Two blocks of 1,024 offsets, and the counts of a mask's tiles: 8 bytes for 16,384 elements.
     Share { class: Class::Gather, bytes: 512 << 10 },
-    // A strip's states on the way up its tree (three quarters) and a block of gathered rows. Strips of
-    // half of it were 3 % slower on (20000, 512) of float32, twice as much gained nothing.
+    // A strip's states on the way up its tree (three quarters) and a block of gathered rows.
     Share { class: Class::Reduction, bytes: 1 << 20 },
     // A block of packed rows and one of packed columns of a tile. What all tiles share, up to 8 MiB, is
     // no thread's own and comes from the pool.

@@ -7,30 +7,34 @@ use crate::ops::{common_dtype, copy};
 use crate::scheduler;
 use crate::tensor::Tensor;
 use crate::trace;
+use std::borrow::Borrow;
 
 /// The dtype that all tensors promote to.
-fn joined_dtype(op: &'static str, tensors: &[&Tensor]) -> Result<DType> {
+fn joined_dtype(op: &'static str, tensors: &[impl Borrow<Tensor>]) -> Result<DType> {
     let (first, rest) = tensors.split_first().ok_or(Error::NothingToJoin { op })?;
-    rest.iter().try_fold(first.dtype(), |dtype, tensor| common_dtype(op, dtype, tensor.dtype()))
+    rest.iter()
+        .try_fold(first.borrow().dtype(), |dtype, tensor| common_dtype(op, dtype, tensor.borrow().dtype()))
 }
 
 /// Tensors joined along an existing axis, or flattened where there is none.
-pub fn concat(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
-    let describe = |call: &mut trace::Call| _ = call.operands(tensors.iter().copied()).kernel("copy");
+pub fn concat(tensors: &[impl Borrow<Tensor>], axis: Option<i64>) -> Result<Tensor> {
+    let operands = || tensors.iter().map(Borrow::borrow);
+    let describe = |call: &mut trace::Call| _ = call.operands(operands()).kernel("copy");
     trace::operation("concat", describe, || concat_untraced(tensors, axis))
 }
 
-fn concat_untraced(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
+fn concat_untraced(tensors: &[impl Borrow<Tensor>], axis: Option<i64>) -> Result<Tensor> {
     const OP: &str = "concat";
     let dtype = joined_dtype(OP, tensors)?;
+    let each = || tensors.iter().map(Borrow::<Tensor>::borrow);
     let too_large = || Error::TooLarge { op: OP, shape: "(too many,)".to_owned(), dtype: dtype.name() };
     let Some(axis) = axis else {
-        let sizes = tensors.iter().map(|t| t.size() as i64);
+        let sizes = each().map(|t| t.size() as i64);
         let total = sizes.clone().try_fold(0i64, i64::checked_add).ok_or_else(too_large)?;
         let out = Tensor::empty(OP, &[total], dtype)?;
         let mut done = 0;
         // The strides of an empty tensor may overflow in a wider dtype.
-        for tensor in tensors.iter().filter(|t| t.size() > 0) {
+        for tensor in each().filter(|t| t.size() > 0) {
             scheduler::poll()?;
             let strides = layout::contiguous_strides(tensor.shape(), dtype.itemsize());
             let part = out.view(done * dtype.itemsize() as i64, tensor.shape(), &strides);
@@ -39,13 +43,13 @@ fn concat_untraced(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
         }
         return Ok(out);
     };
-    let first = tensors[0];
+    let first: &Tensor = tensors[0].borrow();
     if first.ndim() == 0 {
         return Err(Error::NeedsAxes { op: OP, needed: 1, ndim: 0 });
     }
     let axis = layout::normalize_axis(OP, axis, first.ndim())?;
     let mut total = 0i64;
-    for tensor in tensors {
+    for tensor in each() {
         let fits = tensor.ndim() == first.ndim()
             && (0..first.ndim()).all(|a| a == axis || tensor.shape()[a] == first.shape()[a]);
         if !fits {
@@ -58,7 +62,7 @@ fn concat_untraced(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
     shape[axis] = total;
     let out = Tensor::empty(OP, &shape, dtype)?;
     let mut done = 0;
-    for tensor in tensors {
+    for tensor in each() {
         scheduler::poll()?;
         let part = out.view(done * out.strides()[axis], tensor.shape(), out.strides());
         copy::transfer(&part, tensor)?;
@@ -68,17 +72,19 @@ fn concat_untraced(tensors: &[&Tensor], axis: Option<i64>) -> Result<Tensor> {
 }
 
 /// Tensors of one shape joined along a new axis.
-pub fn stack(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
-    let describe = |call: &mut trace::Call| _ = call.operands(tensors.iter().copied()).kernel("copy");
+pub fn stack(tensors: &[impl Borrow<Tensor>], axis: i64) -> Result<Tensor> {
+    let operands = || tensors.iter().map(Borrow::borrow);
+    let describe = |call: &mut trace::Call| _ = call.operands(operands()).kernel("copy");
     trace::operation("stack", describe, || stack_untraced(tensors, axis))
 }
 
-fn stack_untraced(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
+fn stack_untraced(tensors: &[impl Borrow<Tensor>], axis: i64) -> Result<Tensor> {
     const OP: &str = "stack";
     let dtype = joined_dtype(OP, tensors)?;
-    let first = tensors[0];
+    let each = || tensors.iter().map(Borrow::<Tensor>::borrow);
+    let first: &Tensor = tensors[0].borrow();
     let axis = layout::normalize_axis(OP, axis, first.ndim() + 1)?;
-    if let Some(other) = tensors.iter().find(|t| t.shape() != first.shape()) {
+    if let Some(other) = each().find(|t| t.shape() != first.shape()) {
         let (a, b) = (layout::show(first.shape()), layout::show(other.shape()));
         return Err(Error::ShapeMismatch { op: OP, a, b, axis });
     }
@@ -87,7 +93,7 @@ fn stack_untraced(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
     let out = Tensor::empty(OP, &shape, dtype)?;
     let mut strides = out.strides().to_vec();
     let step = strides.remove(axis);
-    for (i, tensor) in tensors.iter().enumerate() {
+    for (i, tensor) in each().enumerate() {
         scheduler::poll()?;
         copy::transfer(&out.view(i as i64 * step, tensor.shape(), &strides), tensor)?;
     }

@@ -1,0 +1,97 @@
+"""Names what got slower between two reports: `python -m benchmarks.compare OLD.json NEW.json`.
+
+A case counts as slower, or faster, when its quartiles do not overlap and its median moved by more than the
+tolerance, as it is and also relative to NumPy in the same runs, so that a busier machine alone does not
+count. The exit status is 1 when anything got slower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOLERANCE = 0.07
+
+
+@dataclass(frozen=True)
+class Change:
+    name: str
+    old: float
+    new: float
+    # New over old, and the same divided by what NumPy's time did.
+    raw: float
+    relative: float
+    verdict: str
+
+
+def change(old: dict[str, Any], new: dict[str, Any], tolerance: float = TOLERANCE) -> Change | None:
+    """What became of one case; None when one report has no time for it."""
+    before, after = old["times"].get("corepy"), new["times"].get("corepy")
+    if before is None or after is None:
+        return None
+    raw = after["median"] / before["median"]
+    control = (old["times"].get("numpy"), new["times"].get("numpy"))
+    drift = control[1]["median"] / control[0]["median"] if control[0] and control[1] else 1.0
+    relative = raw / drift
+    verdict = ""
+    if after["q1"] > before["q3"] and min(raw, relative) > 1 + tolerance:
+        verdict = "slower"
+    elif after["q3"] < before["q1"] and max(raw, relative) < 1 / (1 + tolerance):
+        verdict = "faster"
+    return Change(new["name"], before["median"], after["median"], raw, relative, verdict)
+
+
+def compare(old: dict[str, Any], new: dict[str, Any], tolerance: float = TOLERANCE) -> list[Change]:
+    """All cases that both reports have, the most slowed down first."""
+    before = {row["name"]: row for row in old["rows"]}
+    pairs = [(before[row["name"]], row) for row in new["rows"] if row["name"] in before]
+    found = [change(a, b, tolerance) for a, b in pairs]
+    return sorted((c for c in found if c is not None), key=lambda c: -c.relative)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What makes the two reports hard to compare."""
+    a, b = old["machine"], new["machine"]
+    keys = ("cpu", "cores", "level", "threads", "python")
+    found = [f"{key}: {a[key]} and {b[key]}" for key in keys if a[key] != b[key]]
+    theirs = {who for who in a["versions"] if who not in ("corepy", "sum")} & set(b["versions"])
+    return found + [
+        f"{who}: {a['versions'][who]} and {b['versions'][who]}"
+        for who in sorted(theirs)
+        if a["versions"][who] != b["versions"][who]
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("old", type=Path)
+    parser.add_argument("new", type=Path)
+    parser.add_argument(
+        "--tolerance", type=float, default=TOLERANCE, help="what a median may move, 0.07 for 7 %%"
+    )
+    arguments = parser.parse_args()
+    old, new = (json.loads(path.read_text(encoding="utf-8")) for path in (arguments.old, arguments.new))
+    for text in differences(old, new):
+        print(f"not alike: {text}")
+    changes = compare(old, new, arguments.tolerance)
+    if not changes:
+        print("the reports have no case in common", file=sys.stderr)
+        return 2
+    for verdict in ("slower", "faster"):
+        chosen = [c for c in changes if c.verdict == verdict]
+        for c in chosen if verdict == "slower" else reversed(chosen):
+            print(
+                f"{verdict}: {c.name:48} {c.old * 1e6:12.3f} us to {c.new * 1e6:12.3f} us,"
+                f" {c.raw:.2f} times as long ({c.relative:.2f} relative to NumPy)"
+            )
+    counts = {v: sum(c.verdict == v for c in changes) for v in ("slower", "faster", "")}
+    print(f"{counts['slower']} slower, {counts['faster']} faster, {counts['']} within the spread")
+    return 1 if counts["slower"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""The benchmark suite: its table, its check of results, its verdicts, and what its comparison calls slower."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import cases, compare, measure
+from benchmarks.limits import Limits
+from benchmarks.peers import peers
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def row(name: str, median: float, spread: float = 0.01, numpy: float = 1e-3) -> dict[str, Any]:
+    def times(m: float) -> dict[str, float]:
+        return {"median": m, "q1": m * (1 - spread), "q3": m * (1 + spread)}
+
+    return {"name": name, "times": {"corepy": times(median), "numpy": times(numpy)}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verdict"),
+    [
+        (row("a", 1e-3), row("a", 1.2e-3), "slower"),
+        (row("a", 1e-3), row("a", 1.05e-3), ""),  # below the tolerance
+        (row("a", 1e-3, 0.15), row("a", 1.2e-3, 0.15), ""),  # within the spread
+        (row("a", 1e-3), row("a", 1.2e-3, numpy=1.2e-3), ""),  # the machine became slower
+        (row("a", 1e-3), row("a", 1.5e-3, numpy=1.2e-3), "slower"),
+        (row("a", 1.2e-3), row("a", 1e-3), "faster"),
+        (row("a", 1e-3), row("a", 1e-3, numpy=0.5e-3), ""),  # only NumPy became faster
+    ],
+)
+def test_change(old: dict[str, Any], new: dict[str, Any], verdict: str) -> None:
+    found = compare.change(old, new)
+    assert found is not None and found.verdict == verdict
+
+
+def test_comparison_as_a_program(tmp_path: Path) -> None:
+    about = {"cpu": "x", "cores": 2, "level": "portable", "threads": {}, "python": "3", "versions": {}}
+    old = {"machine": about, "rows": [row("gone", 1.0), row("kept", 1e-3), row("worse", 1e-3)]}
+    new = {"machine": {**about, "level": "x86-64-v3"}, "rows": [row("kept", 1e-3), row("worse", 2e-3)]}
+    for name, report in (("old", old), ("new", new)):
+        (tmp_path / name).write_text(json.dumps(report))
+    command = [sys.executable, str(ROOT / "benchmarks" / "compare.py"), "old", "new"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert answer.returncode == 1, answer.stderr
+    lines = answer.stdout.splitlines()
+    assert lines[0] == "not alike: level: portable and x86-64-v3"
+    assert lines[1].startswith("slower: worse") and "2.00 times as long" in lines[1]
+    assert lines[2] == "1 slower, 0 faster, 1 within the spread"
+
+
+def test_every_small_case_runs_and_agrees() -> None:
+    """With NumPy, at sizes that cost nothing."""
+    both = peers(only=("corepy", "numpy"))
+    chosen = [case for case in cases.table() if case.size <= 3_000]
+    assert len(chosen) > 40
+    for case in chosen:
+        made = measure.make_inputs(case)
+        sides = {who: measure.runner(case, both[who], made) for who in both}
+        ours = both["corepy"].read(sides["corepy"].timed(2))
+        measure.check(case, "numpy", sides["numpy"].timed(2), ours)
+
+
+def test_the_loop_calls_as_often_as_asked() -> None:
+    seen: list[int] = []
+    case = cases.Case("counted", "elementwise", "a.append(1) or len(a)", {"a": cases.Input((3,))})
+    side = measure.runner(case, peers(only=("numpy",))["numpy"], {"a": seen})
+    assert side.timed(7) == 7 and len(seen) == 7
+
+
+def test_results_that_differ_are_refused() -> None:
+    exact = cases.Case("exact", "elementwise", "a", {})
+    close = cases.Case("close", "elementwise", "a", {}, rtol=1e-3)
+    a = np.array([1.0, np.nan, 3.0])
+    measure.check(exact, "numpy", a, a.copy())
+    measure.check(close, "numpy", a * 1.0001, a)
+    for case, wrong in ((exact, a + [0, 0, 1e-15]), (close, a * 1.01), (exact, a[:2])):
+        with pytest.raises(AssertionError):
+            measure.check(case, "numpy", wrong, a)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "goal", "expected"),
+    [(2.0, 1.5, "met"), (1.4, 1.5, "LOW"), (0.9, 1.5, "BELOW"), (1.1, None, ""), (0.9, None, "BELOW"),
+     (0.6, 0.5, "met"), (0.4, 0.5, "BELOW"), (0.95, 0.9, "met")],
+)  # fmt: skip
+def test_verdicts(ratio: float, goal: float | None, expected: str) -> None:
+    assert measure.verdict(ratio, goal) == expected
+
+
+def test_a_measured_row() -> None:
+    case = next(case for case in cases.table() if case.name == "add float32 1,000")
+    points = [
+        {"pattern": "add", "past_the_cache": False, "threads": 1, "bytes": n, "best": 1e11, "median": 1e11}
+        for n in (4_096, 65_536)
+    ]
+    limits = Limits(points, {}, {})
+    found = measure.measure(case, peers(only=("corepy", "numpy")), limits, "portable", 0.0, 5)
+    assert found["pattern"] == "add" and found["bytes"] == 12_000
+    assert found["absent"] == {"torch": "not installed"}
+    ours = found["times"]["corepy"]
+    assert ours["rounds"] == 5 and 0 < ours["min"] <= ours["q1"] <= ours["median"] <= ours["q3"]
+    assert found["share"] == pytest.approx(12_000 / 1e11 / ours["median"])
+
+
+def test_limits_between_sizes() -> None:
+    points = [
+        {"pattern": "read", "past_the_cache": False, "threads": t, "bytes": n, "best": rate, "median": rate}
+        for t, n, rate in ((1, 4_096, 8e10), (1, 16_384, 2e10), (2, 4_096, 4e10), (2, 16_384, 3e10))
+    ]
+    limits = Limits(points, {"portable": [{"dtype": "float32", "threads": 1, "best": 5.0}]}, {})
+    assert [limits.rate("read", size) for size in (1, 1 << 30)] == pytest.approx([8e10, 3e10])
+    assert limits.rate("read", 8_192, threads=1) == pytest.approx(4e10)
+    assert limits.operations("portable", "float32") == 5.0 and limits.operations("v9", "float32") == 0.0
