@@ -55,7 +55,7 @@ impl PyTensor {
         let there = PyList::empty(py);
         for name in all.try_iter()? {
             let name = name?.cast_into::<PyString>()?;
-            if found(&ATTRIBUTES, &name.to_string()).is_none() {
+            if found(&ATTRIBUTES, &name.to_string_lossy()).is_none() {
                 there.append(name)?;
             }
         }

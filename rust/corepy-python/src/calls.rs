@@ -16,6 +16,7 @@ use pyo3::types::{PyBool, PyCFunction, PyString, PyTuple, PyType};
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A function as Python calls it: self, the arguments, how many of them are positional, and the names of the
 /// others (a tuple or null).
@@ -171,7 +172,12 @@ impl<'py> Given<'py> {
         let names = unsafe { Bound::from_borrowed_ptr_or_opt(py, names) };
         let names: Vec<String> = names
             .and_then(|names| names.cast_into::<PyTuple>().ok())
-            .map(|names| names.iter().map(|name| name.to_string()).collect())
+            .map(|names| {
+                let text = |name: Bound<'_, PyAny>| {
+                    Some(name.cast::<PyString>().ok()?.to_string_lossy().into_owned())
+                };
+                names.iter().filter_map(text).collect()
+            })
             .unwrap_or_default();
         let named = names.into_iter().enumerate().map(|(i, name)| (name, at(count + i))).collect();
         Given { positional: (0..count).map(at).collect(), named }
@@ -292,7 +298,7 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
         return "...".to_owned();
     }
     let text = match value.cast::<PyType>() {
-        Ok(class) => class.name().map(|name| name.to_string()),
+        Ok(class) => class.name().map(|name| name.to_string_lossy().into_owned()),
         Err(_) => Ok(show(value)),
     };
     text.ok().filter(|text| text.len() <= MOST && !text.contains('\n')).unwrap_or_else(|| "...".to_owned())
@@ -328,6 +334,9 @@ pub fn wrap_methods(instance: &Bound<'_, PyTensor>) -> PyResult<()> {
     Ok(())
 }
 
+/// What lives as long as the process, kept where tools that look for lost memory see it.
+static DEFINITIONS: Mutex<Vec<AtomicPtr<ffi::PyMethodDef>>> = Mutex::new(Vec::new());
+
 /// The definition of `explained` for a function, which is stored as the entry's own; None where Python calls
 /// it in another way or it is behind `explained` already.
 fn definition(
@@ -353,10 +362,12 @@ fn definition(
         text("__text_signature__")?,
         text("__doc__")?
     ))?;
-    Ok(Some(Box::into_raw(Box::new(ffi::PyMethodDef {
+    let made = Box::into_raw(Box::new(ffi::PyMethodDef {
         ml_name: name.into_raw(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: EXPLAINED[entry] },
         ml_flags: FLAGS,
         ml_doc: doc.into_raw(),
-    }))))
+    }));
+    DEFINITIONS.lock().unwrap_or_else(PoisonError::into_inner).push(AtomicPtr::new(made));
+    Ok(Some(made))
 }
