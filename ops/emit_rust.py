@@ -29,12 +29,12 @@ def camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _head(what: str) -> str:
+def head(what: str) -> str:
     return f"//! {what}\n//! {NOTICE}\n\n"
 
 
 def dtypes() -> str:
-    out = [_head("The dtypes and the promotion table.")]
+    out = [head("The dtypes and the promotion table.")]
     out.append("/// Element type of a tensor; the number is the dtype's place in every kernel table.")
     out.append("#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]\n#[repr(u8)]\npub enum DType {")
     out += [f"    {camel(d.name)} = {i}," for i, d in enumerate(DTYPES)]
@@ -62,7 +62,7 @@ def dtypes() -> str:
 
 
 def ops() -> str:
-    out = [_head("Metadata of every operation."), "use super::dtypes::{self, DTypeSet};\n"]
+    out = [head("Metadata of every operation."), "use super::dtypes::{self, DTypeSet};\n"]
     out.append("/// Dtype of the result, given the compute dtype.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum ResultRule { Same, Bool, Real, Sum, Index, Floating }\n")
     out.append("/// Dtype of the computation, given the promoted dtype.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum ComputeRule { Promote, Floating, Bool }\n")
     out.append("/// What the fault index of a kernel means.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum Fault { None, ZeroDivision, Exponent }\n")
@@ -107,7 +107,7 @@ def ops() -> str:
 
 
 def errors() -> str:
-    out = [_head("Every error that corepy raises on purpose.")]
+    out = [head("Every error that corepy raises on purpose.")]
     out.append("/// An error with the values it is about; `Display` is the exact message.\n#[derive(Clone, Debug, PartialEq, thiserror::Error)]\npub enum Error {")
     for e in ERRORS:
         fields = []
@@ -133,7 +133,7 @@ def _parameters(text: str) -> str:
 
 
 def abi_bindings() -> str:
-    out = [_head("The C ABI of the kernels."), "#![allow(non_camel_case_types)]\n"]
+    out = [head("The C ABI of the kernels."), "#![allow(non_camel_case_types)]\n"]
     results = {"void": "", "uint64_t": " -> u64"}
     counts = {"DTYPES": "DTYPES", "UNARY_OPS": "UNARY_OPS", "BINARY_OPS": "BINARY_OPS", "REDUCE_OPS": "REDUCE_OPS", "FORMS": "FORMS", "WIDTHS": "WIDTHS"}
     for name, value in (
@@ -174,7 +174,7 @@ def abi_bindings() -> str:
 def files() -> dict[str, str]:
     base = "rust/corepy-runtime/src/generated"
     return {
-        f"{base}/mod.rs": _head("What ops/generate.py writes for the runtime.") + "pub mod abi;\npub mod dtypes;\npub mod errors;\npub mod ops;\n",
+        f"{base}/mod.rs": head("What ops/generate.py writes for the runtime.") + "pub mod abi;\npub mod dtypes;\npub mod errors;\npub mod lanes;\npub mod ops;\n",
         f"{base}/dtypes.rs": dtypes(),
         f"{base}/ops.rs": ops(),
         f"{base}/errors.rs": errors(),

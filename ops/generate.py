@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ops import emit_c, emit_docs, emit_python, emit_rust
+from ops import emit_c, emit_docs, emit_lanes, emit_python, emit_rust
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def outputs() -> dict[str, str]:
     """Path of each generated file, relative to the root, and its text."""
     files: dict[str, str] = {}
-    for emitter in (emit_c, emit_rust, emit_python, emit_docs):
+    for emitter in (emit_c, emit_rust, emit_lanes, emit_python, emit_docs):
         files.update(emitter.files())
     return files
 

@@ -75,7 +75,7 @@ UNARY = (
     Elementwise("negative", "Negative", 1, "numeric", "Each element with its sign turned.", "neg", operator="neg", notes="Unsigned integers and the smallest signed integer wrap.", example="cp.negative(cp.asarray([1, -2])).tolist()\n[-1, 2]"),
     Elementwise("abs", "Abs", 1, "numeric", "The absolute value of each element.", "abs", result="real", operator="abs", ulp=(("complex64", 1.0), ("complex128", 1.0)), notes="The smallest signed integer wraps to itself.", example="cp.abs(cp.asarray([1, -2])).tolist()\n[1, 2]"),
     Elementwise("sqrt", "Sqrt", 1, "floating", "The principal square root of each element.", "sqrt", compute="floating", ulp=_ULP_EXACT_ROOT, notes="Correctly rounded for real dtypes; negative elements give NaN.", example="cp.sqrt(cp.asarray([4.0, 9.0])).tolist()\n[2.0, 3.0]"),
-    Elementwise("square", "Square", 1, "numeric", "Each element times itself.", example="cp.square(cp.asarray([3, -2])).tolist()\n[9, 4]"),
+    Elementwise("square", "Square", 1, "numeric", "Each element times itself.", "square", example="cp.square(cp.asarray([3, -2])).tolist()\n[9, 4]"),
     Elementwise("sign", "Sign", 1, "numeric", "-1, 0 or 1 by the sign of each element; z / |z| for complex.", "sign", ulp=(("complex64", 2.0), ("complex128", 2.0)), notes="NaN gives NaN; -0.0 and +0.0 give a zero.", example="cp.sign(cp.asarray([3, -2, 0])).tolist()\n[1, -1, 0]"),
     Elementwise("conj", "Conjugate", 1, "numeric", "The complex conjugate of each element.", notes="Real elements are copied.", example="cp.conj(cp.asarray([1 + 2j, 3 - 4j])).tolist()\n[(1-2j), (3+4j)]"),
     Elementwise("real", "RealPart", 1, "numeric", "The real part of each element, copied.", result="real", method=False, notes="The attribute of that name is a view instead.", example="cp.real(cp.asarray([1 + 2j, 3 - 4j])).tolist()\n[1.0, 3.0]"),
@@ -86,7 +86,7 @@ UNARY = (
     Elementwise("round", "Round", 1, "numeric", "The nearest whole number, ties to even.", "round", sets=_sets("rounding"), example="cp.round(cp.asarray([0.5, 1.5, 2.5])).tolist()\n[0.0, 2.0, 2.0]"),
     Elementwise("isnan", "IsNan", 1, "numeric", "True where an element is NaN.", "isnan", result="bool", sets=_sets("predicate"), example="cp.isnan(cp.asarray([1.0, float('nan')])).tolist()\n[False, True]"),
     Elementwise("isinf", "IsInf", 1, "numeric", "True where an element is an infinity.", "isinf", result="bool", sets=_sets("predicate"), example="cp.isinf(cp.asarray([1.0, float('-inf')])).tolist()\n[False, True]"),
-    Elementwise("isfinite", "IsFinite", 1, "numeric", "True where an element is neither an infinity nor NaN.", result="bool", sets=_sets("predicate"), example="cp.isfinite(cp.asarray([1.0, float('inf')])).tolist()\n[True, False]"),
+    Elementwise("isfinite", "IsFinite", 1, "numeric", "True where an element is neither an infinity nor NaN.", "isfinite", result="bool", sets=_sets("predicate"), example="cp.isfinite(cp.asarray([1.0, float('inf')])).tolist()\n[True, False]"),
     Elementwise("logical_not", "LogicalNot", 1, "bool", "True where an element is zero or False.", compute="bool", sets=_sets("logical"), example="cp.logical_not(cp.asarray([True, False])).tolist()\n[False, True]"),
     Elementwise("bitwise_invert", "BitwiseInvert", 1, "bool_or_integer", "Every bit of each element turned.", "not", operator="invert", sets=_sets("bitwise"), example="cp.bitwise_invert(cp.asarray([0, 5])).tolist()\n[-1, -6]"),
 )

@@ -2,6 +2,7 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+pub mod backends;
 pub mod config;
 pub mod dtype;
 pub mod error;
@@ -12,6 +13,7 @@ pub mod kernels;
 pub mod layout;
 pub mod memory;
 pub mod ops;
+pub mod program;
 pub mod scalar;
 pub mod scheduler;
 pub mod settings;

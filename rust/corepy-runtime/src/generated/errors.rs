@@ -237,6 +237,32 @@ pub enum Error {
     DlpackMemory { op: &'static str },
     #[error("[{op}] the elements of {class} are not aligned")]
     ImportUnaligned { op: &'static str, class: String },
+    #[error("[{kernel}] takes {expected} arguments ({names}), not {given}")]
+    LaneArguments { kernel: String, expected: usize, names: String, given: usize },
+    #[error("[{kernel}] {name} is a buffer: needs a tensor of {dtype}, not a number")]
+    LaneNeedsTensor { kernel: String, name: String, dtype: &'static str },
+    #[error("[{kernel}] {name} is a param: needs a number for {ty}, not a tensor")]
+    LaneNeedsNumber { kernel: String, name: String, ty: &'static str },
+    #[error("[{kernel}] param {name} of {ty} does not take a number of {given}")]
+    LaneKind { kernel: String, name: String, ty: &'static str, given: &'static str },
+    #[error("[{kernel}] buffer {name} is of {expected} and does not take a tensor of {given}: tensors are not converted")]
+    LaneDtype { kernel: String, name: String, expected: &'static str, given: &'static str },
+    #[error("[{kernel}] {value} does not fit param {name} of {ty}")]
+    LaneNumber { kernel: String, value: String, name: String, ty: &'static str },
+    #[error("[{kernel}] buffer {name} has rank {axes} and does not take a tensor of shape {shape}")]
+    LaneRank { kernel: String, name: String, axes: usize, shape: String },
+    #[error("[{kernel}] {name} is an {mode} buffer, and the tensor is read-only: its memory belongs to {owner}")]
+    LaneReadOnly { kernel: String, name: String, mode: &'static str, owner: String },
+    #[error("[{kernel}] {name} is an {mode} buffer, and elements of the tensor share memory")]
+    LaneSelfOverlap { kernel: String, name: String, mode: &'static str },
+    #[error("[{kernel}] the tensors of {a} and {b} share memory, and {a} is an {mode} buffer")]
+    LaneOverlap { kernel: String, a: String, b: String, mode: &'static str },
+    #[error("[{kernel}] lanes {lanes}: extents are 0 or more, at most 2**62 in all")]
+    LaneGrid { kernel: String, lanes: String },
+    #[error("[{kernel}] block {block}: extents are 1 or more, at most 1024 in all")]
+    LaneBlock { kernel: String, block: String },
+    #[error("[{kernel}] there is no backend {name:?} here; there are {known}")]
+    LaneBackend { kernel: String, name: String, known: String },
     #[error("")]
     Interrupted {  },
     #[error("[{op}] {what}")]
@@ -363,6 +389,19 @@ impl Error {
             Error::DlpackShape { .. } => "BufferError",
             Error::DlpackMemory { .. } => "BufferError",
             Error::ImportUnaligned { .. } => "BufferError",
+            Error::LaneArguments { .. } => "TypeError",
+            Error::LaneNeedsTensor { .. } => "TypeError",
+            Error::LaneNeedsNumber { .. } => "TypeError",
+            Error::LaneKind { .. } => "TypeError",
+            Error::LaneDtype { .. } => "TypeError",
+            Error::LaneNumber { .. } => "ValueError",
+            Error::LaneRank { .. } => "ValueError",
+            Error::LaneReadOnly { .. } => "ValueError",
+            Error::LaneSelfOverlap { .. } => "ValueError",
+            Error::LaneOverlap { .. } => "ValueError",
+            Error::LaneGrid { .. } => "ValueError",
+            Error::LaneBlock { .. } => "ValueError",
+            Error::LaneBackend { .. } => "ValueError",
             Error::Interrupted { .. } => "KeyboardInterrupt",
             Error::Internal { .. } => "InternalError",
         }

@@ -4,4 +4,5 @@
 pub mod abi;
 pub mod dtypes;
 pub mod errors;
+pub mod lanes;
 pub mod ops;

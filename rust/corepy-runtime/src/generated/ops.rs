@@ -53,7 +53,7 @@ pub static UNARY: [Elementwise; 18] = [
     Elementwise { name: "negative", mnemonic: "neg", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "abs", mnemonic: "abs", dtypes: dtypes::NUMERIC, result: ResultRule::Real, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "sqrt", mnemonic: "sqrt", dtypes: dtypes::FLOATING, result: ResultRule::Same, compute: ComputeRule::Floating, fault: Fault::None, commutative: false, comparison: false },
-    Elementwise { name: "square", mnemonic: "", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
+    Elementwise { name: "square", mnemonic: "square", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "sign", mnemonic: "sign", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "conj", mnemonic: "", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "real", mnemonic: "", dtypes: dtypes::NUMERIC, result: ResultRule::Real, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
@@ -64,7 +64,7 @@ pub static UNARY: [Elementwise; 18] = [
     Elementwise { name: "round", mnemonic: "round", dtypes: dtypes::NUMERIC, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "isnan", mnemonic: "isnan", dtypes: dtypes::NUMERIC, result: ResultRule::Bool, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "isinf", mnemonic: "isinf", dtypes: dtypes::NUMERIC, result: ResultRule::Bool, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
-    Elementwise { name: "isfinite", mnemonic: "", dtypes: dtypes::NUMERIC, result: ResultRule::Bool, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
+    Elementwise { name: "isfinite", mnemonic: "isfinite", dtypes: dtypes::NUMERIC, result: ResultRule::Bool, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "logical_not", mnemonic: "", dtypes: dtypes::BOOL, result: ResultRule::Same, compute: ComputeRule::Bool, fault: Fault::None, commutative: false, comparison: false },
     Elementwise { name: "bitwise_invert", mnemonic: "not", dtypes: dtypes::BOOL_OR_INTEGER, result: ResultRule::Same, compute: ComputeRule::Promote, fault: Fault::None, commutative: false, comparison: false },
 ];
