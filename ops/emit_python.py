@@ -10,6 +10,17 @@ from ops.dtypes import DTYPE_SETS, DTYPES
 from ops.emit_c import NOTICE
 from ops.emit_rust import camel
 from ops.errors import ERROR_CLASSES
+from ops.habits import (
+    ARRAY_API,
+    ATTRIBUTES,
+    KEYWORDS,
+    NAMES,
+    NEEDLESS_ATTRIBUTES,
+    NEEDLESS_NAMES,
+    PLANNED,
+    PLANNED_ATTRIBUTES,
+    Keyword,
+)
 from ops.table import BINARY, ELEMENTWISE, FUNCTIONS, REDUCTIONS, UNARY, Elementwise, Function, Reduction
 
 # Operators whose row has a Python operator but that no row of its own: (method, module function).
@@ -118,8 +129,13 @@ def _example(text: str) -> list[str]:
     return ["", "Examples", "--------", ">>> import corepy as cp", f">>> {expression}", *result]
 
 
-def _accuracy(bounds: tuple[tuple[str, float], ...]) -> str:
-    return "Error at most " + ", ".join(f"{b:g} ulp in {t}" for t, b in bounds) + "." if bounds else ""
+def _accuracy(bounds: tuple[tuple[str, float], ...], condition: str = "") -> str:
+    """The bounds in words, dtypes of one bound together."""
+    dtypes: dict[float, list[str]] = {}
+    for dtype, bound in bounds:
+        dtypes.setdefault(bound, []).append(dtype)
+    parts = [f"{bound:g} ulp in {', '.join(names)}" for bound, names in dtypes.items()]
+    return f"Error at most {'; '.join(parts)}{f', {condition}' if condition else ''}."
 
 
 def docstring(row: Elementwise | Reduction | Function) -> str:
@@ -149,7 +165,7 @@ def docstring(row: Elementwise | Reduction | Function) -> str:
         }[row.result]
         lines += [""] + _wrap(result)
         if row.ulp:
-            lines += [""] + _wrap(_accuracy(row.ulp) + " For sums, for condition numbers up to 1e6 (float32) and 1e11 (float64).")
+            lines += [""] + _wrap(_accuracy(row.ulp, row.condition))
         lines += [""] + _wrap("Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not take.")
     if row.notes:
         lines += [""] + _wrap(row.notes)
@@ -222,9 +238,82 @@ def _object_axis(row: Elementwise | Reduction | Function, params: list[Parameter
     return [Parameter(p.name, p.kind, "object", p.default) if p.name == "axis" else p for p in params]
 
 
+# Positional parameters that take several values, and what those are.
+_GATHERS = {"shape": "Integers", "axes": "Integers", "arrays": "Tensors"}
+
+
+def foreign_keywords(row: Elementwise | Reduction | Function) -> list[Keyword]:
+    """Keywords of others' functions that are explained for this one, and not merely unknown."""
+    own = {p.name for p in parameters(signature(row))}
+    known = {*own, row.name, type(row).__name__.lower()}
+    return list({k.name: k for k in reversed(KEYWORDS) if k.beside in known and k.name not in own}.values())
+
+
+def _rust_bool(value: bool) -> str:
+    return str(value).lower()
+
+
+def _call_facts(row: Elementwise | Reduction | Function) -> str:
+    params = parameters(signature(row))
+    positional = [p for p in params if p.kind in ("positional", "either")]
+    keywords = [p for p in params if p.kind == "keyword"]
+    variadic = "".join(f"*{p.name}" for p in params if p.kind == "variadic")
+    gathers = _GATHERS.get(positional[-1].name, "Nothing") if positional else "Nothing"
+    many = any(p.name == "axis" and "tuple" in p.annotation for p in keywords)
+    own = ", ".join(f'Parameter {{ name: "{p.name}", required: {_rust_bool(p.default is None)}, only: {_rust_bool(p.kind == "positional")} }}' for p in positional)
+    foreign = ", ".join(
+        f'Foreign {{ name: "{k.name}", instead: "{k.instead}", neutral: {"None" if k.neutral is None else f"Some({k.neutral})"} }}' for k in foreign_keywords(row)
+    )
+    names = ", ".join(f'"{p.name}"' for p in keywords)
+    return (
+        f'    Call {{ op: "{row.name}", positional: &[{own}], variadic: "{variadic}", gathers: Gathers::{gathers},'
+        f" keywords: &[{names}], many_axes: {_rust_bool(many)}, foreign: &[{foreign}] }},"
+    )
+
+
+def call_facts() -> str:
+    """Facts about calls, and an entry for each function and then for each method."""
+    methods = [i for i, row in enumerate(ROWS) if is_method(row)]
+    count = len(ROWS) + len(methods)
+    out = [f"//! What errors about calls say of each function, and the entries of all.\n//! {NOTICE}\n"]
+    out.append("use crate::calls::{Call, Entry, Foreign, Gathers, Native, Parameter, explained};\n")
+    out += [f"pub static CALLS: [Call; {len(ROWS)}] = [", *(_call_facts(row) for row in ROWS), "];\n"]
+    out.append(f"pub static ENTRIES: [Entry; {count}] = [")
+    out += [f"    Entry::new(&CALLS[{i}], false)," for i in range(len(ROWS))]
+    out += [f"    Entry::new(&CALLS[{i}], true)," for i in methods]
+    out.append("];\n")
+    out.append(f"pub static EXPLAINED: [Native; {count}] = [" + ", ".join(f"explained::<{i}>" for i in range(count)) + "];\n")
+    return "\n".join(out)
+
+
+def _explained(use: dict[str, str], needless: dict[str, str], planned: list[str], there: set[str]) -> list[tuple[str, str]]:
+    """Names that do not exist, each with the end of the error about it, sorted for a binary search."""
+    found = dict.fromkeys(planned, "it is not in corepy yet")
+    found |= {name: f"use {instead}" for name, instead in use.items()} | needless
+    return sorted((name, text) for name, text in found.items() if name not in there)
+
+
+def absent_names() -> list[tuple[str, str]]:
+    return _explained(NAMES, NEEDLESS_NAMES, [*ARRAY_API, *PLANNED], set(_public_names()))
+
+
+def absent_attributes() -> list[tuple[str, str]]:
+    methods = {row.name for row in ROWS if is_method(row)}
+    return _explained(ATTRIBUTES, NEEDLESS_ATTRIBUTES, PLANNED_ATTRIBUTES, methods)
+
+
+def names() -> str:
+    out = [f"//! Names of other libraries that corepy does not have, and what to use instead.\n//! {NOTICE}\n"]
+    for name, entries in (("NAMES", absent_names()), ("ATTRIBUTES", absent_attributes())):
+        out.append(f"pub static {name}: [(&str, &str); {len(entries)}] = [")
+        out += [f'    ("{key}", "{text}"),' for key, text in entries]
+        out.append("];\n")
+    return "\n".join(out)
+
+
 def native_functions() -> str:
     out = [f"//! The native functions with their signatures and docstrings.\n//! {NOTICE}\n"]
-    out.append("use crate::argument::Argument;\nuse crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\nuse pyo3::types::PyTuple;\n")
+    out.append("use crate::argument::Argument;\nuse crate::reduction::Parameters;\nuse crate::tensor::PyTensor;\nuse crate::{calls, elementwise, functions, reduction};\nuse corepy_runtime::{Binary, Reduce, Unary};\nuse pyo3::prelude::*;\nuse pyo3::types::PyTuple;\n")
     for row in ROWS:
         params = _object_axis(row, parameters(signature(row)))
         first = params[0].rust_name if params else ""
@@ -234,7 +323,7 @@ def native_functions() -> str:
         out.append(f"fn {rust_name(row.name)}<'py>(py: Python<'py>{_rust_params(params)}) -> {_result(row)} {{\n{_read_typed(row, params, '    ')}    {_call(row, params, first)}\n}}\n")
     out.append("pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {")
     # With its path, because the function `std` shares the crate's name.
-    out += [f"    m.add_function(wrap_pyfunction!(self::{rust_name(row.name)}, m)?)?;" for row in ROWS]
+    out += [f'    m.add("{row.name}", calls::wrap(wrap_pyfunction!(self::{rust_name(row.name)}, m)?, {i})?)?;' for i, row in enumerate(ROWS)]
     out.append("    Ok(())\n}\n")
     return "\n".join(out)
 
@@ -282,10 +371,19 @@ _RECORDS = {"corepy.memory": ("ArenaStats", "MemoryStats")}
 _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
 
+def _native_names() -> list[str]:
+    return [*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS)]
+
+
+def _public_names() -> list[str]:
+    errors = [c.name for c in ERROR_CLASSES]
+    return sorted({*_native_names(), *errors, *_CONSTANTS, "__version__", "__array_api_version__"})
+
+
 def package() -> str:
-    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__"])
     errors = sorted(c.name for c in ERROR_CLASSES)
-    every = sorted({*names, *errors, *_CONSTANTS, "__array_api_version__"})
+    every = _public_names()
+    names = [n for n in every if n in {*_native_names(), "__version__"}]
     out = [
         '"""corepy: a tensor runtime for Python. `import corepy as cp`; the API is the Python Array API standard.',
         "",
@@ -293,13 +391,15 @@ def package() -> str:
         '"""',
         "",
         "from corepy._native import (",
-        *(f"    {n}," for n in (*names, "_register_with_threadpoolctl")),
+        *(f"    {n}," for n in (*names, "_missing_name", "_register_with_threadpoolctl")),
         ")",
         "from corepy.errors import " + ", ".join(errors),
         "",
         *(f"{name} = {value}" for name, value in _CONSTANTS.items()),
         '__array_api_version__ = "2025.12"',
         "",
+        "# Not a plain definition: type checkers would take every name for one that exists.",
+        'globals()["__getattr__"] = _missing_name',
         "_register_with_threadpoolctl()",
         "del _register_with_threadpoolctl",
         "",
@@ -354,6 +454,7 @@ class NamedDType(Protocol):
 
 @final
 class DType:
+    def __new__(cls, name: DTypeLike, /) -> DType: ...
     @property
     def name(self) -> str: ...
     @property
@@ -363,6 +464,7 @@ class DType:
 
 @final
 class finfo_object:
+    def __new__(cls, type: DTypeLike | Tensor, /) -> finfo_object: ...
     @property
     def bits(self) -> builtins.int: ...
     @property
@@ -378,6 +480,7 @@ class finfo_object:
 
 @final
 class iinfo_object:
+    def __new__(cls, type: DTypeLike | Tensor, /) -> iinfo_object: ...
     @property
     def bits(self) -> builtins.int: ...
     @property
@@ -478,7 +581,7 @@ def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> st
 
 
 def stubs() -> str:
-    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_panic", "_rebuild", "_register_with_threadpoolctl", "_set_own_threads"])
+    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_missing_name", "_panic", "_rebuild", "_register_with_threadpoolctl", "_set_own_threads"])
     records = "\n".join(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items())
     out = [_STUB_HEAD.format(notice=NOTICE, records=records, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
     out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
@@ -505,13 +608,17 @@ def stubs() -> str:
     out.append("def _register_with_threadpoolctl() -> None: ...")
     out.append("def _set_own_threads(n: builtins.int, /) -> None: ...")
     out.append("def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...")
+    out.append("def _missing_name(name: str, /) -> Any: ...")
     return "\n".join(out) + "\n"
 
 
 def files() -> dict[str, str]:
     base = "rust/corepy-python/src/generated"
     return {
-        f"{base}/mod.rs": f"//! What ops/generate.py writes for the bindings.\n//! {NOTICE}\n\npub mod functions;\npub mod methods;\n",
+        f"{base}/mod.rs": f"//! What ops/generate.py writes for the bindings.\n//! {NOTICE}\n\npub mod calls;\npub mod functions;\npub mod methods;\npub mod names;\n",
+        f"{base}/calls.rs": call_facts(),
+        f"{base}/names.rs": names(),
+        ".ci/stubtest_absent.txt": "".join(f"corepy._native.Tensor.{name}\n" for name, _ in absent_attributes()),
         f"{base}/functions.rs": native_functions(),
         f"{base}/methods.rs": native_methods(),
         "python/corepy/__init__.py": package(),

@@ -10,6 +10,7 @@ import hashlib
 import io
 import mmap
 import pickle
+import re
 import sys
 import threading
 import weakref
@@ -291,7 +292,7 @@ def test_buffers_behind_pointers_are_refused() -> None:
     ]
     many = testing.ndarray([1], shape=[1] * 64, format="q")
     assert cp.asarray(many).shape == (1,) * 64
-    with pytest.raises(TypeError, match='format "2i", which is no dtype'):
+    with pytest.raises(TypeError, match='holds elements \\(format "2i"\\), which is no dtype'):
         cp.asarray(testing.ndarray([(1, 2)], shape=[1], format="2i"))
 
 
@@ -324,7 +325,7 @@ class Pair(ctypes.Structure):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: array.array("u", "ab"), "array.array has format 'w', which is no dtype"),
+        (lambda: array.array("u", "ab"), "array.array holds text (format 'w'), which is no dtype"),
         (
             lambda: (ctypes.c_char * 3)(),
             "holds characters (format '<c'), not numbers: convert it with bytes() first",
@@ -633,3 +634,40 @@ def test_copies_own_their_memory() -> None:
         assert not np.shares_memory(np.asarray(other), np.asarray(t))
     read_only = cp.asarray(b"ab")
     assert not copy.copy(read_only).readonly
+
+
+@pytest.mark.parametrize(
+    ("array", "what"),
+    [
+        (np.array(["a"]), 'holds text (format "1w")'),
+        (np.array([b"ab"]), 'holds byte strings (format "2s")'),
+        (np.zeros(2, "V3"), 'holds raw bytes (format "3x")'),
+        (np.zeros(2, [("x", "i4")]), 'holds records (format "T{i:x:}")'),
+        (np.array([None]), 'holds Python objects (format "O")'),
+        (np.zeros(2, np.longdouble), 'holds long double (format "g")'),
+        (np.zeros(2, np.clongdouble), 'holds complex numbers of long double (format "Zg")'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(value.dtype),
+)
+def test_arrays_of_no_dtype_are_named(array: Any, what: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(f"[asarray] numpy.ndarray {what}, which is no dtype")):
+        cp.asarray(array)
+    with pytest.raises(TypeError, match=re.escape(f"[add] numpy.ndarray {what}")):
+        cp.add(array, 1)
+
+
+@pytest.mark.parametrize("dtype", ["M8[ns]", "m8[s]"])
+def test_times_are_named_by_their_dtype(dtype: str) -> None:
+    array = np.zeros(2, dtype)
+    text = f"[asarray] numpy.ndarray has dtype {array.dtype}, which is none of corepy's: convert it first"
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
+        cp.asarray(array)
+    assert cp.asarray(array.view("i8")).tolist() == [0, 0]
+
+
+def test_elements_are_not_deleted() -> None:
+    t = cp.asarray([1, 2])
+    for key in (0, slice(None), cp.asarray([True, False])):
+        with pytest.raises(TypeError, match=r"^\[delitem\] elements of a tensor cannot be deleted"):
+            del t[key]  # type: ignore[attr-defined]
+    assert t.tolist() == [1, 2]

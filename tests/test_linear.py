@@ -227,7 +227,7 @@ ERRORS = [
     (lambda: cp.vecdot(V, 1), cp.AxisError, "[vecdot] axis -1 is out of range for a tensor with 0 axes"),
     (lambda: cp.vecdot(cp.zeros((2, 4)), cp.zeros((3, 4))), ValueError, "[vecdot] shapes (2,) and (3,) do not broadcast: axis 0 has 2 and 3"),
     (lambda: in_place(cp.eye(2), cp.zeros(2)), ValueError, "[matmul] a product of shape (2,) cannot be stored in shape (2, 2)"),
-    (lambda: in_place(cp.eye(2, dtype=cp.int8), EYE), TypeError, "[matmul] a result of float64 cannot be stored in int8"),
+    (lambda: in_place(cp.eye(2, dtype=cp.int8), EYE), TypeError, "[matmul] float64 cannot be stored in int8: convert it first"),
     (lambda: in_place(cp.broadcast_to(V, (2, 2)), EYE), ValueError, "[matmul] the tensor is read-only: its memory belongs to a broadcast view, whose elements share memory"),
 ]  # fmt: skip
 

@@ -127,6 +127,7 @@ from corepy._native import (
     where,
     zeros,
     zeros_like,
+    _missing_name,
     _register_with_threadpoolctl,
 )
 from corepy.errors import AxisError, InternalError
@@ -138,6 +139,8 @@ newaxis = None
 pi = 3.141592653589793
 __array_api_version__ = "2025.12"
 
+# Not a plain definition: type checkers would take every name for one that exists.
+globals()["__getattr__"] = _missing_name
 _register_with_threadpoolctl()
 del _register_with_threadpoolctl
 

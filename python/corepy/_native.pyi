@@ -16,6 +16,7 @@ __all__ = [
     "DType",
     "Tensor",
     "__version__",
+    "_missing_name",
     "_panic",
     "_rebuild",
     "_register_with_threadpoolctl",
@@ -160,6 +161,7 @@ class NamedDType(Protocol):
 
 @final
 class DType:
+    def __new__(cls, name: DTypeLike, /) -> DType: ...
     @property
     def name(self) -> str: ...
     @property
@@ -169,6 +171,7 @@ class DType:
 
 @final
 class finfo_object:
+    def __new__(cls, type: DTypeLike | Tensor, /) -> finfo_object: ...
     @property
     def bits(self) -> builtins.int: ...
     @property
@@ -184,6 +187,7 @@ class finfo_object:
 
 @final
 class iinfo_object:
+    def __new__(cls, type: DTypeLike | Tensor, /) -> iinfo_object: ...
     @property
     def bits(self) -> builtins.int: ...
     @property
@@ -496,3 +500,4 @@ def _panic(on_worker: builtins.bool, /) -> None: ...
 def _register_with_threadpoolctl() -> None: ...
 def _set_own_threads(n: builtins.int, /) -> None: ...
 def _rebuild(buffer: Buffer, dtype: DType, shape: tuple[builtins.int, ...], /) -> Tensor: ...
+def _missing_name(name: str, /) -> Any: ...

@@ -4,7 +4,7 @@ use crate::enter::error;
 use corepy_runtime::{DType, Error, layout};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyList, PyTuple};
+use pyo3::types::{PyBool, PyInt, PyList, PyTuple};
 
 /// Characters of a value that a message shows at most.
 const SHOWN: usize = 80;
@@ -200,7 +200,7 @@ pub fn type_name(object: &Bound<'_, PyAny>) -> String {
 /// An object as messages show it; one that cannot say what it is, by its type.
 pub fn show(object: &Bound<'_, PyAny>) -> String {
     // The text of an integer takes time in the square of its digits.
-    if object.is_instance_of::<PyInt>() {
+    if object.is_instance_of::<PyInt>() && !object.is_instance_of::<PyBool>() {
         return show_integer(object);
     }
     let Ok(text) = object.repr().map(|text| text.to_string_lossy().into_owned()) else {

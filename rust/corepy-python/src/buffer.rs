@@ -4,6 +4,7 @@ use crate::argument::type_name;
 use crate::enter::{enter, error};
 use crate::tensor::PyTensor;
 use corepy_runtime::{DType, Dims, Error, Storage, Tensor, dtype, layout, ops};
+use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{CStr, CString, c_int, c_long};
@@ -23,12 +24,12 @@ unsafe impl Send for Export {}
 unsafe impl Sync for Export {}
 
 impl Export {
-    fn request(object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Export> {
+    fn request(op: &'static str, object: &Bound<'_, PyAny>, flags: c_int) -> PyResult<Export> {
         let mut view = Box::new(ffi::Py_buffer::new());
         // SAFETY: the GIL is held, and the struct is zeroed and stays where it is.
         match unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &mut *view, flags) } {
             0 => Ok(Export(view)),
-            _ => Err(PyErr::fetch(object.py())),
+            _ => Err(no_buffer(op, object, PyErr::fetch(object.py()))),
         }
     }
 
@@ -52,6 +53,21 @@ impl Drop for Export {
             unsafe { ffi::PyBuffer_Release(&mut *self.0) }
         });
     }
+}
+
+/// The error where an exporter gives no buffer: its own, but that of NumPy for a dtype that the protocol
+/// does not have.
+#[cold]
+fn no_buffer(op: &'static str, object: &Bound<'_, PyAny>, own: PyErr) -> PyErr {
+    let py = object.py();
+    let class = type_name(object);
+    if class == "numpy.ndarray"
+        && own.is_instance_of::<PyValueError>(py)
+        && let Ok(dtype) = object.getattr("dtype").and_then(|dtype| dtype.str())
+    {
+        return error(py, Error::ArrayDtype { op, class, dtype: dtype.to_string() });
+    }
+    own
 }
 
 /// Whether an object exports a buffer.
@@ -110,7 +126,7 @@ fn view(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<(Tensor, bool)>
     if matches!(owner.as_str(), "numpy.datetime64" | "numpy.timedelta64" | "numpy.void") {
         return Err(error(py, Error::NotNumbers { op, class: owner }));
     }
-    let export = Export::request(object, ffi::PyBUF_RECORDS_RO)?;
+    let export = Export::request(op, object, ffi::PyBUF_RECORDS_RO)?;
     let buffer = &*export.0;
     let format = match buffer.format.is_null() {
         true => "B".into(),
@@ -199,6 +215,20 @@ impl Parts {
     }
 }
 
+/// What formats mean that are no dtype, by how they end.
+const KINDS: [(&str, &str); 10] = [
+    ("w", "text"),
+    ("u", "text"),
+    ("s", "byte strings"),
+    ("p", "byte strings"),
+    ("x", "raw bytes"),
+    ("}", "records"),
+    ("O", "Python objects"),
+    ("Zg", "complex numbers of long double"),
+    ("g", "long double"),
+    ("P", "pointers"),
+];
+
 /// The dtype of a format of the struct module, with NumPy's and ctypes' complex codes, and whether
 /// its byte order is not this machine's.
 fn parse_format(op: &'static str, class: &str, format: &str, itemsize: i64) -> Result<(DType, bool), Error> {
@@ -228,7 +258,10 @@ fn parse_format(op: &'static str, class: &str, format: &str, itemsize: i64) -> R
         "Zf" | "F" => DType::Complex64,
         "Zd" | "D" => DType::Complex128,
         "c" => return Err(Error::Characters { op, class: class.to_owned(), format: format.to_owned() }),
-        _ => return Err(Error::BufferFormat { op, class: class.to_owned(), format: format.to_owned() }),
+        _ => {
+            let what = KINDS.iter().find(|(end, _)| code.ends_with(end)).map_or("elements", |kind| kind.1);
+            return Err(Error::BufferFormat { op, class: class.to_owned(), what, format: format.to_owned() });
+        }
     };
     if itemsize != dtype.itemsize() as i64 {
         let (class, format) = (class.to_owned(), format.to_owned());
@@ -244,7 +277,7 @@ fn parse_format(op: &'static str, class: &str, format: &str, itemsize: i64) -> R
 
 /// The bytes of an exporter that lie in one piece, whatever its format.
 pub fn import_bytes(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<Tensor> {
-    let export = Export::request(object, ffi::PyBUF_SIMPLE)?;
+    let export = Export::request(op, object, ffi::PyBUF_SIMPLE)?;
     let buffer = &*export.0;
     let (shape, strides) = (Dims::new(&[buffer.len as i64]), Dims::new(&[1]));
     let read_only = buffer.readonly != 0;

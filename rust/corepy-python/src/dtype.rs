@@ -9,8 +9,11 @@ use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt, PyString, PyType};
 
 /// The type of a tensor's elements.
 ///
-/// `corepy.bool`, `corepy.int8` ... `corepy.complex128` are its only instances. They are hashable,
-/// compare equal to themselves alone, and pickle by name.
+/// `corepy.bool`, `corepy.int8` ... `corepy.complex128` are its only instances, and `DType(name)` is one of
+/// them. They are hashable, compare equal to themselves alone, and pickle by name.
+///
+/// name: a name, another library's dtype of that name, or one of Python's bool, int, float, complex. Raises
+/// TypeError for others.
 ///
 /// Examples
 /// --------
@@ -25,6 +28,12 @@ pub struct PyDType(pub DType);
 
 #[pymethods]
 impl PyDType {
+    #[new]
+    #[pyo3(signature = (name, /), text_signature = "(name, /)")]
+    fn new<'py>(py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDType>> {
+        object(py, parse("DType", name)?)
+    }
+
     /// Name as in the Array API standard.
     #[getter]
     fn name(&self) -> &'static str {

@@ -4,8 +4,8 @@ use crate::exit;
 use corepy_runtime::scheduler::{self, Flow, fp_state, panics};
 use corepy_runtime::{Error, Result};
 use pyo3::exceptions::{
-    PyBufferError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError, PyOverflowError,
-    PyRuntimeError, PyTypeError, PyValueError, PyZeroDivisionError,
+    PyAttributeError, PyBufferError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError,
+    PyOverflowError, PyRuntimeError, PyTypeError, PyValueError, PyZeroDivisionError,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -73,7 +73,7 @@ pub fn install() {
 
 /// The error behind a panic: one of the catalogue that unwound as itself, else a defect of corepy's own.
 #[cold]
-fn internal(panic: Box<dyn Any + Send>) -> Error {
+pub fn internal(panic: Box<dyn Any + Send>) -> Error {
     let panic = match panic.downcast::<Error>() {
         Ok(error) => return *error,
         Err(other) => other,
@@ -103,6 +103,7 @@ pub fn error(py: Python<'_>, error: Error) -> PyErr {
         "BufferError" => PyBufferError::new_err(message),
         "OverflowError" => PyOverflowError::new_err(message),
         "ZeroDivisionError" => PyZeroDivisionError::new_err(message),
+        "AttributeError" => PyAttributeError::new_err(message),
         "NotImplementedError" => PyNotImplementedError::new_err(message),
         own => own_error(py, own, message),
     }

@@ -68,6 +68,11 @@ impl PyTensor {
         PyTensor::object(py, out)
     }
 
+    fn __delitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let _ = key;
+        Err(error(py, Error::NoDeletion { op: "delitem" }))
+    }
+
     fn __setitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let (py, x) = (slf.py(), &slf.get().0);
         x.check_writable(SET).map_err(|e| error(py, e))?;

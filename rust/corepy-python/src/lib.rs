@@ -2,8 +2,10 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+mod absent;
 mod argument;
 mod buffer;
+mod calls;
 mod decimal;
 mod dlpack;
 mod dtype;
@@ -48,6 +50,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     enter::install();
     check_environment().map_err(|e| enter::error(py, e))?;
     m.add_class::<tensor::PyTensor>()?;
+    absent::register(&py.get_type::<tensor::PyTensor>())?;
+    let empty = corepy_runtime::Tensor::empty("Tensor", &[], corepy_runtime::DType::Bool);
+    let empty = empty.map_err(|e| enter::error(py, e))?;
+    calls::wrap_methods(&tensor::PyTensor::object(py, empty)?)?;
     m.add_class::<dtype::PyDType>()?;
     m.add_class::<functions::information::FloatInfo>()?;
     m.add_class::<functions::information::IntegerInfo>()?;
@@ -56,6 +62,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     dtype::register(m)?;
     m.add_function(wrap_pyfunction!(export::_rebuild, m)?)?;
+    m.add_function(wrap_pyfunction!(absent::_missing_name, m)?)?;
     m.add_function(wrap_pyfunction!(enter::_panic, m)?)?;
     m.add_function(wrap_pyfunction!(threads::_set_own_threads, m)?)?;
     m.add_function(wrap_pyfunction!(threads::_register_with_threadpoolctl, m)?)?;

@@ -9,7 +9,7 @@ use corepy_runtime::layout::{self, MAX_AXES};
 use corepy_runtime::scheduler::fp_state;
 use corepy_runtime::{DType, Error, Kind, Tensor, dtype, ops};
 use num_complex::Complex64;
-use pyo3::exceptions::PyIndexError;
+use pyo3::exceptions::{PyException, PyIndexError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyComplex, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -212,7 +212,7 @@ impl<'py> Reader<'py> {
             self.leaf(object, tensor.shape())?;
             return self.tensor(&tensor);
         }
-        if is_sequence(object) {
+        if is_sequence(object)? {
             return self.sequence(object);
         }
         let class = type_name(object);
@@ -553,30 +553,33 @@ impl<'py> Reader<'py> {
 
     fn ragged(&self, object: &Bound<'py, PyAny>) -> PyErr {
         let depth = self.place.len().min(self.shape.len());
-        let (found, expected) = (self.shape_of(object), layout::show(&self.shape[depth..]));
-        self.error(Error::Ragged { op: self.op, place: self.show_place(), found, expected })
+        let expected = layout::show(&self.shape[depth..]);
+        match self.shape_of(object) {
+            Ok(found) => self.error(Error::Ragged { op: self.op, place: self.show_place(), found, expected }),
+            Err(stopped) => stopped,
+        }
     }
 
     /// The shape that an object seems to have, by its first elements.
-    fn shape_of(&self, object: &Bound<'py, PyAny>) -> String {
+    fn shape_of(&self, object: &Bound<'py, PyAny>) -> PyResult<String> {
         let mut shape = Vec::new();
         let mut current = object.clone();
         while shape.len() < MAX_AXES {
             if is_scalar(&current) {
                 break;
             }
-            if let Ok(Some(tensor)) = existing(self.op, &current, None) {
+            if let Some(Some(tensor)) = unless_failed(self.py, existing(self.op, &current, None))? {
                 shape.extend_from_slice(tensor.shape());
                 break;
             }
-            if !is_sequence(&current) {
+            if unless_failed(self.py, is_sequence(&current))? != Some(true) {
                 break;
             }
-            shape.push(current.len().unwrap_or(0) as i64);
-            let Ok(first) = current.get_item(0) else { break };
+            shape.push(unless_failed(self.py, current.len())?.unwrap_or(0) as i64);
+            let Some(first) = unless_failed(self.py, current.get_item(0))? else { break };
             current = first;
         }
-        layout::show(&shape)
+        Ok(layout::show(&shape))
     }
 
     fn changed(&self) -> PyErr {
@@ -632,15 +635,30 @@ fn shown_text(object: &Bound<'_, PyAny>) -> String {
 }
 
 /// Whether an object has a length and items by number; text, whose items are text again, does not.
-fn is_sequence(object: &Bound<'_, PyAny>) -> bool {
+fn is_sequence(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() {
-        return true;
+        return Ok(true);
     }
     // SAFETY: the GIL is held and the object is alive.
     let indexed = unsafe { ffi::PySequence_Check(object.as_ptr()) != 0 };
-    indexed
-        && !object.is_instance_of::<PyString>()
-        && !object.is_instance_of::<PyDict>()
-        && !object.is_instance_of::<PyTensor>()
-        && object.len().is_ok()
+    let other = object.is_instance_of::<PyString>()
+        || object.is_instance_of::<PyDict>()
+        || object.is_instance_of::<PyTensor>();
+    if !indexed || other {
+        return Ok(false);
+    }
+    match object.len() {
+        Ok(_) => Ok(true),
+        Err(none) if none.is_instance_of::<PyTypeError>(object.py()) => Ok(false),
+        Err(raised) => Err(raised),
+    }
+}
+
+/// What an object says that only a message needs; its own failures give None, but Ctrl-C and the like go on.
+fn unless_failed<T>(py: Python<'_>, found: PyResult<T>) -> PyResult<Option<T>> {
+    match found {
+        Ok(value) => Ok(Some(value)),
+        Err(failed) if failed.is_instance_of::<PyException>(py) => Ok(None),
+        Err(stopped) => Err(stopped),
+    }
 }

@@ -107,7 +107,7 @@ pub fn isdtype<'py>(py: Python<'py>, dtype: &Bound<'py, PyAny>, kind: &Bound<'py
     Ok(PyBool::new(py, matches).to_owned().into_any())
 }
 
-/// Limits of a floating-point dtype; for a complex one, of its parts.
+/// Limits of a floating-point dtype; for a complex one, of its parts. Calling the class is calling finfo.
 ///
 /// Examples
 /// --------
@@ -124,6 +124,12 @@ pub struct FloatInfo {
 
 #[pymethods]
 impl FloatInfo {
+    #[new]
+    #[pyo3(signature = (r#type, /), text_signature = "(type, /)")]
+    fn new(py: Python<'_>, r#type: &Bound<'_, PyAny>) -> PyResult<FloatInfo> {
+        FloatInfo::of(py, r#type)
+    }
+
     /// Bits of a number.
     #[getter]
     fn bits(&self) -> usize {
@@ -176,23 +182,29 @@ impl FloatInfo {
     }
 }
 
-pub fn finfo<'py>(py: Python<'py>, r#type: &Bound<'py, PyAny>) -> Any<'py> {
-    const OP: &str = "finfo";
-    let dtype = dtype_of(OP, r#type)?.real_part();
-    let (mantissa_bits, max_exponent) = match dtype {
-        DType::Float16 => (10, 15),
-        DType::Bfloat16 => (7, 127),
-        DType::Float32 => (23, 127),
-        DType::Float64 => (52, 1023),
-        _ => {
-            let accepted = "float16, bfloat16, float32, float64, complex64, complex128";
-            return Err(error(py, Error::DtypeRefused { op: OP, dtype: dtype.name(), accepted }));
-        }
-    };
-    Ok(Bound::new(py, FloatInfo { dtype, mantissa_bits, max_exponent })?.into_any())
+impl FloatInfo {
+    fn of(py: Python<'_>, r#type: &Bound<'_, PyAny>) -> PyResult<FloatInfo> {
+        const OP: &str = "finfo";
+        let dtype = dtype_of(OP, r#type)?.real_part();
+        let (mantissa_bits, max_exponent) = match dtype {
+            DType::Float16 => (10, 15),
+            DType::Bfloat16 => (7, 127),
+            DType::Float32 => (23, 127),
+            DType::Float64 => (52, 1023),
+            _ => {
+                let accepted = "float16, bfloat16, float32, float64, complex64, complex128";
+                return Err(error(py, Error::DtypeRefused { op: OP, dtype: dtype.name(), accepted }));
+            }
+        };
+        Ok(FloatInfo { dtype, mantissa_bits, max_exponent })
+    }
 }
 
-/// Limits of an integer dtype.
+pub fn finfo<'py>(py: Python<'py>, r#type: &Bound<'py, PyAny>) -> Any<'py> {
+    Ok(Bound::new(py, FloatInfo::of(py, r#type)?)?.into_any())
+}
+
+/// Limits of an integer dtype. Calling the class is calling iinfo.
 ///
 /// Examples
 /// --------
@@ -207,6 +219,12 @@ pub struct IntegerInfo {
 
 #[pymethods]
 impl IntegerInfo {
+    #[new]
+    #[pyo3(signature = (r#type, /), text_signature = "(type, /)")]
+    fn new(py: Python<'_>, r#type: &Bound<'_, PyAny>) -> PyResult<IntegerInfo> {
+        IntegerInfo::of(py, r#type)
+    }
+
     /// Bits of a number.
     #[getter]
     fn bits(&self) -> usize {
@@ -243,13 +261,22 @@ impl IntegerInfo {
     }
 }
 
-pub fn iinfo<'py>(py: Python<'py>, r#type: &Bound<'py, PyAny>) -> Any<'py> {
-    const OP: &str = "iinfo";
-    let dtype = dtype_of(OP, r#type)?;
-    if !dtype.is_integer() {
-        return Err(error(py, Error::DtypeRefused { op: OP, dtype: dtype.name(), accepted: INTEGER.names }));
+impl IntegerInfo {
+    fn of(py: Python<'_>, r#type: &Bound<'_, PyAny>) -> PyResult<IntegerInfo> {
+        const OP: &str = "iinfo";
+        let dtype = dtype_of(OP, r#type)?;
+        if !dtype.is_integer() {
+            return Err(error(
+                py,
+                Error::DtypeRefused { op: OP, dtype: dtype.name(), accepted: INTEGER.names },
+            ));
+        }
+        Ok(IntegerInfo { dtype })
     }
-    Ok(Bound::new(py, IntegerInfo { dtype })?.into_any())
+}
+
+pub fn iinfo<'py>(py: Python<'py>, r#type: &Bound<'py, PyAny>) -> Any<'py> {
+    Ok(Bound::new(py, IntegerInfo::of(py, r#type)?)?.into_any())
 }
 
 pub fn simd_levels(py: Python<'_>) -> Any<'_> {

@@ -1,5 +1,6 @@
 //! Options of printing: of the process, and of a thread inside `with cp.printoptions(...)`.
 
+use crate::argument::Argument;
 use crate::enter::error;
 use corepy_runtime::Error;
 use pyo3::prelude::*;
@@ -110,26 +111,34 @@ pub struct PrintOptions {
     before: Mutex<Vec<Option<Options>>>,
 }
 
+const OP: &str = "printoptions";
+
 #[pymethods]
 impl PrintOptions {
     #[new]
-    #[pyo3(signature = (precision=None, threshold=None, edgeitems=None, linewidth=None, suppress=None), text_signature = "(precision=None, threshold=None, edgeitems=None, linewidth=None, suppress=None)")]
+    #[pyo3(signature = (precision=Argument::Given(None), threshold=Argument::Given(None), edgeitems=Argument::Given(None), linewidth=Argument::Given(None), suppress=Argument::Given(None)), text_signature = "(precision=None, threshold=None, edgeitems=None, linewidth=None, suppress=None)")]
     fn new(
         py: Python<'_>,
-        precision: Option<i64>,
-        threshold: Option<i64>,
-        edgeitems: Option<i64>,
-        linewidth: Option<i64>,
-        suppress: Option<bool>,
+        precision: Argument<Option<i64>>,
+        threshold: Argument<Option<i64>>,
+        edgeitems: Argument<Option<i64>>,
+        linewidth: Argument<Option<i64>>,
+        suppress: Argument<Option<bool>>,
     ) -> PyResult<PrintOptions> {
-        let changes = Changes { precision, threshold, edgeitems, linewidth, suppress };
-        changes.apply(py, "printoptions", options())?;
+        let changes = Changes {
+            precision: precision.read(py, OP, "precision")?,
+            threshold: threshold.read(py, OP, "threshold")?,
+            edgeitems: edgeitems.read(py, OP, "edgeitems")?,
+            linewidth: linewidth.read(py, OP, "linewidth")?,
+            suppress: suppress.read(py, OP, "suppress")?,
+        };
+        changes.apply(py, OP, options())?;
         Ok(PrintOptions { changes, before: Mutex::new(Vec::new()) })
     }
 
     fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let this = slf.get();
-        let changed = this.changes.apply(slf.py(), "printoptions", options())?;
+        let changed = this.changes.apply(slf.py(), OP, options())?;
         let before = OF_THREAD.replace(Some(changed));
         this.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(before);
         Ok(slf.clone())

@@ -4,7 +4,7 @@
 use crate::argument::Argument;
 use crate::reduction::Parameters;
 use crate::tensor::PyTensor;
-use crate::{elementwise, functions, reduction};
+use crate::{calls, elementwise, functions, reduction};
 use corepy_runtime::{Binary, Reduce, Unary};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -55,7 +55,7 @@ Shapes broadcast. Operands are promoted to their common dtype; the result has th
 complex one's real part. Takes int8, int16, int32, int64, uint8, uint16, uint32, uint64,
 float32, float64, complex64, complex128. Python scalars take the other operand's dtype.
 
-Error at most 1 ulp in complex64, 1 ulp in complex128.
+Error at most 1 ulp in complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -78,7 +78,7 @@ Shapes broadcast. Operands are promoted to their common dtype, integers and bool
 result has that dtype. Takes every dtype but float16 and bfloat16. Python scalars take the other
 operand's dtype.
 
-Error at most 1 ulp in complex64, 2 ulp in complex128.
+Error at most 1 ulp in complex64; 2 ulp in complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -120,7 +120,7 @@ Shapes broadcast. Operands are promoted to their common dtype; the result has th
 int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
 complex128. Python scalars take the other operand's dtype.
 
-Error at most 2 ulp in complex64, 2 ulp in complex128.
+Error at most 2 ulp in complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -442,7 +442,7 @@ Shapes broadcast. Operands are promoted to their common dtype, integers and bool
 result has that dtype. Takes every dtype but float16 and bfloat16. Python scalars take the other
 operand's dtype.
 
-Error at most 2 ulp in complex64, 4 ulp in complex128.
+Error at most 2 ulp in complex64; 4 ulp in complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16, ValueError
 where shapes do not broadcast.
@@ -861,16 +861,15 @@ with extent 1.
 
 Integers and bool give int64, unsigned ones uint64; dtype converts each element first.
 
-Error at most 1 ulp in float32, 1 ulp in float64, 1 ulp in complex64, 1 ulp in complex128. For
-sums, for condition numbers up to 1e6 (float32) and 1e11 (float64).
+Error at most 1 ulp in float32, float64, complex64, complex128, for condition numbers up to 1e6
+(float32) and 1e11 (float64).
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
 
-Within 1 ulp for condition numbers up to 1e6 (float32) and 1e11 (float64): float32 is added in
-float64, float64 with compensation (Knuth's TwoSum; Ogita, Rump and Oishi, SIAM J. Sci. Comput.
-26, 2005). The order of additions is fixed, so the bits do not depend on threads, SIMD or
-layout. Integers and bool add up in 64 bits and wrap.
+float32 is added in float64, float64 with compensation (Knuth's TwoSum; Ogita, Rump and Oishi,
+SIAM J. Sci. Comput. 26, 2005). The order of additions is fixed, so the bits do not depend on
+threads, SIMD or layout. Integers and bool add up in 64 bits and wrap.
 
 Examples
 --------
@@ -916,8 +915,8 @@ with extent 1.
 
 The result has the operand's dtype; float64 for integers and bool.
 
-Error at most 1 ulp in float32, 1 ulp in float64, 1 ulp in complex64, 1 ulp in complex128. For
-sums, for condition numbers up to 1e6 (float32) and 1e11 (float64).
+Error at most 1 ulp in float32, float64, complex64, complex128, for condition numbers up to 1e6
+(float32) and 1e11 (float64).
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
@@ -945,8 +944,7 @@ with extent 1.
 
 The result has the operand's dtype; float64 for integers and bool.
 
-Error at most 2 ulp in float32, 2 ulp in float64. For sums, for condition numbers up to 1e6
-(float32) and 1e11 (float64).
+Error at most 2 ulp in float32, float64.
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
@@ -974,8 +972,7 @@ with extent 1.
 
 The result has the operand's dtype; float64 for integers and bool.
 
-Error at most 2 ulp in float32, 2 ulp in float64. For sums, for condition numbers up to 1e6
-(float32) and 1e11 (float64).
+Error at most 2 ulp in float32, float64.
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
@@ -1170,9 +1167,10 @@ fn count_nonzero<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Option<&Boun
 
 obj: a tensor, a Python scalar, nested sequences of scalars, or anything that exports a buffer
 (bytes, bytearray, memoryview, array.array, mmap, NumPy arrays, ctypes) or DLPack. copy: True
-always copies, False refuses to (ValueError), None copies where it must. Raises ValueError for
-ragged sequences, naming the place; TypeError for objects that hold no numbers; OverflowError
-for integers that dtype cannot hold.
+always copies, False refuses to (ValueError), None copies where it must. dtype converts, and
+cuts fractions off silently: asarray([1.5], dtype=int32) is [1]. Raises ValueError for ragged
+sequences, naming the place; TypeError for objects that hold no numbers; OverflowError for
+integers that dtype cannot hold.
 
 Examples
 --------
@@ -1376,6 +1374,11 @@ fn astype<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, dtype: &Bound<'py, PyAny>
 
 #[doc = r#"Elements of x1 where condition is true, else of x2.
 
+The three broadcast. condition is bool, or is taken as truth values. The result has the common
+dtype of x1 and x2; a Python scalar takes that of the other. float16 and bfloat16 meet only
+themselves and scalars. Raises ValueError where shapes do not broadcast, OverflowError for a
+Python integer that the dtype cannot hold.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1405,6 +1408,9 @@ fn reshape<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, shape: &Bound<'py, PyAny
 
 #[doc = r#"A view with the axes in another order.
 
+axes names every axis once. Raises AxisError for an axis out of range or twice, ValueError for
+too few.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1430,6 +1436,8 @@ fn matrix_transpose<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bou
 }
 
 #[doc = r#"A read-only view stretched to a shape.
+
+Raises ValueError where the shape does not stretch to the other.
 
 Examples
 --------
@@ -1457,6 +1465,8 @@ fn broadcast_arrays<'py>(py: Python<'py>, arrays: &Bound<'py, PyTuple>) -> PyRes
 
 #[doc = r#"A view without axes of extent 1.
 
+Raises ValueError for an axis of another extent, AxisError for one out of range.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1469,6 +1479,8 @@ fn squeeze<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: &Bound<'py, PyAny>
 }
 
 #[doc = r#"A view with new axes of extent 1.
+
+axis counts in the result. Raises AxisError for one out of range.
 
 Examples
 --------
@@ -1483,6 +1495,8 @@ fn expand_dims<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Option<&Bound<
 
 #[doc = r#"A view with the order along axes reversed.
 
+None reverses all axes.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1495,6 +1509,8 @@ fn flip<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Option<&Bound<'py, Py
 }
 
 #[doc = r#"A view with axes moved to other places.
+
+The other axes keep their order. Raises AxisError for an axis out of range or twice.
 
 Examples
 --------
@@ -1509,6 +1525,9 @@ fn moveaxis<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, source: &Bound<'py, PyA
 
 #[doc = r#"Tensors joined along an existing axis; None joins them flattened.
 
+Shapes agree but for that axis; dtypes are promoted. Raises ValueError for other shapes and for
+no tensors.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1522,6 +1541,9 @@ fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Argument<Optio
 }
 
 #[doc = r#"Tensors of one shape joined along a new axis.
+
+axis counts in the result; dtypes are promoted. Raises ValueError for different shapes and for
+no tensors.
 
 Examples
 --------
@@ -1571,6 +1593,8 @@ fn matmul<'py>(py: Python<'py>, x1: &Bound<'py, PyAny>, x2: &Bound<'py, PyAny>) 
 
 #[doc = r#"The dot product of two vectors, or the matrix product of tensors with one or two axes.
 
+For more axes there is matmul. Raises ValueError where the shapes do not fit.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1584,8 +1608,8 @@ fn dot<'py>(py: Python<'py>, x1: &Bound<'py, PyAny>, x2: &Bound<'py, PyAny>) -> 
 
 #[doc = r#"The dot product along one axis, the first operand conjugated; other axes broadcast.
 
-Within 1 ulp like sum: float32 products are exact in float64, float64 products compensated
-(TwoProduct).
+Within 1 ulp for the condition numbers of sum: float32 products are exact in float64, float64
+products compensated (TwoProduct).
 
 Examples
 --------
@@ -1868,106 +1892,106 @@ fn set_allocator<'py>(py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<()>
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(self::positive, m)?)?;
-    m.add_function(wrap_pyfunction!(self::negative, m)?)?;
-    m.add_function(wrap_pyfunction!(self::abs, m)?)?;
-    m.add_function(wrap_pyfunction!(self::sqrt, m)?)?;
-    m.add_function(wrap_pyfunction!(self::square, m)?)?;
-    m.add_function(wrap_pyfunction!(self::sign, m)?)?;
-    m.add_function(wrap_pyfunction!(self::conj, m)?)?;
-    m.add_function(wrap_pyfunction!(self::real, m)?)?;
-    m.add_function(wrap_pyfunction!(self::imag, m)?)?;
-    m.add_function(wrap_pyfunction!(self::floor, m)?)?;
-    m.add_function(wrap_pyfunction!(self::ceil, m)?)?;
-    m.add_function(wrap_pyfunction!(self::trunc, m)?)?;
-    m.add_function(wrap_pyfunction!(self::round, m)?)?;
-    m.add_function(wrap_pyfunction!(self::isnan, m)?)?;
-    m.add_function(wrap_pyfunction!(self::isinf, m)?)?;
-    m.add_function(wrap_pyfunction!(self::isfinite, m)?)?;
-    m.add_function(wrap_pyfunction!(self::logical_not, m)?)?;
-    m.add_function(wrap_pyfunction!(self::bitwise_invert, m)?)?;
-    m.add_function(wrap_pyfunction!(self::add, m)?)?;
-    m.add_function(wrap_pyfunction!(self::subtract, m)?)?;
-    m.add_function(wrap_pyfunction!(self::multiply, m)?)?;
-    m.add_function(wrap_pyfunction!(self::divide, m)?)?;
-    m.add_function(wrap_pyfunction!(self::floor_divide, m)?)?;
-    m.add_function(wrap_pyfunction!(self::remainder, m)?)?;
-    m.add_function(wrap_pyfunction!(self::pow, m)?)?;
-    m.add_function(wrap_pyfunction!(self::minimum, m)?)?;
-    m.add_function(wrap_pyfunction!(self::maximum, m)?)?;
-    m.add_function(wrap_pyfunction!(self::equal, m)?)?;
-    m.add_function(wrap_pyfunction!(self::not_equal, m)?)?;
-    m.add_function(wrap_pyfunction!(self::less, m)?)?;
-    m.add_function(wrap_pyfunction!(self::less_equal, m)?)?;
-    m.add_function(wrap_pyfunction!(self::greater, m)?)?;
-    m.add_function(wrap_pyfunction!(self::greater_equal, m)?)?;
-    m.add_function(wrap_pyfunction!(self::logical_and, m)?)?;
-    m.add_function(wrap_pyfunction!(self::logical_or, m)?)?;
-    m.add_function(wrap_pyfunction!(self::logical_xor, m)?)?;
-    m.add_function(wrap_pyfunction!(self::bitwise_and, m)?)?;
-    m.add_function(wrap_pyfunction!(self::bitwise_or, m)?)?;
-    m.add_function(wrap_pyfunction!(self::bitwise_xor, m)?)?;
-    m.add_function(wrap_pyfunction!(self::bitwise_left_shift, m)?)?;
-    m.add_function(wrap_pyfunction!(self::bitwise_right_shift, m)?)?;
-    m.add_function(wrap_pyfunction!(self::sum, m)?)?;
-    m.add_function(wrap_pyfunction!(self::prod, m)?)?;
-    m.add_function(wrap_pyfunction!(self::mean, m)?)?;
-    m.add_function(wrap_pyfunction!(self::var, m)?)?;
-    m.add_function(wrap_pyfunction!(self::std, m)?)?;
-    m.add_function(wrap_pyfunction!(self::min, m)?)?;
-    m.add_function(wrap_pyfunction!(self::max, m)?)?;
-    m.add_function(wrap_pyfunction!(self::any, m)?)?;
-    m.add_function(wrap_pyfunction!(self::all, m)?)?;
-    m.add_function(wrap_pyfunction!(self::argmin, m)?)?;
-    m.add_function(wrap_pyfunction!(self::argmax, m)?)?;
-    m.add_function(wrap_pyfunction!(self::count_nonzero, m)?)?;
-    m.add_function(wrap_pyfunction!(self::asarray, m)?)?;
-    m.add_function(wrap_pyfunction!(self::from_dlpack, m)?)?;
-    m.add_function(wrap_pyfunction!(self::empty, m)?)?;
-    m.add_function(wrap_pyfunction!(self::zeros, m)?)?;
-    m.add_function(wrap_pyfunction!(self::ones, m)?)?;
-    m.add_function(wrap_pyfunction!(self::full, m)?)?;
-    m.add_function(wrap_pyfunction!(self::eye, m)?)?;
-    m.add_function(wrap_pyfunction!(self::arange, m)?)?;
-    m.add_function(wrap_pyfunction!(self::linspace, m)?)?;
-    m.add_function(wrap_pyfunction!(self::empty_like, m)?)?;
-    m.add_function(wrap_pyfunction!(self::zeros_like, m)?)?;
-    m.add_function(wrap_pyfunction!(self::ones_like, m)?)?;
-    m.add_function(wrap_pyfunction!(self::full_like, m)?)?;
-    m.add_function(wrap_pyfunction!(self::astype, m)?)?;
-    m.add_function(wrap_pyfunction!(self::r#where, m)?)?;
-    m.add_function(wrap_pyfunction!(self::reshape, m)?)?;
-    m.add_function(wrap_pyfunction!(self::permute_dims, m)?)?;
-    m.add_function(wrap_pyfunction!(self::matrix_transpose, m)?)?;
-    m.add_function(wrap_pyfunction!(self::broadcast_to, m)?)?;
-    m.add_function(wrap_pyfunction!(self::broadcast_arrays, m)?)?;
-    m.add_function(wrap_pyfunction!(self::squeeze, m)?)?;
-    m.add_function(wrap_pyfunction!(self::expand_dims, m)?)?;
-    m.add_function(wrap_pyfunction!(self::flip, m)?)?;
-    m.add_function(wrap_pyfunction!(self::moveaxis, m)?)?;
-    m.add_function(wrap_pyfunction!(self::concat, m)?)?;
-    m.add_function(wrap_pyfunction!(self::stack, m)?)?;
-    m.add_function(wrap_pyfunction!(self::take, m)?)?;
-    m.add_function(wrap_pyfunction!(self::matmul, m)?)?;
-    m.add_function(wrap_pyfunction!(self::dot, m)?)?;
-    m.add_function(wrap_pyfunction!(self::vecdot, m)?)?;
-    m.add_function(wrap_pyfunction!(self::result_type, m)?)?;
-    m.add_function(wrap_pyfunction!(self::can_cast, m)?)?;
-    m.add_function(wrap_pyfunction!(self::isdtype, m)?)?;
-    m.add_function(wrap_pyfunction!(self::finfo, m)?)?;
-    m.add_function(wrap_pyfunction!(self::iinfo, m)?)?;
-    m.add_function(wrap_pyfunction!(self::simd_levels, m)?)?;
-    m.add_function(wrap_pyfunction!(self::simd_level, m)?)?;
-    m.add_function(wrap_pyfunction!(self::config, m)?)?;
-    m.add_function(wrap_pyfunction!(self::show_config, m)?)?;
-    m.add_function(wrap_pyfunction!(self::get_num_threads, m)?)?;
-    m.add_function(wrap_pyfunction!(self::set_num_threads, m)?)?;
-    m.add_function(wrap_pyfunction!(self::set_printoptions, m)?)?;
-    m.add_function(wrap_pyfunction!(self::get_printoptions, m)?)?;
-    m.add_function(wrap_pyfunction!(self::memory_stats, m)?)?;
-    m.add_function(wrap_pyfunction!(self::arena_stats, m)?)?;
-    m.add_function(wrap_pyfunction!(self::trim_memory, m)?)?;
-    m.add_function(wrap_pyfunction!(self::get_allocator, m)?)?;
-    m.add_function(wrap_pyfunction!(self::set_allocator, m)?)?;
+    m.add("positive", calls::wrap(wrap_pyfunction!(self::positive, m)?, 0)?)?;
+    m.add("negative", calls::wrap(wrap_pyfunction!(self::negative, m)?, 1)?)?;
+    m.add("abs", calls::wrap(wrap_pyfunction!(self::abs, m)?, 2)?)?;
+    m.add("sqrt", calls::wrap(wrap_pyfunction!(self::sqrt, m)?, 3)?)?;
+    m.add("square", calls::wrap(wrap_pyfunction!(self::square, m)?, 4)?)?;
+    m.add("sign", calls::wrap(wrap_pyfunction!(self::sign, m)?, 5)?)?;
+    m.add("conj", calls::wrap(wrap_pyfunction!(self::conj, m)?, 6)?)?;
+    m.add("real", calls::wrap(wrap_pyfunction!(self::real, m)?, 7)?)?;
+    m.add("imag", calls::wrap(wrap_pyfunction!(self::imag, m)?, 8)?)?;
+    m.add("floor", calls::wrap(wrap_pyfunction!(self::floor, m)?, 9)?)?;
+    m.add("ceil", calls::wrap(wrap_pyfunction!(self::ceil, m)?, 10)?)?;
+    m.add("trunc", calls::wrap(wrap_pyfunction!(self::trunc, m)?, 11)?)?;
+    m.add("round", calls::wrap(wrap_pyfunction!(self::round, m)?, 12)?)?;
+    m.add("isnan", calls::wrap(wrap_pyfunction!(self::isnan, m)?, 13)?)?;
+    m.add("isinf", calls::wrap(wrap_pyfunction!(self::isinf, m)?, 14)?)?;
+    m.add("isfinite", calls::wrap(wrap_pyfunction!(self::isfinite, m)?, 15)?)?;
+    m.add("logical_not", calls::wrap(wrap_pyfunction!(self::logical_not, m)?, 16)?)?;
+    m.add("bitwise_invert", calls::wrap(wrap_pyfunction!(self::bitwise_invert, m)?, 17)?)?;
+    m.add("add", calls::wrap(wrap_pyfunction!(self::add, m)?, 18)?)?;
+    m.add("subtract", calls::wrap(wrap_pyfunction!(self::subtract, m)?, 19)?)?;
+    m.add("multiply", calls::wrap(wrap_pyfunction!(self::multiply, m)?, 20)?)?;
+    m.add("divide", calls::wrap(wrap_pyfunction!(self::divide, m)?, 21)?)?;
+    m.add("floor_divide", calls::wrap(wrap_pyfunction!(self::floor_divide, m)?, 22)?)?;
+    m.add("remainder", calls::wrap(wrap_pyfunction!(self::remainder, m)?, 23)?)?;
+    m.add("pow", calls::wrap(wrap_pyfunction!(self::pow, m)?, 24)?)?;
+    m.add("minimum", calls::wrap(wrap_pyfunction!(self::minimum, m)?, 25)?)?;
+    m.add("maximum", calls::wrap(wrap_pyfunction!(self::maximum, m)?, 26)?)?;
+    m.add("equal", calls::wrap(wrap_pyfunction!(self::equal, m)?, 27)?)?;
+    m.add("not_equal", calls::wrap(wrap_pyfunction!(self::not_equal, m)?, 28)?)?;
+    m.add("less", calls::wrap(wrap_pyfunction!(self::less, m)?, 29)?)?;
+    m.add("less_equal", calls::wrap(wrap_pyfunction!(self::less_equal, m)?, 30)?)?;
+    m.add("greater", calls::wrap(wrap_pyfunction!(self::greater, m)?, 31)?)?;
+    m.add("greater_equal", calls::wrap(wrap_pyfunction!(self::greater_equal, m)?, 32)?)?;
+    m.add("logical_and", calls::wrap(wrap_pyfunction!(self::logical_and, m)?, 33)?)?;
+    m.add("logical_or", calls::wrap(wrap_pyfunction!(self::logical_or, m)?, 34)?)?;
+    m.add("logical_xor", calls::wrap(wrap_pyfunction!(self::logical_xor, m)?, 35)?)?;
+    m.add("bitwise_and", calls::wrap(wrap_pyfunction!(self::bitwise_and, m)?, 36)?)?;
+    m.add("bitwise_or", calls::wrap(wrap_pyfunction!(self::bitwise_or, m)?, 37)?)?;
+    m.add("bitwise_xor", calls::wrap(wrap_pyfunction!(self::bitwise_xor, m)?, 38)?)?;
+    m.add("bitwise_left_shift", calls::wrap(wrap_pyfunction!(self::bitwise_left_shift, m)?, 39)?)?;
+    m.add("bitwise_right_shift", calls::wrap(wrap_pyfunction!(self::bitwise_right_shift, m)?, 40)?)?;
+    m.add("sum", calls::wrap(wrap_pyfunction!(self::sum, m)?, 41)?)?;
+    m.add("prod", calls::wrap(wrap_pyfunction!(self::prod, m)?, 42)?)?;
+    m.add("mean", calls::wrap(wrap_pyfunction!(self::mean, m)?, 43)?)?;
+    m.add("var", calls::wrap(wrap_pyfunction!(self::var, m)?, 44)?)?;
+    m.add("std", calls::wrap(wrap_pyfunction!(self::std, m)?, 45)?)?;
+    m.add("min", calls::wrap(wrap_pyfunction!(self::min, m)?, 46)?)?;
+    m.add("max", calls::wrap(wrap_pyfunction!(self::max, m)?, 47)?)?;
+    m.add("any", calls::wrap(wrap_pyfunction!(self::any, m)?, 48)?)?;
+    m.add("all", calls::wrap(wrap_pyfunction!(self::all, m)?, 49)?)?;
+    m.add("argmin", calls::wrap(wrap_pyfunction!(self::argmin, m)?, 50)?)?;
+    m.add("argmax", calls::wrap(wrap_pyfunction!(self::argmax, m)?, 51)?)?;
+    m.add("count_nonzero", calls::wrap(wrap_pyfunction!(self::count_nonzero, m)?, 52)?)?;
+    m.add("asarray", calls::wrap(wrap_pyfunction!(self::asarray, m)?, 53)?)?;
+    m.add("from_dlpack", calls::wrap(wrap_pyfunction!(self::from_dlpack, m)?, 54)?)?;
+    m.add("empty", calls::wrap(wrap_pyfunction!(self::empty, m)?, 55)?)?;
+    m.add("zeros", calls::wrap(wrap_pyfunction!(self::zeros, m)?, 56)?)?;
+    m.add("ones", calls::wrap(wrap_pyfunction!(self::ones, m)?, 57)?)?;
+    m.add("full", calls::wrap(wrap_pyfunction!(self::full, m)?, 58)?)?;
+    m.add("eye", calls::wrap(wrap_pyfunction!(self::eye, m)?, 59)?)?;
+    m.add("arange", calls::wrap(wrap_pyfunction!(self::arange, m)?, 60)?)?;
+    m.add("linspace", calls::wrap(wrap_pyfunction!(self::linspace, m)?, 61)?)?;
+    m.add("empty_like", calls::wrap(wrap_pyfunction!(self::empty_like, m)?, 62)?)?;
+    m.add("zeros_like", calls::wrap(wrap_pyfunction!(self::zeros_like, m)?, 63)?)?;
+    m.add("ones_like", calls::wrap(wrap_pyfunction!(self::ones_like, m)?, 64)?)?;
+    m.add("full_like", calls::wrap(wrap_pyfunction!(self::full_like, m)?, 65)?)?;
+    m.add("astype", calls::wrap(wrap_pyfunction!(self::astype, m)?, 66)?)?;
+    m.add("where", calls::wrap(wrap_pyfunction!(self::r#where, m)?, 67)?)?;
+    m.add("reshape", calls::wrap(wrap_pyfunction!(self::reshape, m)?, 68)?)?;
+    m.add("permute_dims", calls::wrap(wrap_pyfunction!(self::permute_dims, m)?, 69)?)?;
+    m.add("matrix_transpose", calls::wrap(wrap_pyfunction!(self::matrix_transpose, m)?, 70)?)?;
+    m.add("broadcast_to", calls::wrap(wrap_pyfunction!(self::broadcast_to, m)?, 71)?)?;
+    m.add("broadcast_arrays", calls::wrap(wrap_pyfunction!(self::broadcast_arrays, m)?, 72)?)?;
+    m.add("squeeze", calls::wrap(wrap_pyfunction!(self::squeeze, m)?, 73)?)?;
+    m.add("expand_dims", calls::wrap(wrap_pyfunction!(self::expand_dims, m)?, 74)?)?;
+    m.add("flip", calls::wrap(wrap_pyfunction!(self::flip, m)?, 75)?)?;
+    m.add("moveaxis", calls::wrap(wrap_pyfunction!(self::moveaxis, m)?, 76)?)?;
+    m.add("concat", calls::wrap(wrap_pyfunction!(self::concat, m)?, 77)?)?;
+    m.add("stack", calls::wrap(wrap_pyfunction!(self::stack, m)?, 78)?)?;
+    m.add("take", calls::wrap(wrap_pyfunction!(self::take, m)?, 79)?)?;
+    m.add("matmul", calls::wrap(wrap_pyfunction!(self::matmul, m)?, 80)?)?;
+    m.add("dot", calls::wrap(wrap_pyfunction!(self::dot, m)?, 81)?)?;
+    m.add("vecdot", calls::wrap(wrap_pyfunction!(self::vecdot, m)?, 82)?)?;
+    m.add("result_type", calls::wrap(wrap_pyfunction!(self::result_type, m)?, 83)?)?;
+    m.add("can_cast", calls::wrap(wrap_pyfunction!(self::can_cast, m)?, 84)?)?;
+    m.add("isdtype", calls::wrap(wrap_pyfunction!(self::isdtype, m)?, 85)?)?;
+    m.add("finfo", calls::wrap(wrap_pyfunction!(self::finfo, m)?, 86)?)?;
+    m.add("iinfo", calls::wrap(wrap_pyfunction!(self::iinfo, m)?, 87)?)?;
+    m.add("simd_levels", calls::wrap(wrap_pyfunction!(self::simd_levels, m)?, 88)?)?;
+    m.add("simd_level", calls::wrap(wrap_pyfunction!(self::simd_level, m)?, 89)?)?;
+    m.add("config", calls::wrap(wrap_pyfunction!(self::config, m)?, 90)?)?;
+    m.add("show_config", calls::wrap(wrap_pyfunction!(self::show_config, m)?, 91)?)?;
+    m.add("get_num_threads", calls::wrap(wrap_pyfunction!(self::get_num_threads, m)?, 92)?)?;
+    m.add("set_num_threads", calls::wrap(wrap_pyfunction!(self::set_num_threads, m)?, 93)?)?;
+    m.add("set_printoptions", calls::wrap(wrap_pyfunction!(self::set_printoptions, m)?, 94)?)?;
+    m.add("get_printoptions", calls::wrap(wrap_pyfunction!(self::get_printoptions, m)?, 95)?)?;
+    m.add("memory_stats", calls::wrap(wrap_pyfunction!(self::memory_stats, m)?, 96)?)?;
+    m.add("arena_stats", calls::wrap(wrap_pyfunction!(self::arena_stats, m)?, 97)?)?;
+    m.add("trim_memory", calls::wrap(wrap_pyfunction!(self::trim_memory, m)?, 98)?)?;
+    m.add("get_allocator", calls::wrap(wrap_pyfunction!(self::get_allocator, m)?, 99)?)?;
+    m.add("set_allocator", calls::wrap(wrap_pyfunction!(self::set_allocator, m)?, 100)?)?;
     Ok(())
 }

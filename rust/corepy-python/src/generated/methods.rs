@@ -54,7 +54,7 @@ Shapes broadcast. Operands are promoted to their common dtype; the result has th
 complex one's real part. Takes int8, int16, int32, int64, uint8, uint16, uint32, uint64,
 float32, float64, complex64, complex128. Python scalars take the other operand's dtype.
 
-Error at most 1 ulp in complex64, 1 ulp in complex128.
+Error at most 1 ulp in complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -76,7 +76,7 @@ Shapes broadcast. Operands are promoted to their common dtype, integers and bool
 result has that dtype. Takes every dtype but float16 and bfloat16. Python scalars take the other
 operand's dtype.
 
-Error at most 1 ulp in complex64, 2 ulp in complex128.
+Error at most 1 ulp in complex64; 2 ulp in complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -116,7 +116,7 @@ Shapes broadcast. Operands are promoted to their common dtype; the result has th
 int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
 complex128. Python scalars take the other operand's dtype.
 
-Error at most 2 ulp in complex64, 2 ulp in complex128.
+Error at most 2 ulp in complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -382,7 +382,7 @@ Shapes broadcast. Operands are promoted to their common dtype, integers and bool
 result has that dtype. Takes every dtype but float16 and bfloat16. Python scalars take the other
 operand's dtype.
 
-Error at most 2 ulp in complex64, 4 ulp in complex128.
+Error at most 2 ulp in complex64; 4 ulp in complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16, ValueError
 where shapes do not broadcast.
@@ -781,16 +781,15 @@ with extent 1.
 
 Integers and bool give int64, unsigned ones uint64; dtype converts each element first.
 
-Error at most 1 ulp in float32, 1 ulp in float64, 1 ulp in complex64, 1 ulp in complex128. For
-sums, for condition numbers up to 1e6 (float32) and 1e11 (float64).
+Error at most 1 ulp in float32, float64, complex64, complex128, for condition numbers up to 1e6
+(float32) and 1e11 (float64).
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
 
-Within 1 ulp for condition numbers up to 1e6 (float32) and 1e11 (float64): float32 is added in
-float64, float64 with compensation (Knuth's TwoSum; Ogita, Rump and Oishi, SIAM J. Sci. Comput.
-26, 2005). The order of additions is fixed, so the bits do not depend on threads, SIMD or
-layout. Integers and bool add up in 64 bits and wrap.
+float32 is added in float64, float64 with compensation (Knuth's TwoSum; Ogita, Rump and Oishi,
+SIAM J. Sci. Comput. 26, 2005). The order of additions is fixed, so the bits do not depend on
+threads, SIMD or layout. Integers and bool add up in 64 bits and wrap.
 
 Examples
 --------
@@ -834,8 +833,8 @@ with extent 1.
 
 The result has the operand's dtype; float64 for integers and bool.
 
-Error at most 1 ulp in float32, 1 ulp in float64, 1 ulp in complex64, 1 ulp in complex128. For
-sums, for condition numbers up to 1e6 (float32) and 1e11 (float64).
+Error at most 1 ulp in float32, float64, complex64, complex128, for condition numbers up to 1e6
+(float32) and 1e11 (float64).
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
@@ -862,8 +861,7 @@ with extent 1.
 
 The result has the operand's dtype; float64 for integers and bool.
 
-Error at most 2 ulp in float32, 2 ulp in float64. For sums, for condition numbers up to 1e6
-(float32) and 1e11 (float64).
+Error at most 2 ulp in float32, float64.
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
@@ -890,8 +888,7 @@ with extent 1.
 
 The result has the operand's dtype; float64 for integers and bool.
 
-Error at most 2 ulp in float32, 2 ulp in float64. For sums, for condition numbers up to 1e6
-(float32) and 1e11 (float64).
+Error at most 2 ulp in float32, float64.
 
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
@@ -1107,6 +1104,9 @@ Examples
 
     #[doc = r#"A view with the axes in another order.
 
+axes names every axis once. Raises AxisError for an axis out of range or twice, ValueError for
+too few.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1131,6 +1131,8 @@ Examples
 
     #[doc = r#"A read-only view stretched to a shape.
 
+Raises ValueError where the shape does not stretch to the other.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1142,6 +1144,8 @@ Examples
     }
 
     #[doc = r#"A view without axes of extent 1.
+
+Raises ValueError for an axis of another extent, AxisError for one out of range.
 
 Examples
 --------
@@ -1155,6 +1159,8 @@ Examples
 
     #[doc = r#"A view with new axes of extent 1.
 
+axis counts in the result. Raises AxisError for one out of range.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1167,6 +1173,8 @@ Examples
 
     #[doc = r#"A view with the order along axes reversed.
 
+None reverses all axes.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1178,6 +1186,8 @@ Examples
     }
 
     #[doc = r#"A view with axes moved to other places.
+
+The other axes keep their order. Raises AxisError for an axis out of range or twice.
 
 Examples
 --------
@@ -1223,6 +1233,8 @@ Examples
 
     #[doc = r#"The dot product of two vectors, or the matrix product of tensors with one or two axes.
 
+For more axes there is matmul. Raises ValueError where the shapes do not fit.
+
 Examples
 --------
 >>> import corepy as cp
@@ -1235,8 +1247,8 @@ Examples
 
     #[doc = r#"The dot product along one axis, the first operand conjugated; other axes broadcast.
 
-Within 1 ulp like sum: float32 products are exact in float64, float64 products compensated
-(TwoProduct).
+Within 1 ulp for the condition numbers of sum: float32 products are exact in float64, float64
+products compensated (TwoProduct).
 
 Examples
 --------

@@ -23,7 +23,7 @@ pub enum Error {
     StorageDtype { op: &'static str, dtype: &'static str },
     #[error("[{op}] {a} and {b} have no common dtype")]
     NoPromotion { op: &'static str, a: &'static str, b: &'static str },
-    #[error("[{op}] a result of {from} cannot be stored in {to}")]
+    #[error("[{op}] {from} cannot be stored in {to}: convert it first")]
     InPlaceDtype { op: &'static str, from: &'static str, to: &'static str },
     #[error("[{op}] {from} does not convert to {to}: the imaginary part would be lost")]
     ComplexToReal { op: &'static str, from: &'static str, to: &'static str },
@@ -57,6 +57,20 @@ pub enum Error {
     TooManyIndices { op: &'static str, given: usize, ndim: usize },
     #[error("[{op}] a mask of shape {mask} does not fit shape {shape}")]
     MaskShape { op: &'static str, mask: String, shape: String },
+    #[error("[{op}] takes {most} positional {arguments}, not {given}: {instead}")]
+    Positional { op: &'static str, most: usize, arguments: &'static str, given: usize, instead: String },
+    #[error("[{op}] has no parameter {name}: {instead}")]
+    UnknownKeyword { op: &'static str, name: String, instead: String },
+    #[error("[{op}] takes {name} by its position, not by name")]
+    PositionalOnly { op: &'static str, name: &'static str },
+    #[error("[{op}] called without {names}")]
+    MissingArgument { op: &'static str, names: String },
+    #[error("module 'corepy' has no attribute '{name}': {instead}")]
+    AbsentName { name: String, instead: &'static str },
+    #[error("module 'corepy' has no attribute '{name}'")]
+    UnknownName { name: String },
+    #[error("{owner} has no attribute '{name}': {instead}")]
+    AbsentAttribute { owner: &'static str, name: &'static str, instead: &'static str },
     #[error("[{op}] no memory for the text of {count} elements: lower threshold or edgeitems")]
     PrintMemory { op: &'static str, count: usize },
     #[error("[{op}] {name} is at least {least}, not {given}")]
@@ -117,7 +131,7 @@ pub enum Error {
     ComplexRange { op: &'static str },
     #[error("[{op}] the step is 0")]
     ZeroStep { op: &'static str },
-    #[error("[{op}] start {start:?}, stop {stop:?} and step {step:?} have no number of elements")]
+    #[error("[{op}] start {start:?}, stop {stop:?} and step {step:?} have no finite number of elements")]
     RangeLength { op: &'static str, start: f64, stop: f64, step: f64 },
     #[error("[{op}] index {index} does not fit 64 bits and is out of range for any axis")]
     IndexTooLarge { op: &'static str, index: String },
@@ -169,8 +183,12 @@ pub enum Error {
     NotNumbers { op: &'static str, class: String },
     #[error("[{op}] {class} holds characters (format {format:?}), not numbers: convert it with bytes() first")]
     Characters { op: &'static str, class: String, format: String },
-    #[error("[{op}] {class} has format {format:?}, which is no dtype")]
-    BufferFormat { op: &'static str, class: String, format: String },
+    #[error("[{op}] {class} holds {what} (format {format:?}), which is no dtype")]
+    BufferFormat { op: &'static str, class: String, what: &'static str, format: String },
+    #[error("[{op}] {class} has dtype {dtype}, which is none of corepy's: convert it first")]
+    ArrayDtype { op: &'static str, class: String, dtype: String },
+    #[error("[{op}] elements of a tensor cannot be deleted: index those to keep")]
+    NoDeletion { op: &'static str },
     #[error("[{op}] {class} has format {format:?} and elements of {itemsize} bytes")]
     BufferItemsize { op: &'static str, class: String, format: String, itemsize: i64 },
     #[error("[{op}] the buffer of {class} has {ndim} axes: there are 0 to 64")]
@@ -281,6 +299,13 @@ impl Error {
             Error::IndexRange { .. } => "IndexError",
             Error::TooManyIndices { .. } => "IndexError",
             Error::MaskShape { .. } => "IndexError",
+            Error::Positional { .. } => "TypeError",
+            Error::UnknownKeyword { .. } => "TypeError",
+            Error::PositionalOnly { .. } => "TypeError",
+            Error::MissingArgument { .. } => "TypeError",
+            Error::AbsentName { .. } => "AttributeError",
+            Error::UnknownName { .. } => "AttributeError",
+            Error::AbsentAttribute { .. } => "AttributeError",
             Error::PrintMemory { .. } => "MemoryError",
             Error::PrintOption { .. } => "ValueError",
             Error::SizeOne { .. } => "ValueError",
@@ -338,6 +363,8 @@ impl Error {
             Error::NotNumbers { .. } => "TypeError",
             Error::Characters { .. } => "TypeError",
             Error::BufferFormat { .. } => "TypeError",
+            Error::ArrayDtype { .. } => "TypeError",
+            Error::NoDeletion { .. } => "TypeError",
             Error::BufferItemsize { .. } => "TypeError",
             Error::BufferAxes { .. } => "BufferError",
             Error::BufferShape { .. } => "BufferError",

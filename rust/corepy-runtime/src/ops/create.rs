@@ -168,7 +168,7 @@ fn arange_untraced(start: &Scalar, stop: &Scalar, step: &Scalar, dtype: DType) -
         return Err(zero_step());
     }
     let length = ((last - first) / by).ceil();
-    if length.is_nan() {
+    if !length.is_finite() && length != f64::NEG_INFINITY {
         return Err(Error::RangeLength { op: OP, start: first, stop: last, step: by });
     }
     // The conversion saturates.

@@ -17,13 +17,13 @@ fn joined_dtype(op: &'static str, tensors: &[impl Borrow<Tensor>]) -> Result<DTy
 }
 
 /// Tensors joined along an existing axis, or flattened where there is none.
-pub fn concat(tensors: &[impl Borrow<Tensor>], axis: Option<i64>) -> Result<Tensor> {
+pub fn concat<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Result<Tensor> {
     let operands = || tensors.iter().map(Borrow::borrow);
     let describe = |call: &mut trace::Call| _ = call.operands(operands()).kernel("copy");
     trace::operation("concat", describe, || concat_untraced(tensors, axis))
 }
 
-fn concat_untraced(tensors: &[impl Borrow<Tensor>], axis: Option<i64>) -> Result<Tensor> {
+fn concat_untraced<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Result<Tensor> {
     const OP: &str = "concat";
     let dtype = joined_dtype(OP, tensors)?;
     let each = || tensors.iter().map(Borrow::<Tensor>::borrow);
@@ -72,13 +72,13 @@ fn concat_untraced(tensors: &[impl Borrow<Tensor>], axis: Option<i64>) -> Result
 }
 
 /// Tensors of one shape joined along a new axis.
-pub fn stack(tensors: &[impl Borrow<Tensor>], axis: i64) -> Result<Tensor> {
+pub fn stack<T: Borrow<Tensor>>(tensors: &[T], axis: i64) -> Result<Tensor> {
     let operands = || tensors.iter().map(Borrow::borrow);
     let describe = |call: &mut trace::Call| _ = call.operands(operands()).kernel("copy");
     trace::operation("stack", describe, || stack_untraced(tensors, axis))
 }
 
-fn stack_untraced(tensors: &[impl Borrow<Tensor>], axis: i64) -> Result<Tensor> {
+fn stack_untraced<T: Borrow<Tensor>>(tensors: &[T], axis: i64) -> Result<Tensor> {
     const OP: &str = "stack";
     let dtype = joined_dtype(OP, tensors)?;
     let each = || tensors.iter().map(Borrow::<Tensor>::borrow);
