@@ -185,9 +185,6 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
         (lambda: c.set_num_threads(0), "[set_num_threads] the number of threads is 1 to 1024, not 0"),
         (lambda: c.threads(1025), "[threads] the number of threads is 1 to 1024, not 1025"),
     ],
-    "Allocator": [
-        (lambda: c.set_allocator("heap"), "[set_allocator] allocator \"heap\" is not one of: 'pool', 'system'"),
-    ],
     "Setting": [
         (lambda: in_process(COREPY_NUM_THREADS="none"), 'COREPY_NUM_THREADS="none" is not valid: a whole number from 1 to 1024'),
     ],

@@ -315,7 +315,7 @@ fn joining() {
     assert_eq!(values(&join::stack(&[&zero, &zero], 0).unwrap()), [4.0, 4.0]);
 
     let message = |r: corepy_runtime::Result<Tensor>| r.err().map(|e| e.to_string()).unwrap_or_default();
-    assert_eq!(message(join::concat::<Tensor>(&[], Some(0))), "[concat] needs at least one tensor");
+    assert_eq!(message(join::concat(&[] as &[Tensor], Some(0))), "[concat] needs at least one tensor");
     assert_eq!(
         message(join::concat(&[&a, &zero], Some(0))),
         "[concat] shapes (2, 3) and () differ outside axis 0"
