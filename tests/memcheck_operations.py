@@ -24,8 +24,28 @@ from ops.table import BINARY, FUNCTIONS, REDUCTIONS, UNARY
 c: Any = cp
 ALL = [getattr(cp, d.name) for d in DTYPES]
 # One dtype of each size and kind.
-SOME = [cp.bool, cp.int8, cp.uint16, cp.int32, cp.uint64, cp.float32, cp.float64, cp.complex64, cp.complex128, cp.bfloat16]
-REFUSED = (TypeError, ValueError, IndexError, OverflowError, BufferError, ZeroDivisionError, NotImplementedError, MemoryError)
+SOME = [
+    cp.bool,
+    cp.int8,
+    cp.uint16,
+    cp.int32,
+    cp.uint64,
+    cp.float32,
+    cp.float64,
+    cp.complex64,
+    cp.complex128,
+    cp.bfloat16,
+]
+REFUSED = (
+    TypeError,
+    ValueError,
+    IndexError,
+    OverflowError,
+    BufferError,
+    ZeroDivisionError,
+    NotImplementedError,
+    MemoryError,
+)
 
 
 def tensors(dtype: Any) -> Iterator[Any]:
@@ -97,7 +117,12 @@ def functions() -> None:
         call("from_dlpack", x)
         for to in ALL:
             call("astype", x, to)
-        call("where", x > 3 if dtype in SOME[:-1] and c.isdtype(dtype, "integral") else c.ones((4, 6), dtype=c.bool), x, x)
+        call(
+            "where",
+            x > 3 if dtype in SOME[:-1] and c.isdtype(dtype, "integral") else c.ones((4, 6), dtype=c.bool),
+            x,
+            x,
+        )
         call("reshape", x.mT, (3, 8))
         call("permute_dims", x, (1, 0))
         call("matrix_transpose", x)
@@ -111,7 +136,13 @@ def functions() -> None:
         call("stack", [x, x], axis=-1)
         call("take", x, c.asarray([0, -1, 2]), axis=1)
         call("take", x, c.asarray([9]), axis=1)
-        for a, b in ((x, x.mT), (x[0], x[0]), (x, x[0]), (c.ones((40, 300), dtype=dtype), c.ones((300, 20), dtype=dtype)), (c.ones((2, 3, 4), dtype=dtype), x)):
+        for a, b in (
+            (x, x.mT),
+            (x[0], x[0]),
+            (x, x[0]),
+            (c.ones((40, 300), dtype=dtype), c.ones((300, 20), dtype=dtype)),
+            (c.ones((2, 3, 4), dtype=dtype), x),
+        ):
             call("matmul", a, b)
         call("dot", x[0], x[0])
         call("vecdot", x, x)
@@ -122,7 +153,7 @@ def functions() -> None:
         call("iinfo", dtype)
     for row in FUNCTIONS:
         # Those that take nothing; others must stand above.
-        if row.name not in used and "" == row.signature.split("=")[0].split(":")[0].strip():
+        if row.name not in used and row.signature.split("=")[0].split(":")[0].strip() == "":
             call(row.name)
     call("set_num_threads", c.get_num_threads())
     call("set_printoptions", precision=8)
@@ -136,7 +167,21 @@ def indexing() -> None:
         x = c.astype(c.reshape(c.arange(60), (3, 4, 5)), dtype)
         mask = c.reshape(c.arange(60) % 2 == 0, (3, 4, 5))
         index = c.asarray([0, 2, -1])
-        for key in (0, ..., (slice(None), 1), (0, ..., None, slice(None, None, -1)), mask, mask[:, :, 0], index, (index, index), (slice(None), index), [0, 1], True, 9, "a"):
+        for key in (
+            0,
+            ...,
+            (slice(None), 1),
+            (0, ..., None, slice(None, None, -1)),
+            mask,
+            mask[:, :, 0],
+            index,
+            (index, index),
+            (slice(None), index),
+            [0, 1],
+            True,
+            9,
+            "a",
+        ):
             attempt(operator.getitem, x, key)
             target = x.copy()
             attempt(operator.setitem, target, key, 1)
@@ -147,7 +192,20 @@ def indexing() -> None:
 def objects() -> None:
     deep: list[Any] = []
     deep.append(deep)
-    for value in ([], [[1, 2], [3]], [1, "a"], deep, [2**70], [1.5, None], "text", object(), b"abc", bytearray(8), memoryview(bytes(16)).cast("d"), range(3)):
+    for value in (
+        [],
+        [[1, 2], [3]],
+        [1, "a"],
+        deep,
+        [2**70],
+        [1.5, None],
+        "text",
+        object(),
+        b"abc",
+        bytearray(8),
+        memoryview(bytes(16)).cast("d"),
+        range(3),
+    ):
         attempt(c.asarray, value)
     for dtype in ALL:
         x = c.astype(c.reshape(c.arange(6), (2, 3)), dtype)

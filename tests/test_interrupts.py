@@ -193,16 +193,21 @@ def stretch() -> float:
 
 @pytest.fixture
 def stop_signal() -> Iterator[None]:
+    # Python drops what a handler raises inside a callback of the garbage collector, and hypothesis has one.
+    callbacks = gc.callbacks[:]
+    gc.callbacks.clear()
     before = signal.signal(signal.SIGALRM, raise_stop)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
+    gc.callbacks[:] = callbacks
 
 
 def delay(operation: Callable[[], object]) -> float:
     """Seconds from a signal 0.1 s after the start to the exception."""
     start = time.monotonic()
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    # The later ones keep what is deaf to the first from filling the memory.
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 2.0)
     try:
         with pytest.raises(Stop):
             operation()
