@@ -115,7 +115,11 @@ def watch(name: str, command: list[str], env: dict[str, str]) -> bool:
     command = [*VALGRIND, f"--xml-file={report}", *command]
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - start
-    errors = list(ET.parse(report).getroot().iter("error"))
+    try:
+        errors = list(ET.parse(report).getroot().iter("error"))
+    except (ET.ParseError, FileNotFoundError):
+        print(f"{name}: Valgrind gave up\n{done.stderr[-4000:]}", flush=True)
+        return False
     mine = [error for error in errors if ours(error)]
     print(f"{name}: {len(mine)} errors, {len(errors) - len(mine)} of others, {seconds:.0f} s", flush=True)
     for error in mine:
