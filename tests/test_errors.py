@@ -413,3 +413,18 @@ def test_every_entry_is_used() -> None:
     text = "".join(p.read_text() for p in (ROOT / "rust").rglob("src/**/*.rs") if "generated" not in p.parts)
     unused = [e.name for e in ERRORS if not re.search(rf"Error::{e.name}\b", text)]
     assert not unused
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "cp.empty((2**31, 0)).tolist()",
+        "cp.broadcast_to(x, (2**28,)).tolist()",
+        "list(cp.broadcast_to(x, (2**31,)))",
+    ],
+)
+def test_python_objects_without_memory(call: str) -> None:
+    """What Python itself has no memory for is its own MemoryError."""
+    with pytest.raises(Refused) as caught:
+        in_process(LIMITED + call)
+    assert str(caught.value) == "MemoryError|"

@@ -74,7 +74,8 @@ def consistent(t: cp.Tensor) -> None:
     assert t.nbytes == t.size * t.dtype.itemsize
     assert repr(t)
     assert len(memoryview(pickle.dumps(t))) > 0
-    if t.size < 10_000:
+    # Without elements there can still be billions of empty lists.
+    if math.prod(e for e in t.shape if e) < 10_000:
         assert len(np.ravel(np.asarray(t.tolist(), object))) == t.size
 
 

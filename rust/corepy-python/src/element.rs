@@ -5,6 +5,7 @@ use half::{bf16, f16};
 use num_complex::{Complex32, Complex64};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 /// The value of one element, exact for every dtype.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,13 @@ impl Value {
             Value::Complex(re, im) => re != 0.0 || im != 0.0,
         }
     }
+}
+
+/// A list without elements. PyO3's own panics where there is no memory, as between many lists there may be.
+pub fn empty_list(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    // SAFETY: the GIL is held; a new reference or null with an exception set.
+    let list = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyList_New(0)) }?;
+    Ok(list.cast_into()?)
 }
 
 /// A list of `n` elements that lie `stride` bytes apart.

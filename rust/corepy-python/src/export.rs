@@ -42,7 +42,7 @@ fn nested<'py>(
         // SAFETY: `at` is the address of this row's first element.
         return unsafe { element::list(py, at, tensor.dtype(), extent, stride) };
     }
-    let rows = pyo3::types::PyList::empty(py);
+    let rows = element::empty_list(py)?;
     for i in 0..extent {
         let row = at.wrapping_offset((i as i64 * stride) as isize);
         rows.append(nested(py, tensor, axis + 1, row, left)?)?;
@@ -58,7 +58,7 @@ fn long_list(
     n: usize,
     stride: i64,
 ) -> PyResult<Bound<'_, PyAny>> {
-    let out = pyo3::types::PyList::empty(py);
+    let out = element::empty_list(py)?;
     for first in (0..n).step_by(CHUNK) {
         py.check_signals()?;
         let at = at.wrapping_offset((first as i64 * stride) as isize);
