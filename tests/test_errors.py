@@ -192,7 +192,6 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "AbsentName": [(lambda: c.array, "module 'corepy' has no attribute 'array': use asarray(data, copy=True), or asarray(data), which shares memory where it can")],
     "UnknownName": [(lambda: c.zeroes, "module 'corepy' has no attribute 'zeroes'")],
     "AbsentAttribute": [(lambda: I3.ravel, "'corepy.Tensor' object has no attribute 'ravel': use reshape(-1)")],
-    "PrintOption": [(lambda: c.set_printoptions(precision=-1), "[set_printoptions] precision is at least 0, not -1")],
     "Setting": [
         (lambda: in_process(COREPY_NUM_THREADS="none"), 'COREPY_NUM_THREADS="none" is not valid: a whole number from 1 to 1024'),
     ],
