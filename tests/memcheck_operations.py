@@ -153,7 +153,7 @@ def functions() -> None:
         call("iinfo", dtype)
     for row in FUNCTIONS:
         # Those that take nothing; others must stand above.
-        if row.name not in used and row.signature.split("=")[0].split(":")[0].strip() == "":
+        if row.name not in used and not row.signature:
             call(row.name)
     call("set_num_threads", c.get_num_threads())
     call("set_printoptions", precision=8)

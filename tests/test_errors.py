@@ -62,14 +62,15 @@ def in_process(code: str = "import corepy", **environment: str) -> None:
     raise Refused(done.stdout)
 
 
-# An iterator without end, and 1 GiB for all that comes of it.
-ENDLESS = """\
+# Each with 1 GiB for all that comes of it: an iterator without end, and a text of every element.
+LIMITED = """\
 import itertools, resource
 import corepy as cp
 x = cp.zeros(1)
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-cp.stack(itertools.repeat(x))
 """
+ENDLESS = LIMITED + "cp.stack(itertools.repeat(x))"
+PRINT_ALL = LIMITED + "cp.set_printoptions(threshold=2**63 - 1)\nrepr(cp.broadcast_to(x, (2**40,)))"
 
 
 def interrupted() -> None:
@@ -106,11 +107,6 @@ def request_buffer(t: Any, flags: int, room: bytes | None = bytes(256)) -> None:
     request = ctypes.pythonapi.PyObject_GetBuffer
     request.restype, request.argtypes = ctypes.c_int, (ctypes.py_object, ctypes.c_char_p, ctypes.c_int)
     request(t, room, flags)
-
-
-def print_all() -> None:
-    with c.printoptions(threshold=2**63 - 1):
-        repr(c.broadcast_to(c.zeros(1), (2**40,)))
 
 
 def set_to(t: Any, key: Any, value: Any) -> None:
@@ -178,7 +174,7 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "ShapeMismatch": [(lambda: c.concat([F23, c.zeros((2, 4))]), "[concat] shapes (2, 3) and (2, 4) differ outside axis 0")],
     "NothingToJoin": [(lambda: c.stack([]), "[stack] needs at least one tensor")],
     "TooManyToJoin": [(lambda: in_process(ENDLESS), "[stack] no memory for more than 8388608 tensors")],
-    "PrintMemory": [(print_all, "[repr] no memory for the text of 1099511627776 elements: lower threshold or edgeitems")],
+    "PrintMemory": [(lambda: in_process(PRINT_ALL), "[repr] no memory for the text of 1099511627776 elements: lower threshold or edgeitems")],
     "PrintOption": [(lambda: c.set_printoptions(precision=-1), "[set_printoptions] precision is at least 0, not -1")],
     "Allocator": [(lambda: c.set_allocator("heap"), "[set_allocator] allocator \"heap\" is not one of: 'pool', 'system'")],
     "Threads": [

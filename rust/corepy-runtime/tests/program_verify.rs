@@ -234,6 +234,11 @@ const CASES: &[(&str, &str, &str)] = &[
         "[k] line 15: mov.i64 j, i: register i is read before it is written",
     ),
     (
+        "call s | mov.i64 j, i | exit | s: | loop i, n | ret | endloop | exit",
+        "unwritten",
+        "[k] line 13: mov.i64 j, i: register i is read before it is written",
+    ),
+    (
         "call s | mov.f32 v, u | exit | s: | bra p, e | mov.f32 u, a | e: | ret | exit",
         "unwritten",
         "[k] line 13: mov.f32 v, u: register u is read before it is written",
