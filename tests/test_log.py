@@ -203,6 +203,22 @@ a + a
     assert parse(done.stderr.splitlines()[-1])["op"] == "add"
 
 
+@pytest.mark.parametrize("b", ["(4, 2)", "(4,)", "(5, 3, 2)"])
+def test_operands_that_do_not_fit_are_not_converted_first(b: str) -> None:
+    code = f"""
+import corepy as cp
+a, b = cp.ones((2, 2, 3), dtype=cp.float32), cp.ones({b})
+try:
+    a @ b
+except ValueError:
+    print("refused")
+"""
+    done = run(code, COREPY_LOG="debug")
+    assert done.stdout == "refused\n"
+    line = parse(done.stderr.splitlines()[-1])
+    assert (line["op"], line["kernel"], line["outcome"]) == ("matmul", "none", "ValueError")
+
+
 def test_views_write_no_line() -> None:
     assert [
         line["op"]
