@@ -276,7 +276,7 @@ def test_a_closed_standard_error_harms_nobody() -> None:
 
 # What the operation writes waits in a pipe of 4 KiB (fcntl 1031 sets a pipe's size).
 FULL_PIPE = """
-import fcntl, os, signal, sys, threading, time
+import fcntl, os, threading, time
 import corepy as cp
 reading, writing = os.pipe()
 fcntl.fcntl(writing, 1031, 4096)
@@ -304,3 +304,14 @@ print(b"".join(found).count(b"op=add"))
 """
     done = run(FULL_PIPE + code, COREPY_LOG="debug")
     assert (done.returncode, done.stdout.strip()) == (0, "120"), done.stderr
+
+
+def test_the_process_ends_though_nobody_reads_the_log() -> None:
+    code = """
+def work():
+    while True: a + a; long + long
+for _ in range(4): threading.Thread(target=work, daemon=True).start()
+time.sleep(0.3)
+"""
+    done = run(FULL_PIPE + code, COREPY_LOG="debug")
+    assert (done.returncode, done.stdout) == (0, "")

@@ -65,6 +65,13 @@ impl Drop for WithoutGil {
 
 /// Runs `f`, which may wait for other threads of the interpreter, without the GIL.
 pub fn waiting(f: &mut (dyn FnMut() + Send)) {
+    // The end of the interpreter does not wait for it: its reader may never come. Counted again, the
+    // operation goes on, or sleeps where that end has begun.
+    let mut f = || {
+        RELEASED.fetch_sub(1, Ordering::SeqCst);
+        f();
+        RELEASED.fetch_add(1, Ordering::SeqCst);
+    };
     if WITHOUT_GIL.get() {
         return f();
     }
