@@ -21,10 +21,11 @@ TARGET = Path(os.environ.get("COREPY_MEMCHECK_TARGET", ROOT / "target" / "memche
 SCRIPT = ROOT / "tests" / "memcheck_operations.py"
 OURS = ("_native.abi3.so", str(TARGET))
 
-# Tests of what Valgrind does not do as the processor does it.
+# Tests of what Valgrind does not do as the processor does it, and one that would take 40 minutes.
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     "corepy_runtime": ("wrong_states_are_corrected_and_restored",),  # flushing subnormals to zero
     "program_launch": ("params_take_the_nearest_value",),  # rounding 64-bit integers to float32 once
+    "reduce": ("threads_do_not_change_a_bit",),
 }
 
 VALGRIND = (
@@ -114,15 +115,20 @@ def watch(name: str, command: list[str], env: dict[str, str]) -> bool:
     command = [*VALGRIND, f"--xml-file={report}", *command]
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - start
-    if done.returncode:
-        print(f"{name}: ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    try:
+        errors = list(ET.parse(report).getroot().iter("error"))
+    except (ET.ParseError, FileNotFoundError):
+        print(f"{name}: Valgrind gave up\n{done.stderr[-4000:]}", flush=True)
         return False
-    errors = list(ET.parse(report).getroot().iter("error"))
     mine = [error for error in errors if ours(error)]
     print(f"{name}: {len(mine)} errors, {len(errors) - len(mine)} of others, {seconds:.0f} s", flush=True)
     for error in mine:
         print(shown(error))
-    return not mine
+    if done.returncode:
+        print(
+            f"{name}: ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}", flush=True
+        )
+    return not mine and done.returncode == 0
 
 
 def main() -> int:
