@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ops.dtypes import BY_NAME
 from ops.emit_c import NOTICE
+from ops.emit_docs import cell
 from ops.emit_rust import camel, head
 from ops.lanes import (
     COMBINES,
@@ -132,7 +133,7 @@ def page() -> str:
     for mnemonic, r in mnemonics().items():
         operands = ", ".join(["d", *"ab"[: r.arity]])
         result = " The result is b1." if r.result == "bool" else ""
-        out.append(f"| `{mnemonic}.T {operands}` | {', '.join(lane_types(r))} | `{r.name}`: {r.doc}{result} |")
+        out.append(f"| `{mnemonic}.T {operands}` | {', '.join(lane_types(r))} | {cell(f'`{r.name}`: {r.doc}{result}')} |")
     for group in dict.fromkeys(i.group for i in INSTRUCTIONS):
         out += ["", f"## {group.capitalize()}", "", "| instruction | types | what |", "|---|---|---|"]
         for i in (row for row in INSTRUCTIONS if row.group == group):

@@ -129,7 +129,7 @@ def _example(text: str) -> list[str]:
     return ["", "Examples", "--------", ">>> import corepy as cp", f">>> {expression}", *result]
 
 
-def _accuracy(bounds: tuple[tuple[str, float], ...], condition: str = "") -> str:
+def accuracy(bounds: tuple[tuple[str, float], ...], condition: str = "") -> str:
     """The bounds in words, dtypes of one bound together."""
     dtypes: dict[float, list[str]] = {}
     for dtype, bound in bounds:
@@ -141,16 +141,23 @@ def _accuracy(bounds: tuple[tuple[str, float], ...], condition: str = "") -> str
 def docstring(row: Elementwise | Reduction | Function) -> str:
     lines = _wrap(row.doc)
     if isinstance(row, Elementwise):
+        one = row.arity == 1
         compute = {
-            "promote": "Operands are promoted to their common dtype",
-            "floating": "Operands are promoted to their common dtype, integers and bool to float64",
-            "bool": "Operands are taken as truth values",
+            "promote": "Computes in the operand's dtype" if one else "Operands are promoted to their common dtype",
+            "floating": "Computes in the operand's dtype, float64 for integers and bool"
+            if one
+            else "Operands are promoted to their common dtype, integers and bool to float64",
+            "bool": "Elements are taken as truth values" if one else "Operands are taken as truth values",
         }[row.compute]
         result = {"same": "the result has that dtype", "bool": "the result is bool", "real": "the result has that dtype, or a complex one's real part"}[row.result]
         accepts = ", ".join(DTYPE_SETS[row.dtypes]) if row.compute == "promote" else "every dtype but float16 and bfloat16"
-        lines += [""] + _wrap(f"Shapes broadcast. {compute}; {result}. Takes {accepts}. Python scalars take the other operand's dtype.")
+        lines += [""] + (
+            _wrap(f"Shapes broadcast. {compute}; {result}. Takes {accepts}. Python scalars take the other operand's dtype.")
+            if not one
+            else _wrap(f"{compute}; {result}. Takes {accepts}.")
+        )
         if row.ulp:
-            lines += [""] + _wrap(_accuracy(row.ulp))
+            lines += [""] + _wrap(accuracy(row.ulp))
         raises = "Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16" + (", ValueError where shapes do not broadcast." if row.arity > 1 else ".")
         lines += [""] + _wrap(raises)
     if isinstance(row, Reduction):
@@ -165,7 +172,7 @@ def docstring(row: Elementwise | Reduction | Function) -> str:
         }[row.result]
         lines += [""] + _wrap(result)
         if row.ulp:
-            lines += [""] + _wrap(_accuracy(row.ulp, row.condition))
+            lines += [""] + _wrap(accuracy(row.ulp, row.condition))
         lines += [""] + _wrap("Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not take.")
     if row.notes:
         lines += [""] + _wrap(row.notes)

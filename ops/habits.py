@@ -56,8 +56,9 @@ zeros_like __array_namespace_info__
 
 # Others that a tensor library is expected to have one day.
 _PLANNED = """
-average bincount cross cummax cummin digitize einsum fromfile histogram interp kron load loadtxt median
-nanmax nanmean nanmin nanstd nansum nanvar outer pad percentile ptp quantile random save savez
+average bincount cross cummax cummin cumprod cumsum diag digitize einsum fromfile histogram interp kron load loadtxt median
+nanmax nanmean nanmin nanstd nansum nanvar outer pad percentile ptp quantile rand randn random save
+savez unique
 """
 
 # Names of NumPy and PyTorch for what is called otherwise here.
@@ -105,6 +106,10 @@ NAMES = {
     "gt": "greater",
     "ge": "greater_equal",
     "array_equal": "all(a == b)",
+    "allclose": "all(abs(a - b) <= tolerance)",
+    "isclose": "abs(a - b) <= tolerance",
+    "norm": "sqrt(sum(square(x)))",
+    "relu": "maximum(x, 0)",
     "invert": "bitwise_invert",
     "bitwise_not": "bitwise_invert",
     "left_shift": "bitwise_left_shift",
@@ -161,6 +166,7 @@ NAMES = {
 # Names that nothing stands for here, and why.
 NEEDLESS_NAMES = {
     "no_grad": "there is no automatic differentiation",
+    "cuda": "every tensor is on the cpu",
 }
 
 # Attributes of NumPy's and PyTorch's arrays for what is called otherwise here.

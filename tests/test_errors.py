@@ -269,7 +269,7 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "TransposeAxes": [(lambda: I3.T, "[T] needs a tensor with 2 axes, not 1; use mT or permute_dims(axes)")],
     "NoLength": [
         (lambda: len(c.zeros(())), "[len] a tensor without axes has no length"),
-        (lambda: iter(c.zeros(())), "[len] a tensor without axes has no length"),
+        (lambda: iter(c.zeros(())), "[iter] a tensor without axes has no length"),
     ],
     "ScalarProduct": [(lambda: I3 @ 3, "[matmul] a number has no axes to multiply along: use multiply or *")],
     "DotAxes": [(lambda: c.dot(c.zeros((1, 1, 1)), I3), "[dot] takes tensors with at most 2 axes, not 3 and 1: use matmul")],

@@ -203,6 +203,22 @@ a + a
     assert parse(done.stderr.splitlines()[-1])["op"] == "add"
 
 
+@pytest.mark.parametrize("b", ["(4, 2)", "(4,)", "(5, 3, 2)"])
+def test_operands_that_do_not_fit_are_not_converted_first(b: str) -> None:
+    code = f"""
+import corepy as cp
+a, b = cp.ones((2, 2, 3), dtype=cp.float32), cp.ones({b})
+try:
+    a @ b
+except ValueError:
+    print("refused")
+"""
+    done = run(code, COREPY_LOG="debug")
+    assert done.stdout == "refused\n"
+    line = parse(done.stderr.splitlines()[-1])
+    assert (line["op"], line["kernel"], line["outcome"]) == ("matmul", "none", "ValueError")
+
+
 def test_views_write_no_line() -> None:
     assert [
         line["op"]
@@ -272,3 +288,46 @@ def test_a_closed_standard_error_harms_nobody() -> None:
         COREPY_LOG="debug",
     )
     assert (done.returncode, done.stdout.strip()) == (0, "20000.0")
+
+
+# What the operation writes waits in a pipe of 4 KiB (fcntl 1031 sets a pipe's size).
+FULL_PIPE = """
+import fcntl, os, threading, time
+import corepy as cp
+reading, writing = os.pipe()
+fcntl.fcntl(writing, 1031, 4096)
+os.dup2(writing, 2)
+os.close(writing)
+a, long = cp.ones(4), cp.ones(1 << 20)
+"""
+
+
+def test_a_thread_of_the_process_may_read_the_log() -> None:
+    # Writing to the full pipe lets go of the GIL, which the reader needs to empty it.
+    code = """
+found = []
+def read():
+    while not found or b"op=sqrt" not in found[-1]:
+        found.append(os.read(reading, 4096))
+reader = threading.Thread(target=read)
+reader.start()
+workers = [threading.Thread(target=lambda: [x + x for _ in range(40)]) for x in (a, a, long)]
+for worker in workers: worker.start()
+for worker in workers: worker.join()
+cp.sqrt(a)
+reader.join()
+print(b"".join(found).count(b"op=add"))
+"""
+    done = run(FULL_PIPE + code, COREPY_LOG="debug")
+    assert (done.returncode, done.stdout.strip()) == (0, "120"), done.stderr
+
+
+def test_the_process_ends_though_nobody_reads_the_log() -> None:
+    code = """
+def work():
+    while True: a + a; long + long
+for _ in range(4): threading.Thread(target=work, daemon=True).start()
+time.sleep(0.3)
+"""
+    done = run(FULL_PIPE + code, COREPY_LOG="debug")
+    assert (done.returncode, done.stdout) == (0, "")

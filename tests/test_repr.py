@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import sys
 import threading
 import time
@@ -241,6 +242,41 @@ def test_options_nest_and_belong_to_their_thread() -> None:
     assert cp.get_printoptions() == default
     with pytest.raises(ValueError, match=r"__exit__ without __enter__"):
         cp.printoptions().__exit__(None, None, None)
+
+
+def test_one_printoptions_serves_several_threads_at_once() -> None:
+    shared, together = cp.printoptions(precision=3), threading.Barrier(4)
+    found: dict[int, list[int]] = {}
+
+    def work(own: int) -> None:
+        def precision() -> int:
+            together.wait()
+            return int(cp.get_printoptions()["precision"])
+
+        with cp.printoptions(precision=own):
+            before = precision()
+            # Entered and left in the same order by all, which is not the order of a stack.
+            for turn in range(10, 14):
+                together.wait()
+                if turn == own:
+                    shared.__enter__()
+            inside = precision()
+            for turn in range(10, 14):
+                together.wait()
+                if turn == own:
+                    shared.__exit__(None, None, None)
+            found[own] = [before, inside, precision()]
+
+    threads = [threading.Thread(target=work, args=(own,)) for own in range(10, 14)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {own: [own, 3, own] for own in range(10, 14)}
+    with shared, concurrent.futures.ThreadPoolExecutor(1) as other:
+        raised = other.submit(shared.__exit__, None, None, None).exception()
+        assert str(raised) == "[printoptions] __exit__ without __enter__"
+        assert cp.get_printoptions()["precision"] == 3
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import itertools
 import mmap
 import os
 import platform
@@ -170,6 +171,24 @@ def test_a_generator_leaves_its_number_set_while_it_waits() -> None:
 
     assert asyncio.run(task()) == 4
     assert cp.get_num_threads() == outside
+
+
+def test_generators_may_end_in_any_order() -> None:
+    outside = cp.get_num_threads()
+
+    def numbers(n: int) -> Iterator[None]:
+        with cp.threads(n):
+            yield
+
+    for order in itertools.permutations(range(3)):
+        open_ones = [numbers(11 + i) for i in range(3)]
+        for generator in open_ones:
+            next(generator)
+        left = [11, 12, 13]
+        for i in order:
+            open_ones[i].close()
+            left.remove(11 + i)
+            assert cp.get_num_threads() == (left[-1] if left else outside), order
 
 
 # ---- several Python threads

@@ -43,10 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; without a command it is 2, as for any wrong call."""
     parser = argparse.ArgumentParser(prog="python -m corepy", description="corepy, a tensor runtime.")
     parser.add_argument("--version", action="version", version=f"corepy {corepy.__version__}")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="command", required=True)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="command")
     for name, command in COMMANDS.items():
         command.arguments(commands.add_parser(name, help=command.help, description=command.help))
     given = parser.parse_args(arguments)
+    if given.command is None:
+        parser.print_help(sys.stderr)
+        return 2
     try:
         code = COMMANDS[given.command].run(given)
         sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 use crate::exit;
 use corepy_runtime::scheduler::{self, Flow, fp_state, panics};
-use corepy_runtime::{Error, Result};
+use corepy_runtime::{Error, Result, trace};
 use pyo3::exceptions::{
     PyAttributeError, PyBufferError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError,
     PyOverflowError, PyRuntimeError, PyTypeError, PyValueError, PyZeroDivisionError,
@@ -56,6 +56,7 @@ thread_local! {
 
 /// Runs Python's pending signal handlers; true when one raised.
 fn signal_raised() -> bool {
+    let _with_gil = exit::WithoutGil::set(false);
     Python::attach(|py| match py.check_signals() {
         Ok(()) => false,
         Err(raised) => {
@@ -68,6 +69,7 @@ fn signal_raised() -> bool {
 /// Connects the runtime to the interpreter; called once, by the module's initialisation.
 pub fn install() {
     scheduler::set_interrupt_hook(signal_raised);
+    trace::set_write_hook(exit::waiting);
     panics::note_places();
 }
 

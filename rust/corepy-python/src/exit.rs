@@ -20,6 +20,8 @@ static READING: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// How often this thread is counted in each: its signal handlers may run operations too.
     static OWN: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    /// This thread has let go of the GIL in an operation.
+    static WITHOUT_GIL: Cell<bool> = const { Cell::new(false) };
 }
 
 /// How long the exit waits for methods of Python objects that some thread is reading: they may wait
@@ -32,7 +34,9 @@ pub fn released<R: Send>(py: Python<'_>, f: impl FnOnce() -> R + Send) -> R {
     OWN.set((released + 1, reading));
     RELEASED.fetch_add(1, Ordering::SeqCst);
     let result = py.detach(|| {
+        let without = WithoutGil::set(true);
         let result = f();
+        drop(without);
         if scheduler::is_stopped() {
             RELEASED.fetch_sub(1, Ordering::SeqCst);
             sleep_forever();
@@ -42,6 +46,37 @@ pub fn released<R: Send>(py: Python<'_>, f: impl FnOnce() -> R + Send) -> R {
     RELEASED.fetch_sub(1, Ordering::SeqCst);
     OWN.set((released, reading));
     result
+}
+
+/// Says whether this thread is without the GIL, until dropped.
+pub struct WithoutGil(bool);
+
+impl WithoutGil {
+    pub fn set(without: bool) -> WithoutGil {
+        WithoutGil(WITHOUT_GIL.replace(without))
+    }
+}
+
+impl Drop for WithoutGil {
+    fn drop(&mut self) {
+        WITHOUT_GIL.set(self.0);
+    }
+}
+
+/// Runs `f`, which may wait for other threads of the interpreter, without the GIL.
+pub fn waiting(f: &mut (dyn FnMut() + Send)) {
+    // The end of the interpreter does not wait for it: its reader may never come. Counted again, the
+    // operation goes on, or sleeps where that end has begun.
+    let mut f = || {
+        RELEASED.fetch_sub(1, Ordering::SeqCst);
+        f();
+        RELEASED.fetch_add(1, Ordering::SeqCst);
+    };
+    if WITHOUT_GIL.get() {
+        return f();
+    }
+    // Attached already: an operation that has not let go of the GIL runs on this thread.
+    Python::attach(|py| released(py, f));
 }
 
 /// Counts a thread that reads Python objects, until dropped.

@@ -4,6 +4,7 @@
 
 mod absent;
 mod argument;
+mod blocks;
 mod buffer;
 mod calls;
 mod decimal;

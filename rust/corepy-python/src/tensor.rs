@@ -148,7 +148,9 @@ impl PyTensor {
     }
 
     fn __iter__(slf: &Bound<'_, Self>) -> PyResult<Rows> {
-        slf.get().__len__(slf.py())?;
+        if slf.get().0.ndim() == 0 {
+            return Err(error(slf.py(), Error::NoLength { op: "iter" }));
+        }
         Ok(Rows { tensor: slf.get().0.clone(), next: std::sync::atomic::AtomicI64::new(0) })
     }
 

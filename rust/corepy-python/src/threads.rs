@@ -1,11 +1,15 @@
 //! How many threads operations of a Python thread use, for `with` and for threadpoolctl.
 
 use crate::argument::Argument;
+use crate::blocks::{Block, Open};
 use crate::enter::{enter, error};
 use corepy_runtime::{Error, scheduler};
 use pyo3::prelude::*;
-use std::sync::{Mutex, PoisonError};
-use std::thread::ThreadId;
+
+thread_local! {
+    /// The thread's own number before each block, None for that of the process.
+    static OPEN: Open<Option<i64>> = const { Open::new() };
+}
 
 /// `with cp.threads(n):` operations that the calling Python thread starts use at most n threads (1
 /// to 1,024); other Python threads keep their number. Nests; at the end, also by an exception, the
@@ -28,8 +32,7 @@ use std::thread::ThreadId;
 #[pyclass(name = "threads", module = "corepy", frozen)]
 pub struct Threads {
     number: i64,
-    /// For each `with` that is open: its thread, and the number that held before it.
-    open: Mutex<Vec<(ThreadId, Option<i64>)>>,
+    block: Block,
 }
 
 #[pymethods]
@@ -41,14 +44,13 @@ impl Threads {
         if !(1..=scheduler::MAX_THREADS as i64).contains(&n) {
             return Err(error(py, Error::Threads { op: "threads", n }));
         }
-        Ok(Threads { number: n, open: Mutex::new(Vec::new()) })
+        Ok(Threads { number: n, block: Block::new() })
     }
 
     fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let this = slf.get();
         let before = enter(slf.py(), 0, || scheduler::set_own_threads(Some(this.number)))?;
-        let entered = (std::thread::current().id(), before);
-        this.open.lock().unwrap_or_else(PoisonError::into_inner).push(entered);
+        OPEN.with(|open| open.enter(this.block, before));
         Ok(slf.clone())
     }
 
@@ -61,14 +63,11 @@ impl Threads {
         trace: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let _ = (kind, value, trace);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = std::thread::current().id();
-        let Some(own) = open.iter().rposition(|(thread, _)| *thread == here) else {
-            return Err(error(py, Error::ExitWithoutEnter { op: "threads" }));
-        };
-        let (_, before) = open.remove(own);
-        drop(open);
-        enter(py, 0, || scheduler::set_own_threads(before)).map(|_| ())
+        match OPEN.with(|open| open.leave(self.block)) {
+            None => Err(error(py, Error::ExitWithoutEnter { op: "threads" })),
+            Some(None) => Ok(()),
+            Some(Some(before)) => enter(py, 0, || scheduler::set_own_threads(before)).map(|_| ()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
@@ -46,6 +46,17 @@ pub fn settings() -> Result<()> {
     }
     let valid = "debug writes a line for each operation; leave it empty for none".to_owned();
     Err(Error::Setting { name: VARIABLE, value, valid })
+}
+
+/// Runs what writes a line, and waits with it for whoever reads a full pipe.
+type WriteHook = fn(&mut (dyn FnMut() + Send));
+
+static WRITE_HOOK: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Sets the function that lines are written in. It lets go of locks that a reader in this process may
+/// need: the writer would else wait for a reader that waits for the lock.
+pub fn set_write_hook(hook: WriteHook) {
+    WRITE_HOOK.store(hook as *mut (), Ordering::Release);
 }
 
 /// What an operation gives, as far as the log is concerned.
@@ -391,14 +402,19 @@ fn write_line(mut line: String) {
     }
     line.truncate(end);
     line.push('\n');
-    loop {
+    let mut write = || {
+        // A line that cannot be written is lost; that is no fault of the operation. So is one that a
+        // signal interrupts while it waits for its reader.
         // SAFETY: the line's own bytes.
-        let written = unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
-        // A line that cannot be written is lost; that is no fault of the operation.
-        if written >= 0 || std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
-            return;
-        }
+        unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+    };
+    let hook = WRITE_HOOK.load(Ordering::Acquire);
+    if hook.is_null() {
+        return write();
     }
+    // SAFETY: only `set_write_hook` writes the pointer, from a function of this type.
+    let hook: WriteHook = unsafe { std::mem::transmute(hook) };
+    hook(&mut write);
 }
 
 type Tile<'a> = &'a (dyn Fn(usize) -> Flow + Sync);

@@ -57,6 +57,10 @@ fn matmul_promoted(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         }
     }
     let dtype = common_dtype(op, a.dtype(), b.dtype())?;
+    if a.dtype() != b.dtype() {
+        // Nothing is converted for operands that do not fit.
+        product::batch_shape(op, a, b)?;
+    }
     let (a, b) = (converted(op, a, dtype)?, converted(op, b, dtype)?);
     if a.ndim() > 1 || b.ndim() > 1 {
         return product::matmul(op, &a, &b);

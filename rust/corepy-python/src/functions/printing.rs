@@ -1,6 +1,7 @@
 //! Options of printing: of the process, and of a thread inside `with cp.printoptions(...)`.
 
 use crate::argument::Argument;
+use crate::blocks::{Block, Open};
 use crate::enter::error;
 use corepy_runtime::Error;
 use pyo3::prelude::*;
@@ -28,6 +29,8 @@ static OF_PROCESS: Mutex<Options> =
 
 thread_local! {
     static OF_THREAD: Cell<Option<Options>> = const { Cell::new(None) };
+    /// The thread's own options before each block, None for those of the process.
+    static OPEN: Open<Option<Options>> = const { Open::new() };
 }
 
 /// The options that hold for the calling thread.
@@ -94,9 +97,11 @@ pub fn get_printoptions(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// `with cp.printoptions(precision=3):` prints tensors in the calling thread with other options, which
-/// are those of set_printoptions. Nests; at the end the options from before hold again.
+/// are those of set_printoptions. Nests; at the end the options from before hold again. One object may
+/// be used again, and by several threads at once.
 ///
-/// Raises ValueError for an option out of range.
+/// Raises ValueError for an option out of range, and on leaving a block that another thread has
+/// entered.
 ///
 /// Examples
 /// --------
@@ -107,8 +112,7 @@ pub fn get_printoptions(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 #[pyclass(name = "printoptions", module = "corepy", frozen)]
 pub struct PrintOptions {
     changes: Changes,
-    /// For each `with` that is open the options that held before it.
-    before: Mutex<Vec<Option<Options>>>,
+    block: Block,
 }
 
 const OP: &str = "printoptions";
@@ -133,14 +137,14 @@ impl PrintOptions {
             suppress: suppress.read(py, OP, "suppress")?,
         };
         changes.apply(py, OP, options())?;
-        Ok(PrintOptions { changes, before: Mutex::new(Vec::new()) })
+        Ok(PrintOptions { changes, block: Block::new() })
     }
 
     fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let this = slf.get();
         let changed = this.changes.apply(slf.py(), OP, options())?;
         let before = OF_THREAD.replace(Some(changed));
-        this.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(before);
+        OPEN.with(|open| open.enter(this.block, before));
         Ok(slf.clone())
     }
 
@@ -153,11 +157,11 @@ impl PrintOptions {
         trace: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let _ = (kind, value, trace);
-        let before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
-        let Some(before) = before else {
-            return Err(error(py, Error::ExitWithoutEnter { op: "printoptions" }));
-        };
-        OF_THREAD.set(before);
+        match OPEN.with(|open| open.leave(self.block)) {
+            None => return Err(error(py, Error::ExitWithoutEnter { op: OP })),
+            Some(None) => {}
+            Some(Some(before)) => OF_THREAD.set(before),
+        }
         Ok(())
     }
 }

@@ -11,9 +11,8 @@ use pyo3::types::PyTuple;
 
 #[doc = r#"The same values, copied.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -30,9 +29,8 @@ fn positive<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 
 #[doc = r#"Each element with its sign turned.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -51,9 +49,9 @@ fn negative<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 
 #[doc = r#"The absolute value of each element.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype, or a
-complex one's real part. Takes int8, int16, int32, int64, uint8, uint16, uint32, uint64,
-float32, float64, complex64, complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype, or a complex one's real part. Takes
+int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
+complex128.
 
 Error at most 1 ulp in complex64, complex128.
 
@@ -74,9 +72,8 @@ fn abs<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTen
 
 #[doc = r#"The principal square root of each element.
 
-Shapes broadcast. Operands are promoted to their common dtype, integers and bool to float64; the
-result has that dtype. Takes every dtype but float16 and bfloat16. Python scalars take the other
-operand's dtype.
+Computes in the operand's dtype, float64 for integers and bool; the result has that dtype. Takes
+every dtype but float16 and bfloat16.
 
 Error at most 1 ulp in complex64; 2 ulp in complex128.
 
@@ -97,9 +94,8 @@ fn sqrt<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTe
 
 #[doc = r#"Each element times itself.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -116,9 +112,8 @@ fn square<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
 
 #[doc = r#"-1, 0 or 1 by the sign of each element; z / |z| for complex.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Error at most 2 ulp in complex64, complex128.
 
@@ -139,9 +134,8 @@ fn sign<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTe
 
 #[doc = r#"The complex conjugate of each element.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -160,9 +154,9 @@ fn conj<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTe
 
 #[doc = r#"The real part of each element, copied.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype, or a
-complex one's real part. Takes int8, int16, int32, int64, uint8, uint16, uint32, uint64,
-float32, float64, complex64, complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype, or a complex one's real part. Takes
+int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
+complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -181,9 +175,8 @@ fn real<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTe
 
 #[doc = r#"The imaginary part of each element, copied.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype, or a
-complex one's real part. Takes complex64, complex128. Python scalars take the other operand's
-dtype.
+Computes in the operand's dtype; the result has that dtype, or a complex one's real part. Takes
+complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -202,9 +195,8 @@ fn imag<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTe
 
 #[doc = r#"The largest whole number not above each element.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64. Python scalars take
-the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -221,9 +213,8 @@ fn floor<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyT
 
 #[doc = r#"The smallest whole number not below each element.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64. Python scalars take
-the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -240,9 +231,8 @@ fn ceil<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTe
 
 #[doc = r#"Each element without its fractional part.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64. Python scalars take
-the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -259,9 +249,8 @@ fn trunc<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyT
 
 #[doc = r#"The nearest whole number, ties to even.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -278,9 +267,8 @@ fn round<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyT
 
 #[doc = r#"True where an element is NaN.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result is bool. Takes int8,
-int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
-Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result is bool. Takes int8, int16, int32, int64, uint8,
+uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -297,9 +285,8 @@ fn isnan<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyT
 
 #[doc = r#"True where an element is an infinity.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result is bool. Takes int8,
-int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
-Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result is bool. Takes int8, int16, int32, int64, uint8,
+uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -316,9 +303,8 @@ fn isinf<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyT
 
 #[doc = r#"True where an element is neither an infinity nor NaN.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result is bool. Takes int8,
-int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
-Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result is bool. Takes int8, int16, int32, int64, uint8,
+uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -335,8 +321,8 @@ fn isfinite<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
 
 #[doc = r#"True where an element is zero or False.
 
-Shapes broadcast. Operands are taken as truth values; the result has that dtype. Takes every
-dtype but float16 and bfloat16. Python scalars take the other operand's dtype.
+Elements are taken as truth values; the result has that dtype. Takes every dtype but float16 and
+bfloat16.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -353,9 +339,8 @@ fn logical_not<'py>(py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'p
 
 #[doc = r#"Every bit of each element turned.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64. Python scalars take the other
-operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes bool, int8, int16, int32,
+int64, uint8, uint16, uint32, uint64.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -1578,7 +1563,10 @@ fn take<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, indices: &Bound<'py, PyAny>
 
 One fused multiply-add chain per 256 terms, panels added in rising order: element (i, j) depends
 on row i and column j alone, whatever the shapes around them. One-axis operands are row or
-column vectors.
+column vectors. Both are converted to their common dtype first, which is any numeric one;
+integers wrap. Raises ValueError where the columns of x1 are not as many as the rows of x2 or
+the other axes do not broadcast, TypeError for bool and for Python numbers, NotImplementedError
+for float16 and bfloat16.
 
 Examples
 --------

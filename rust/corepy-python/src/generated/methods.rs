@@ -12,9 +12,8 @@ use pyo3::prelude::*;
 impl PyTensor {
     #[doc = r#"The same values, copied.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -30,9 +29,8 @@ Examples
 
     #[doc = r#"Each element with its sign turned.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -50,9 +48,9 @@ Examples
 
     #[doc = r#"The absolute value of each element.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype, or a
-complex one's real part. Takes int8, int16, int32, int64, uint8, uint16, uint32, uint64,
-float32, float64, complex64, complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype, or a complex one's real part. Takes
+int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
+complex128.
 
 Error at most 1 ulp in complex64, complex128.
 
@@ -72,9 +70,8 @@ Examples
 
     #[doc = r#"The principal square root of each element.
 
-Shapes broadcast. Operands are promoted to their common dtype, integers and bool to float64; the
-result has that dtype. Takes every dtype but float16 and bfloat16. Python scalars take the other
-operand's dtype.
+Computes in the operand's dtype, float64 for integers and bool; the result has that dtype. Takes
+every dtype but float16 and bfloat16.
 
 Error at most 1 ulp in complex64; 2 ulp in complex128.
 
@@ -94,9 +91,8 @@ Examples
 
     #[doc = r#"Each element times itself.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -112,9 +108,8 @@ Examples
 
     #[doc = r#"-1, 0 or 1 by the sign of each element; z / |z| for complex.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Error at most 2 ulp in complex64, complex128.
 
@@ -134,9 +129,8 @@ Examples
 
     #[doc = r#"The complex conjugate of each element.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -154,9 +148,8 @@ Examples
 
     #[doc = r#"The largest whole number not above each element.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64. Python scalars take
-the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -172,9 +165,8 @@ Examples
 
     #[doc = r#"The smallest whole number not below each element.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64. Python scalars take
-the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -190,9 +182,8 @@ Examples
 
     #[doc = r#"Each element without its fractional part.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64. Python scalars take
-the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -208,9 +199,8 @@ Examples
 
     #[doc = r#"The nearest whole number, ties to even.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64,
-complex128. Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes int8, int16, int32, int64,
+uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -226,9 +216,8 @@ Examples
 
     #[doc = r#"True where an element is NaN.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result is bool. Takes int8,
-int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
-Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result is bool. Takes int8, int16, int32, int64, uint8,
+uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -244,9 +233,8 @@ Examples
 
     #[doc = r#"True where an element is an infinity.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result is bool. Takes int8,
-int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
-Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result is bool. Takes int8, int16, int32, int64, uint8,
+uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -262,9 +250,8 @@ Examples
 
     #[doc = r#"True where an element is neither an infinity nor NaN.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result is bool. Takes int8,
-int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, complex64, complex128.
-Python scalars take the other operand's dtype.
+Computes in the operand's dtype; the result is bool. Takes int8, int16, int32, int64, uint8,
+uint16, uint32, uint64, float32, float64, complex64, complex128.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -280,8 +267,8 @@ Examples
 
     #[doc = r#"True where an element is zero or False.
 
-Shapes broadcast. Operands are taken as truth values; the result has that dtype. Takes every
-dtype but float16 and bfloat16. Python scalars take the other operand's dtype.
+Elements are taken as truth values; the result has that dtype. Takes every dtype but float16 and
+bfloat16.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -297,9 +284,8 @@ Examples
 
     #[doc = r#"Every bit of each element turned.
 
-Shapes broadcast. Operands are promoted to their common dtype; the result has that dtype. Takes
-bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64. Python scalars take the other
-operand's dtype.
+Computes in the operand's dtype; the result has that dtype. Takes bool, int8, int16, int32,
+int64, uint8, uint16, uint32, uint64.
 
 Raises TypeError for other dtypes, NotImplementedError for float16 and bfloat16.
 
@@ -1219,7 +1205,10 @@ Examples
 
 One fused multiply-add chain per 256 terms, panels added in rising order: element (i, j) depends
 on row i and column j alone, whatever the shapes around them. One-axis operands are row or
-column vectors.
+column vectors. Both are converted to their common dtype first, which is any numeric one;
+integers wrap. Raises ValueError where the columns of x1 are not as many as the rows of x2 or
+the other axes do not broadcast, TypeError for bool and for Python numbers, NotImplementedError
+for float16 and bfloat16.
 
 Examples
 --------

@@ -162,18 +162,15 @@ pub fn matmul(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     trace::operation(op, |call| _ = call.operands([a, b]).kernel("zero"), || matmul_untraced(op, a, b))
 }
 
-fn matmul_untraced(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+/// The shape of the batch of products, or why the shapes of two operands do not fit.
+pub fn batch_shape(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Dims> {
     for operand in [a, b] {
         if operand.ndim() == 0 {
             return Err(Error::NeedsAxes { op, needed: 1, ndim: 0 });
         }
     }
-    if a.dtype() != b.dtype() {
-        return Err(Error::NoPromotion { op, a: a.dtype().name(), b: b.dtype().name() });
-    }
-    let (row, column) = (a.ndim() == 1, b.ndim() == 1);
     let k = a.shape()[a.ndim() - 1];
-    let rows_b = b.shape()[if column { 0 } else { b.ndim() - 2 }];
+    let rows_b = b.shape()[b.ndim().saturating_sub(2)];
     if k != rows_b {
         return Err(Error::MatmulShapes {
             op,
@@ -183,20 +180,29 @@ fn matmul_untraced(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
             y: rows_b as usize,
         });
     }
-    if row && column {
-        return reduce::vecdot(op, Family::Dot, a, b);
-    }
-    let kernels = kernels_of(op, a.dtype())?;
-
     let batch_a = &a.shape()[..a.ndim().saturating_sub(2)];
     let batch_b = &b.shape()[..b.ndim().saturating_sub(2)];
-    let mut batch = layout::broadcast_shapes(op, batch_a, batch_b).map_err(|error| match error {
+    layout::broadcast_shapes(op, batch_a, batch_b).map_err(|error| match error {
         // In terms of the whole shapes; the batch axes come first.
         Error::Broadcast { op, axis, x, y, .. } => {
             Error::Broadcast { op, a: layout::show(a.shape()), b: layout::show(b.shape()), axis, x, y }
         }
         other => other,
-    })?;
+    })
+}
+
+fn matmul_untraced(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let mut batch = batch_shape(op, a, b)?;
+    if a.dtype() != b.dtype() {
+        return Err(Error::NoPromotion { op, a: a.dtype().name(), b: b.dtype().name() });
+    }
+    let (row, column) = (a.ndim() == 1, b.ndim() == 1);
+    if row && column {
+        return reduce::vecdot(op, Family::Dot, a, b);
+    }
+    let kernels = kernels_of(op, a.dtype())?;
+
+    let k = a.shape()[a.ndim() - 1];
     let m = if row { 1 } else { a.shape()[a.ndim() - 2] };
     let n = if column { 1 } else { b.shape()[b.ndim() - 1] };
     let shape: Dims =
