@@ -30,7 +30,7 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
 
 VALGRIND = (
     "valgrind", "--tool=memcheck", "--xml=yes", "--leak-check=full", "--show-leak-kinds=definite",
-    "--num-callers=40", "--error-limit=no", "--fair-sched=yes",
+    "--num-callers=40", "--error-limit=no", "--fair-sched=yes", "--child-silent-after-fork=yes",
 )  # fmt: skip
 # CPython 3.11 multiplies the absent digit of the integer 0 by its length, 0, which memcheck follows to
 # wherever integers go: errors without a function of ours are Python's own, and are counted only.
