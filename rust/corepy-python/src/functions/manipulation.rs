@@ -138,7 +138,8 @@ fn read_arrays(op: &'static str, arrays: &Bound<'_, PyAny>) -> PyResult<Vec<Tens
 
 /// What joining touches: each tensor's elements twice, and about a cache line of its own.
 fn bytes(arrays: &[Tensor]) -> usize {
-    arrays.iter().fold(0, |all, a| all.saturating_add(2 * a.size() * a.itemsize() + 64))
+    let each = |a: &Tensor| (a.size() * a.itemsize()).saturating_mul(2).saturating_add(64);
+    arrays.iter().fold(0, |all, a| all.saturating_add(each(a)))
 }
 
 pub fn concat<'py>(py: Python<'py>, arrays: &Bound<'py, PyAny>, axis: Option<i64>) -> Out<'py> {
