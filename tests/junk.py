@@ -46,7 +46,7 @@ LIMIT = 0.3
 JOURNAL = 1 << 14
 
 
-class TimeUp(Exception):
+class TimeUp(BaseException):
     """Raised by the signal that ends a long call."""
 
 
