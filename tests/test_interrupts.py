@@ -261,24 +261,31 @@ def test_interrupted_operations_leak_nothing() -> None:
 @pytest.mark.usefixtures("stop_signal")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_in_place_each_element_is_old_or_new(threads: int) -> None:
-    met = 0
-    for _ in range(60):
-        # Long enough for some looks at signals in the middle, whatever the machine.
-        x = cp.full(2**25, 3.0)
-        with cp.threads(threads):
-            signal.setitimer(signal.ITIMER_REAL, 0.06)
+    # Signals are looked for every 50 ms, so one operation must take a multiple of that, and how long
+    # it takes differs between machines.
+    with cp.threads(threads):
+        size, took = 2**24, 0.0
+        while took < 0.15 and size < 2**27:
+            size *= 2
+            x = cp.full(size, 3.0, dtype=cp.complex64)
+            begin = time.perf_counter()
+            x **= 2.0**52 + 1
+            took = time.perf_counter() - begin
+        for _ in range(60):
+            x[...] = 3.0
+            stopped = False
+            signal.setitimer(signal.ITIMER_REAL, took / 3)
             try:
-                for _ in range(2**20):
-                    x **= 2.0**52 + 1
-                    x[...] = 3.0
+                x **= 2.0**52 + 1
+                signal.setitimer(signal.ITIMER_REAL, 0)
             except Stop:
-                pass
-        new = cp.isinf(x)
-        assert cp.all(cp.logical_or(new, x == 3.0))
-        met += bool(cp.any(new)) and not bool(cp.all(new))
-        if met == 3:
-            break
-    assert met > 0, "no operation was stopped in its middle"
+                stopped = True
+            old = x == 3.0
+            assert stopped or not cp.any(old)
+            assert cp.all(cp.logical_or(old, ~cp.isfinite(x)))
+            if cp.any(old) and not cp.all(old):
+                return
+    pytest.fail(f"no operation of {took:.2f} s was stopped in its middle")
 
 
 def test_keyboard_interrupt_is_what_ctrl_c_raises() -> None:
