@@ -378,6 +378,72 @@ void complex_families(int dtype, const char *name) {
   }
 }
 
+// Many groups at once have the bits of each alone, whatever lies between them.
+template <class T>
+void many_groups(int op, int dtype, size_t repeat, const char *name) {
+  const corepy_reduction &r = table.reductions[op][dtype];
+  const bool two = op == COREPY_REDUCE_VECDOT || op == COREPY_REDUCE_DOT;
+  const bool centered = op == COREPY_REDUCE_VAR || op == COREPY_REDUCE_STD;
+  for (const size_t n : {1, 2, 3, 5, 8, 15, 16, 17, 31, 100, 1023, 1024, 1025}) {
+    for (const size_t outer : {2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 130}) {
+      if (n > 100 && outer > 20) {
+        continue;
+      }
+      const size_t gap = outer % 2 == 0 ? 0 : 3;
+      const size_t pitch = (n + gap) * repeat;
+      const int kind = static_cast<int>((n + outer) % 3);
+      Buffer<T> a(pitch * outer - gap * repeat, n % 2), b(pitch * outer - gap * repeat, 1);
+      for (size_t i = 0; i < a.memory.size() - a.shift; ++i) {
+        a[i] = random_float<T>(kind);
+        b[i] = random_float<T>(kind == 2 ? 1 : kind);
+      }
+      std::vector<double> centers(outer);
+      for (double &center : centers) {
+        center = random_float<double>(0);
+      }
+      const double divisor = static_cast<double>(n);
+      for (const bool back : {false, true}) {
+        for (const bool own : {true, false}) {
+          if (!own && !centered) {
+            continue;
+          }
+          const ptrdiff_t stride = static_cast<ptrdiff_t>(pitch * sizeof(T)) * (back ? -1 : 1);
+          const size_t start = back ? pitch * (outer - 1) : 0;
+          const void *second = two    ? static_cast<const void *>(b.data() + start)
+                               : !own ? static_cast<const void *>(centers.data())
+                                      : nullptr;
+          const ptrdiff_t second_stride = two ? stride : own ? 0 : 8;
+          std::vector<T> got(outer * repeat), want(repeat);
+          r.each(got.data(), a.data() + start, second, outer, stride, second_stride, n, divisor);
+          for (size_t group = 0; group < outer; ++group) {
+            const ptrdiff_t at = static_cast<ptrdiff_t>(group);
+            r.each(want.data(), reinterpret_cast<const char *>(a.data() + start) + at * stride,
+                   second == nullptr ? nullptr
+                                     : static_cast<const char *>(second) + at * second_stride,
+                   1, 0, 0, n, divisor);
+            for (size_t part = 0; part < repeat; ++part) {
+              check(same_float(got[group * repeat + part], want[part]), "groups", name,
+                    static_cast<long>(n), op * 1000 + static_cast<long>(outer));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void all_many_groups(int real, int complex, const char *name) {
+  for (const int op : {COREPY_REDUCE_SUM, COREPY_REDUCE_PROD, COREPY_REDUCE_MEAN, COREPY_REDUCE_VAR,
+                       COREPY_REDUCE_STD, COREPY_REDUCE_VECDOT}) {
+    many_groups<T>(op, real, 1, name);
+  }
+  for (const int op : {COREPY_REDUCE_SUM, COREPY_REDUCE_PROD, COREPY_REDUCE_MEAN,
+                       COREPY_REDUCE_VECDOT, COREPY_REDUCE_DOT}) {
+    many_groups<T>(op, complex, 2, name);
+  }
+}
+
 template <class T>
 T result_of(int op, int dtype, const std::vector<T> &x) {
   T out;
@@ -453,6 +519,8 @@ void settled_values() {
 
 int main() {
   COREPY_NAMESPACE::fill_reductions(&table);
+  all_many_groups<float>(COREPY_DTYPE_FLOAT32, COREPY_DTYPE_COMPLEX64, "float32 groups");
+  all_many_groups<double>(COREPY_DTYPE_FLOAT64, COREPY_DTYPE_COMPLEX128, "float64 groups");
   settled_values();
   real_families<float>(COREPY_DTYPE_FLOAT32, "float32");
   real_families<double>(COREPY_DTYPE_FLOAT64, "float64");

@@ -1,0 +1,264 @@
+// What the float reductions add up: the lanes of each family, its step, its merge and its value.
+#pragma once
+
+#include "reduce_lanes.h"
+
+namespace COREPY_NAMESPACE {
+namespace {
+
+// The accumulators of N flat lanes.
+template <size_t PLANES, size_t N>
+struct Lanes {
+  vec<double, N> plane[PLANES];
+};
+
+// The float64 value of an exact or compensated total: s + c, or s where c is 0 or not finite.
+inline double pair_value(double s, double c) {
+  const double difference = c - c; // 0, or NaN where c is not finite
+  return c == 0 || difference != 0 ? s : s + c;
+}
+
+// (s + c) / n with the remainder of the first division divided again. The quotient alone where the
+// correction is 0 or not finite, so that infinities and the sign of a zero survive.
+inline double pair_quotient(double s, double c, double n) {
+  const double q = s / n;
+  return pair_value(q, (__builtin_fma(-q, n, s) + c) / n);
+}
+
+enum class Second { none, center, operand };
+
+// Plain float64 lanes: sums whose terms are exact or need no compensation.
+struct PlainSum {
+  static constexpr size_t planes = 1;
+  template <size_t N>
+  static Lanes<1, N> identity() {
+    return {{splat_double<N>(-0.0)}};
+  }
+  template <size_t N>
+  static void merge(Lanes<1, N> &left, const Lanes<1, N> &right) {
+    left.plane[0] = left.plane[0] + right.plane[0];
+  }
+  static double sum(const double *lane) { return lane[0]; }
+  // A float32 mean: the float64 quotient is rounded once more, which no correction could change.
+  static double quotient(const double *lane, double n) { return lane[0] / n; }
+};
+
+// Compensated float64 lanes: plane 0 is the sum, plane 1 the sum of its rounding errors.
+struct PairSum {
+  static constexpr size_t planes = 2;
+  template <size_t N>
+  static Lanes<2, N> identity() {
+    return {{splat_double<N>(-0.0), splat_double<N>(0.0)}};
+  }
+  template <size_t N>
+  static void merge(Lanes<2, N> &left, const Lanes<2, N> &right) {
+    const vec<double, N> error = two_sum<N>(left.plane[0], right.plane[0]);
+    left.plane[1] = (left.plane[1] + right.plane[1]) + error;
+  }
+  template <size_t N>
+  static void add_product(Lanes<2, N> &lanes, vec<double, N> x, vec<double, N> y) {
+    const vec<double, N> product = x * y;
+    const vec<double, N> product_error = fused<N>(x, y, -product);
+    const vec<double, N> sum_error = two_sum<N>(lanes.plane[0], product);
+    lanes.plane[1] = lanes.plane[1] + (sum_error + product_error);
+  }
+  static double sum(const double *lane) { return pair_value(lane[0], lane[1]); }
+  static double quotient(const double *lane, double n) {
+    return pair_quotient(lane[0], lane[1], n);
+  }
+};
+
+template <class T>
+struct SumOf {
+  using type = PairSum;
+};
+template <>
+struct SumOf<float> {
+  using type = PlainSum;
+};
+
+// What a family adds up, and what one lane's total becomes, are its `step` and `value`.
+// REPEAT: flat lanes an element. UNIT: flat lanes that must stay together.
+template <class T, size_t REPEAT>
+struct Sum : SumOf<T>::type {
+  using Base = typename SumOf<T>::type;
+  using In = T;
+  using Out = T;
+  static constexpr size_t repeat = REPEAT;
+  static constexpr size_t unit = 1;
+  static constexpr Second second = Second::none;
+  static constexpr double empty[2] = {0.0, 0.0};
+  template <size_t N>
+  static void step(Lanes<Base::planes, N> &lanes, vec<double, N> x) {
+    if constexpr (Base::planes == 1) {
+      lanes.plane[0] = lanes.plane[0] + x;
+    } else {
+      const vec<double, N> error = two_sum<N>(lanes.plane[0], x);
+      lanes.plane[1] = lanes.plane[1] + error;
+    }
+  }
+  // For eight chains or more, which hide that a multiplier takes longer: the adders have the
+  // conversions to do.
+  template <size_t N>
+    requires(Base::planes == 1)
+  static void step_of_many(Lanes<1, N> &lanes, vec<double, N> x) {
+    lanes.plane[0] = add_by_fma<N>(lanes.plane[0], x);
+  }
+  static double value(const double *lane, double) { return Base::sum(lane); }
+};
+
+template <class T, size_t REPEAT>
+struct Mean : Sum<T, REPEAT> {
+  static constexpr double empty[2] = {__builtin_nan(""), __builtin_nan("")};
+  static double value(const double *lane, double n) { return Mean::Base::quotient(lane, n); }
+};
+
+template <class T>
+struct Center : Mean<T, 1> {
+  using Out = double;
+};
+
+template <class T>
+struct Variance : SumOf<T>::type {
+  using Base = typename SumOf<T>::type;
+  using In = T;
+  using Out = T;
+  static constexpr size_t repeat = 1;
+  static constexpr size_t unit = 1;
+  static constexpr Second second = Second::center;
+  static constexpr double empty[2] = {__builtin_nan(""), __builtin_nan("")};
+  template <size_t N>
+  static void step(Lanes<Base::planes, N> &lanes, vec<double, N> x, vec<double, N> center) {
+    const vec<double, N> deviation = x - center;
+    if constexpr (Base::planes == 1) {
+      lanes.plane[0] = lanes.plane[0] + deviation * deviation;
+    } else {
+      Base::template add_product<N>(lanes, deviation, deviation);
+    }
+  }
+  static double value(const double *lane, double divisor) {
+    return divisor > 0 ? Base::quotient(lane, divisor) : __builtin_nan("");
+  }
+};
+
+template <class T>
+struct Deviation : Variance<T> {
+  static double value(const double *lane, double divisor) {
+    return __builtin_sqrt(Variance<T>::value(lane, divisor));
+  }
+};
+
+template <class T>
+struct Product {
+  using In = T;
+  using Out = T;
+  static constexpr size_t planes = 1;
+  static constexpr size_t repeat = 1;
+  static constexpr size_t unit = 1;
+  static constexpr Second second = Second::none;
+  static constexpr double empty[2] = {1.0, 0.0};
+  template <size_t N>
+  static Lanes<1, N> identity() {
+    return {{splat_double<N>(1.0)}};
+  }
+  template <size_t N>
+  static void step(Lanes<1, N> &lanes, vec<double, N> x) {
+    lanes.plane[0] = lanes.plane[0] * x;
+  }
+  template <size_t N>
+  static void merge(Lanes<1, N> &left, const Lanes<1, N> &right) {
+    step<N>(left, right.plane[0]);
+  }
+  static double value(const double *lane, double) { return lane[0]; }
+};
+
+template <class T>
+struct ComplexProduct {
+  using In = T;
+  using Out = T;
+  static constexpr size_t planes = 1;
+  static constexpr size_t repeat = 2;
+  static constexpr size_t unit = 2;
+  static constexpr Second second = Second::none;
+  static constexpr double empty[2] = {1.0, 0.0};
+  template <size_t N>
+  static Lanes<1, N> identity() {
+    vec<double, N> one{};
+    for (size_t i = 0; i < N; i += 2) {
+      one[i] = 1.0;
+    }
+    return {{one}};
+  }
+  // All ones in both lanes of the pairs that are exactly 1 + 0i.
+  template <size_t N>
+  static vec<int64_t, N> is_identity(vec<double, N> value) {
+    using I = vec<int64_t, N>;
+    const I same = bits<I>(value) == bits<I>(identity<N>().plane[0]);
+    return same & bits<I>(Pairs<N>::swapped(bits<vec<double, N>>(same)));
+  }
+  // 1 + 0i leaves the other factor as it is: multiplied out, an absent stripe would turn an
+  // infinity into NaN and lose the sign of a zero.
+  template <size_t N>
+  static void step(Lanes<1, N> &lanes, vec<double, N> x) {
+    using P = Pairs<N>;
+    const vec<double, N> a = lanes.plane[0];
+    const vec<double, N> product =
+        P::reals(a) * x + P::negated(P::imaginaries(a) * P::swapped(x), true, false);
+    lanes.plane[0] = is_identity<N>(a) ? x : is_identity<N>(x) ? a : product;
+  }
+  template <size_t N>
+  static void merge(Lanes<1, N> &left, const Lanes<1, N> &right) {
+    step<N>(left, right.plane[0]);
+  }
+  static double value(const double *lane, double) { return lane[0]; }
+};
+
+template <class T>
+struct Dot : SumOf<T>::type {
+  using Base = typename SumOf<T>::type;
+  using In = T;
+  using Out = T;
+  static constexpr size_t repeat = 1;
+  static constexpr size_t unit = 1;
+  static constexpr Second second = Second::operand;
+  static constexpr double empty[2] = {0.0, 0.0};
+  template <size_t N>
+  static void step(Lanes<Base::planes, N> &lanes, vec<double, N> x, vec<double, N> y) {
+    if constexpr (Base::planes == 1) {
+      // The product of two floats is exact, 24 + 24 bits fit 53, so that fusing changes nothing.
+      lanes.plane[0] = multiply_add<N>(x, y, lanes.plane[0]);
+    } else {
+      Base::template add_product<N>(lanes, x, y);
+    }
+  }
+  static double value(const double *lane, double) { return Base::sum(lane); }
+};
+
+// Each part of a complex dot product adds two real products an element: first the one with the
+// first operand's real part, then the one with its imaginary part.
+template <class T, bool CONJUGATE>
+struct ComplexDot : SumOf<T>::type {
+  using Base = typename SumOf<T>::type;
+  using In = T;
+  using Out = T;
+  static constexpr size_t repeat = 2;
+  static constexpr size_t unit = 2;
+  static constexpr Second second = Second::operand;
+  static constexpr double empty[2] = {0.0, 0.0};
+  template <size_t N>
+  static void step(Lanes<Base::planes, N> &lanes, vec<double, N> x, vec<double, N> y) {
+    using P = Pairs<N>;
+    const vec<double, N> imaginaries = P::negated(P::imaginaries(x), !CONJUGATE, CONJUGATE);
+    if constexpr (Base::planes == 1) {
+      lanes.plane[0] = lanes.plane[0] + P::reals(x) * y;
+      lanes.plane[0] = lanes.plane[0] + imaginaries * P::swapped(y);
+    } else {
+      Base::template add_product<N>(lanes, P::reals(x), y);
+      Base::template add_product<N>(lanes, imaginaries, P::swapped(y));
+    }
+  }
+  static double value(const double *lane, double) { return Base::sum(lane); }
+};
+
+} // namespace
+} // namespace COREPY_NAMESPACE
