@@ -119,16 +119,8 @@ impl Launch {
     pub fn new(program: &Arc<Program>, arguments: &[Argument], options: &Options) -> Result<Launch> {
         let kernel = program.name();
         let grid = Grid::new(kernel, options.lanes, options.block)?;
+        check_count(program, arguments.len())?;
         let expected = program.arguments();
-        if arguments.len() != expected.len() {
-            let names: Vec<&str> = expected.iter().map(|&a| name(program, a)).collect();
-            return Err(Error::LaneArguments {
-                kernel: kernel.to_owned(),
-                expected: expected.len(),
-                names: names.join(", "),
-                given: arguments.len(),
-            });
-        }
         let (mut params, mut buffers) = (Vec::new(), Vec::new());
         for (argument, &kind) in arguments.iter().zip(expected) {
             match (kind, argument) {
@@ -142,12 +134,22 @@ impl Launch {
                 (ArgumentKind::Param(i), Argument::Tensor(_)) => {
                     let Param { name, ty } = &program.params()[usize::from(i)];
                     let (kernel, name) = (kernel.to_owned(), name.clone());
-                    return Err(Error::LaneNeedsNumber { kernel, name, ty: ty.name() });
+                    return Err(Error::LaneNeedsNumber {
+                        kernel,
+                        name,
+                        ty: ty.name(),
+                        given: "a tensor".to_owned(),
+                    });
                 }
                 (ArgumentKind::Buffer(i), Argument::Number(_)) => {
                     let Buffer { name, ty, .. } = &program.buffers()[usize::from(i)];
                     let (kernel, name) = (kernel.to_owned(), name.clone());
-                    return Err(Error::LaneNeedsTensor { kernel, name, dtype: ty.dtype().name() });
+                    return Err(Error::LaneNeedsTensor {
+                        kernel,
+                        name,
+                        dtype: ty.dtype().name(),
+                        given: "a number".to_owned(),
+                    });
                 }
             }
         }
@@ -181,6 +183,20 @@ impl Launch {
     pub fn check_races(&self) -> bool {
         self.check_races
     }
+}
+
+/// Fails unless a program takes so many arguments.
+///
+/// # Errors
+/// [`Error::LaneArguments`].
+pub fn check_count(program: &Program, given: usize) -> Result<()> {
+    let expected = program.arguments();
+    if given == expected.len() {
+        return Ok(());
+    }
+    let names: Vec<&str> = expected.iter().map(|&a| name(program, a)).collect();
+    let (kernel, names) = (program.name().to_owned(), names.join(", "));
+    Err(Error::LaneArguments { kernel, expected: expected.len(), names, given })
 }
 
 fn name(program: &Program, argument: ArgumentKind) -> &str {
