@@ -35,11 +35,17 @@ const STEP_BYTES: i64 = 8;
 /// >>> p[3](x)
 /// >>> x.tolist()
 /// [1.0, 1.0, 1.0]
-#[pyclass(name = "Program", module = "corepy.lanes", frozen, weakref)]
+#[pyclass(name = "Program", module = "corepy.lanes", frozen, weakref, eq)]
 pub struct PyProgram {
     program: Arc<Program>,
     /// Steps that a lane takes at most, where no loop and no branch back makes them more.
     steps: Option<i64>,
+}
+
+impl PartialEq for PyProgram {
+    fn eq(&self, other: &PyProgram) -> bool {
+        self.program == other.program
+    }
 }
 
 impl PyProgram {
@@ -158,10 +164,6 @@ impl PyProgram {
             .map(|&kind| PyArgument::new(&self.program, kind).declared())
             .collect();
         format!("<lane program {}({}), {} instructions>", self.name(), arguments.join(", "), self.__len__())
-    }
-
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> Option<bool> {
-        Some(self.program == other.cast::<PyProgram>().ok()?.get().program)
     }
 
     fn __hash__(&self) -> u64 {
