@@ -16,7 +16,8 @@ fn failed(py: Python<'_>, message: &str, made: PyResult<Bound<'_, PyAny>>) -> Py
         Ok(error) => PyErr::from_value(error),
         Err(why) => {
             // Without corepy.errors, or without memory, the message is what is left.
-            let error = PyRuntimeError::new_err(message.to_owned());
+            let message = message.to_owned();
+            let error = PyRuntimeError::new_err(message);
             error.set_cause(py, Some(why));
             error
         }
