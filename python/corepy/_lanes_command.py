@@ -165,9 +165,12 @@ def _fmt(given: argparse.Namespace) -> int:
 
 
 def _extents(text: str) -> tuple[int, ...]:
-    found = tuple(int(part) for part in text.split("x"))
+    try:
+        found = tuple(int(part) for part in text.split("x"))
+    except ValueError:
+        found = ()
     if not 1 <= len(found) <= 3:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is not one to three extents, as in 64x64")
     return found
 
 
