@@ -137,6 +137,9 @@ LONG: dict[str, Callable[[], Callable[[], object]]] = {
     "concat of long ones": lambda: lambda: cp.concat([stretched(2**26, dtype=cp.int8)] * 64),
     "concat of many": (lambda: (lambda many: lambda: cp.concat(many))(repeated(cp.ones(1), 2**24))),
     "stack of many": (lambda: (lambda many: lambda: cp.stack(many))(repeated(cp.ones(1), 2**24))),
+    "result_type of many": (
+        lambda: (lambda many: lambda: forever(lambda: cp.result_type(*many)))([cp.float32] * 2**24)
+    ),
     "assignment of slices": lambda: assign_slices,
     "assignment at indices": lambda: assign_indices(stretched(2**28, dtype=cp.int8)),
     "assignment of rows": lambda: assign_rows,
