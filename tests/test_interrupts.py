@@ -292,7 +292,8 @@ def test_in_place_each_element_is_old_or_new(threads: int) -> None:
 
 
 def test_keyboard_interrupt_is_what_ctrl_c_raises() -> None:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # Python installs its handler at its start only where signals are not ignored, as behind nohup.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
@@ -301,6 +302,7 @@ def test_keyboard_interrupt_is_what_ctrl_c_raises() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, timer)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @pytest.mark.usefixtures("stop_signal")
