@@ -367,7 +367,7 @@ def test_every_entry_is_provoked() -> None:
 
 
 def test_every_launch_error_is_provoked() -> None:
-    text = (ROOT / "rust/corepy-runtime/tests/program_launch.rs").read_text()
+    text = (ROOT / "rust/corepy-runtime/tests/programs/launch.rs").read_text()
     provoked = re.findall(r'"(\[k\] .*?)"[,;)]', text)
     assert {name for name in LAUNCHES if any(map(described(name).fullmatch, provoked))} == LAUNCHES
 

@@ -1,14 +1,12 @@
 //! Programs on the reference interpreter: results, faults with their exact messages, races of every kind.
 
-mod lanes;
-
+use crate::lanes::generate::{Shape, generate};
+use crate::lanes::{
+    Random, edges, indices, number, program, read_indices, read_singles, run, singles, tensor, values,
+};
 use corepy_runtime::Scalar;
 use corepy_runtime::backends::{Argument, Fault, LaneFault, LaunchError, Options};
 use corepy_runtime::program::{Mode, Type, Value};
-use lanes::generate::{Shape, generate};
-use lanes::{
-    Random, edges, indices, number, program, read_indices, read_singles, run, singles, tensor, values,
-};
 use std::sync::Arc;
 
 const SAXPY: &str = "

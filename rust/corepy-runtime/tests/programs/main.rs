@@ -1,0 +1,8 @@
+//! Lane programs: text, checks, and what they compute.
+
+mod lanes;
+mod launch;
+mod run;
+mod semantics;
+mod text;
+mod verify;
