@@ -110,10 +110,12 @@ fn launch(
     check_count(program, args.len()).map_err(|e| error(py, e))?;
     let mut arguments = ARGUMENTS.take();
     let done = given::read(program, args, &mut arguments).and_then(|()| {
-        enter(py, this.work(lanes), || match backends::launch(program, &arguments, &options, backend) {
-            Ok(()) => Ok(None),
-            Err(LaunchError::Refused(refused)) => Err(refused),
-            Err(LaunchError::Fault(fault)) => Ok(Some(fault)),
+        enter(py, this.work(lanes), || {
+            match backends::launch_taking(program, arguments.drain(..), &options, backend) {
+                Ok(()) => Ok(None),
+                Err(LaunchError::Refused(refused)) => Err(refused),
+                Err(LaunchError::Fault(fault)) => Ok(Some(fault)),
+            }
         })
     });
     arguments.clear();

@@ -136,20 +136,29 @@ impl Launch {
     /// Errors of class `TypeError` for the number, the dtype and the kind of arguments, `ValueError` for rank,
     /// writability, overlap, the grid, and numbers that do not fit.
     pub fn new(program: &Arc<Program>, arguments: &[Argument], options: &Options) -> Result<Launch> {
+        Launch::taking(program, arguments.iter().cloned(), options)
+    }
+
+    /// As `new`, of arguments that the launch keeps.
+    pub fn taking(
+        program: &Arc<Program>,
+        arguments: impl ExactSizeIterator<Item = Argument>,
+        options: &Options,
+    ) -> Result<Launch> {
         let kernel = program.name();
         let grid = Grid::new(kernel, options.lanes, options.block)?;
         check_count(program, arguments.len())?;
         let expected = program.arguments();
         let mut lists = Lists(SPARE.take());
         let (params, buffers) = &mut lists.0;
-        for (argument, &kind) in arguments.iter().zip(expected) {
+        for (argument, &kind) in arguments.zip(expected) {
             match (kind, argument) {
                 (ArgumentKind::Param(i), Argument::Number(number)) => {
-                    params.push(value_of(kernel, &program.params()[usize::from(i)], number)?);
+                    params.push(value_of(kernel, &program.params()[usize::from(i)], &number)?);
                 }
                 (ArgumentKind::Buffer(i), Argument::Tensor(tensor)) => {
-                    check_tensor(kernel, &program.buffers()[usize::from(i)], tensor)?;
-                    buffers.push(tensor.clone());
+                    check_tensor(kernel, &program.buffers()[usize::from(i)], &tensor)?;
+                    buffers.push(tensor);
                 }
                 (ArgumentKind::Param(i), Argument::Tensor(_)) => {
                     let Param { name, ty } = &program.params()[usize::from(i)];

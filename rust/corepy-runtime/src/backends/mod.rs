@@ -109,10 +109,23 @@ pub fn launch(
     options: &Options,
     backend: &str,
 ) -> std::result::Result<(), LaunchError> {
+    launch_taking(program, arguments.iter().cloned(), options, backend)
+}
+
+/// As [`launch`], of arguments that the launch keeps.
+///
+/// # Errors
+/// As of [`launch`].
+pub fn launch_taking(
+    program: &Arc<Program>,
+    arguments: impl ExactSizeIterator<Item = Argument>,
+    options: &Options,
+    backend: &str,
+) -> std::result::Result<(), LaunchError> {
     let mut chosen = find(program.name(), backend)?;
     if options.check_races && !chosen.capabilities().checks_races {
         chosen = &reference::Reference;
     }
-    let launch = Launch::new(program, arguments, options)?;
+    let launch = Launch::taking(program, arguments, options)?;
     chosen.load(program)?.launch(&launch)
 }
