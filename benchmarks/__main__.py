@@ -17,7 +17,7 @@ from benchmarks import limits as machine_limits
 from benchmarks.cases import select
 from benchmarks.machine import describe, import_seconds
 from benchmarks.measure import measure
-from benchmarks.peers import TITLES, peers
+from benchmarks.peers import OWN, TITLES, peers
 from benchmarks.report import write
 
 REPORT = Path(__file__).resolve().parent / "report"
@@ -71,7 +71,7 @@ def main() -> int:
     print(
         f"{about['cpu']}, {about['cores']} cores, level {about['level']}, load {about['load_at_start']:.1f}"
     )
-    print(", ".join(f"{TITLES[who]} {version}" for who, version in about["versions"].items() if who != "sum"))
+    print(", ".join(f"{TITLES[who]} {version}" for who, version in about["versions"].items() if who not in OWN))
     limits = None
     if not arguments.without_limits:
         print("measuring the machine's limits", flush=True)

@@ -1,5 +1,6 @@
 //! Lane programs: text, checks, and what they compute.
 
+mod backends;
 mod lanes;
 mod launch;
 mod run;
