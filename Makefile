@@ -44,7 +44,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits stress tsan junk fuzz fuzz-lanes memcheck lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits stress tsan junk fuzz fuzz-lanes fuzz-programs memcheck lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -53,7 +53,7 @@ $(INSTALLED): requirements-dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	touch $@
 
-NATIVE_SOURCES := $(shell find rust csrc/src csrc/include -type f \
+NATIVE_SOURCES := $(shell find rust/corepy-runtime rust/corepy-python csrc/src csrc/include -type f \
 	\( -name '*.rs' -o -name '*.toml' -o -name '*.cpp' -o -name '*.h' \)) \
 	Cargo.toml Cargo.lock pyproject.toml
 
@@ -213,6 +213,23 @@ fuzz-lanes: $(NATIVE)
 fuzz: $(NATIVE)
 	COREPY_FUZZ_EXAMPLES=10000 $(PY) -m pytest --quiet tests/test_fuzz_memory.py tests/test_fuzz_pickle.py
 
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(CURDIR)/target/tools/bin/cargo-fuzz
+FUZZ_SECONDS ?= 600
+
+$(CARGO_FUZZ):
+	CARGO_TARGET_DIR=target/tools/build cargo install cargo-fuzz --version $(CARGO_FUZZ_VERSION) --locked --quiet \
+	    --root $(CURDIR)/target/tools
+	rm -rf target/tools/build
+
+# Texts of lane programs under AddressSanitizer, starting from the examples; what it keeps stays in build/fuzz.
+fuzz-programs: $(INSTALLED) $(CARGO_FUZZ)
+	mkdir -p build/fuzz/programs
+	$(PY) -m rust.fuzz.dictionary > build/fuzz/programs.dict
+	cd rust/fuzz && RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --fuzz-dir . --target-dir $(CURDIR)/target/fuzz programs \
+	    $(CURDIR)/build/fuzz/programs $(CURDIR)/examples/lanes -- -max_total_time=$(FUZZ_SECONDS) \
+	    -dict=$(CURDIR)/build/fuzz/programs.dict -only_ascii=1 -max_len=2000 -timeout=20
+
 memcheck: $(INSTALLED)
 	$(PY) .ci/memcheck.py
 
@@ -231,7 +248,7 @@ tsan:
 # ---- checks
 
 CPP_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
-TYPED := python/corepy ops benchmarks tests/typed_use.py $(wildcard .ci/*.py examples/*/*.py)
+TYPED := python/corepy ops benchmarks tests/typed_use.py rust/fuzz/dictionary.py $(wildcard .ci/*.py examples/*/*.py)
 
 # The level that this machine cannot run has to compile, where a cross compiler is.
 CROSS_CXX := $(if $(filter-out aarch64,$(shell uname -m)),$(shell command -v aarch64-linux-gnu-g++ 2>/dev/null))
