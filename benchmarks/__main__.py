@@ -71,7 +71,9 @@ def main() -> int:
     print(
         f"{about['cpu']}, {about['cores']} cores, level {about['level']}, load {about['load_at_start']:.1f}"
     )
-    print(", ".join(f"{TITLES[who]} {version}" for who, version in about["versions"].items() if who not in OWN))
+    print(
+        ", ".join(f"{TITLES[who]} {version}" for who, version in about["versions"].items() if who not in OWN)
+    )
     limits = None
     if not arguments.without_limits:
         print("measuring the machine's limits", flush=True)

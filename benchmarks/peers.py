@@ -109,7 +109,7 @@ MAKERS: dict[str, Callable[[], Peer | None]] = {
 
 
 def peers(only: tuple[str, ...] = ()) -> dict[str, Peer]:
-    """All that are installed, or those named. The names of OWN are corepy, for rows that compare it with itself."""
+    """All that are installed, or those named. OWN are corepy, for rows that compare it with itself."""
     present: dict[str, Peer] = {}
     for name, make in MAKERS.items():
         if not only or name in only:

@@ -68,7 +68,10 @@ def _share(row: dict[str, Any]) -> str:
 
 def _group(rows: list[dict[str, Any]]) -> list[str]:
     others = ("torch", "numexpr", "numba", "fsum", *OWN, "clock")
-    compared = ["numpy", *(w for w in others if any(w in {**r["times"], **r["absent"], **r["ratios"]} for r in rows))]
+    compared = [
+        "numpy",
+        *(w for w in others if any(w in {**r["times"], **r["absent"], **r["ratios"]} for r in rows)),
+    ]
     head = (
         ["case", "corepy"] + [cell for who in compared for cell in (TITLES[who], "ratio")] + ["of the limit"]
     )

@@ -133,7 +133,7 @@ PROGRAMS = [
         ".kernel i\n.param n: i64\n.buffer x: inout i64[:, :]\nloop i, n\nred.add.i64 x[%gid.y, i], 1\nendloop\nexit",
         ".kernel b\n.param p: b1\n.buffer x: out b1[:]\nstg.b1 x[%lane], p\nbarrier\nexit",
         ".kernel endless\ntop:\nbra top",
-        ".kernel c\n.buffer x: in bf16[:]\n.buffer y: out u8[:, :, :]\n assert false, \"no\"\nexit",
+        '.kernel c\n.buffer x: in bf16[:]\n.buffer y: out u8[:, :, :]\n assert false, "no"\nexit',
     )
 ]
 

@@ -231,7 +231,9 @@ def lanes() -> None:
         p = c.lanes.load(path)
         for backend in (b.name for b in c.lanes.backends() if b.available):
             for extents in ((8, 8), (3, 2), (0, 1)):
-                args = [3 if a.kind == "param" else c.zeros((8, 8)[: a.ndim], dtype=a.dtype) for a in p.arguments]
+                args = [
+                    3 if a.kind == "param" else c.zeros((8, 8)[: a.ndim], dtype=a.dtype) for a in p.arguments
+                ]
                 for options in ({}, {"block": (4, 4)}, {"check_races": True}, {"step_limit": 2}):
                     attempt(p.launch, *args, lanes=extents, backend=backend, **options)
                 attempt(p.launch, *args[1:], lanes=extents, backend=backend)
@@ -242,7 +244,13 @@ def lanes() -> None:
         repr((p, p.arguments, p[3], hash(p)))
     b = c.lanes.Builder("k").param("a", "f32").buffer("x", "out", c.float32, 2).shared("s", "i8", (2, 3))
     b.label("l").emit("mov.f32", "v", 1.5).emit("assert", True, "text")
-    for wrong in (("mul.f99",), ("add.f32", "a"), ("mov.f32", "v", "x["), ("mov.f32", "v", []), ("mov.f64", "w", 10**50)):
+    for wrong in (
+        ("mul.f99",),
+        ("add.f32", "a"),
+        ("mov.f32", "v", "x["),
+        ("mov.f32", "v", []),
+        ("mov.f64", "w", 10**50),
+    ):
         attempt(b.emit, *wrong)
     attempt(b.build)
     b.emit("exit").build()

@@ -25,7 +25,9 @@ TEXTS = [cp.lanes.load(path).text for path in sorted(FOLDER.glob("*.lanes"))] + 
     '.kernel k\n.param n: i64\n.buffer x: inout u16[:]\n    loop i, n\n        scan.max.u16 v, 7\n        red.xor.u16 x[i], v\n        continue\n'
     '    endloop\n    assert true, "a;b\\u{e9}"\n    fence\n    exit\n',
 ]  # fmt: skip
-WORDS = sorted({word for text in TEXTS for word in text.replace("[", " ").replace("]", " ").replace(",", " ").split()})
+WORDS = sorted(
+    {word for text in TEXTS for word in text.replace("[", " ").replace("]", " ").replace(",", " ").split()}
+)
 PIECES = [*WORDS, "", "\n", " ", ",", ":", "[", "]", "!", "%", ".", ";", '"', "\\", "\t", "\r", "\0", "\u00e9", "\u2028", "0", "-1", "9999999999999999999",
           "1e400", "0x", "nan", "inf", "%gid.z", "f32", "i8", "b1", "loop", "endloop", "exit", "call", "ret", ".param q: f64\n", ".shared q: i8[99999]\n"]  # fmt: skip
 
@@ -75,24 +77,32 @@ def arguments(p: cp.lanes.Program, draw: random.Random) -> tuple[list[Any], list
     return args, memory
 
 
+def parsed(text: str) -> cp.lanes.Program | None:
+    """The program, or None after a look at the error."""
+    try:
+        return cp.lanes.parse(text)
+    except (cp.lanes.ParseError, cp.lanes.VerifyError) as failed:
+        error: Any = failed
+    lines = text.split("\n")
+    if isinstance(error, cp.lanes.ParseError):
+        assert error.lineno is not None and error.offset is not None
+        assert 1 <= error.lineno <= len(lines) + 1
+        if error.lineno <= len(lines):
+            assert error.text == lines[error.lineno - 1].removesuffix("\r")
+            assert 1 <= error.offset <= len(error.text) + 1
+    else:
+        assert error.rule and 1 <= error.line <= len(lines)
+        assert str(error).startswith(f"[{error.kernel}] line {error.line}: {error.instruction}: ")
+    return None
+
+
 @settings(max_examples=COUNT, derandomize=EXAMPLES is None)
 @given(st.integers(0, 2**64 - 1))
 def test_texts(seed: int) -> None:
     draw = random.Random(seed)
     text = mutated(draw.choice(TEXTS), draw)
-    try:
-        p = cp.lanes.parse(text)
-    except cp.lanes.ParseError as e:
-        lines = text.split("\n")
-        assert e.lineno is not None and e.offset is not None
-        assert 1 <= e.lineno <= len(lines) + 1
-        if e.lineno <= len(lines):
-            assert e.text == lines[e.lineno - 1].removesuffix("\r")
-            assert 1 <= e.offset <= len(e.text) + 1
-        return
-    except cp.lanes.VerifyError as e:
-        assert e.rule and 1 <= e.line <= text.count("\n") + 1
-        assert str(e).startswith(f"[{e.kernel}] line {e.line}: {e.instruction}: ")
+    p = parsed(text)
+    if p is None:
         return
     again = cp.lanes.parse(p.text)
     assert again == p and again.text == p.text and again.digest == p.digest
@@ -107,7 +117,11 @@ def test_texts(seed: int) -> None:
         args, memory = arguments(p, draw)
         try:
             p.launch(*args, lanes=lanes, block=block, backend=backend, step_limit=40)
-            state = [np.asarray(cp.astype(a, cp.float32) if isinstance(a, cp.Tensor) else a) for a in args if not isinstance(a, int)]
+            state = [
+                np.asarray(cp.astype(a, cp.float32) if isinstance(a, cp.Tensor) else a)
+                for a in args
+                if not isinstance(a, int)
+            ]
             found.append((backend, [np.nan_to_num(s, nan=7.5).tobytes() for s in state]))
         except cp.lanes.RaceError:
             # What racing lanes leave is not defined.
@@ -122,7 +136,12 @@ def test_texts(seed: int) -> None:
 @settings(max_examples=max(100, COUNT // 10), derandomize=EXAMPLES is None)
 @given(st.text(max_size=200))
 def test_any_text(text: str) -> None:
-    for given_text in (text, f".kernel k\n{text}", f".kernel k\nmov.f32 {text}, 1", f'.kernel k\nassert true, "{text}"\nexit'):
+    for given_text in (
+        text,
+        f".kernel k\n{text}",
+        f".kernel k\nmov.f32 {text}, 1",
+        f'.kernel k\nassert true, "{text}"\nexit',
+    ):
         try:
             p = cp.lanes.parse(given_text)
         except (cp.lanes.ParseError, cp.lanes.VerifyError):

@@ -143,7 +143,9 @@ def test_every_member_is_documented() -> None:
 def test_the_import_stays_light() -> None:
     code = "import sys, corepy; assert not {'typing', 'dataclasses', 'numpy', 'argparse'} & sys.modules.keys() - before"
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; before = set(sys.modules); {code}"], capture_output=True, text=True
+        [sys.executable, "-c", f"import sys; before = set(sys.modules); {code}"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
@@ -218,7 +220,20 @@ def test_params_of_every_type(name: str, dtype: str, backend: str) -> None:
             stored(wrong)
     if name[0] == "f":
         kind = np.dtype(dtype).type
-        for value in (1, -2, 0.1, 1e300, -0.0, float("inf"), 2**24 + 1, 2**53 + 1, 2**64 - 1, 2**63 + 1025, np.float16(0.1), np.int8(-3)):
+        for value in (
+            1,
+            -2,
+            0.1,
+            1e300,
+            -0.0,
+            float("inf"),
+            2**24 + 1,
+            2**53 + 1,
+            2**64 - 1,
+            2**63 + 1025,
+            np.float16(0.1),
+            np.int8(-3),
+        ):
             with np.errstate(over="ignore"):
                 assert stored(value) == kind(value), value
         assert np.isnan(stored(float("nan")))
@@ -227,12 +242,32 @@ def test_params_of_every_type(name: str, dtype: str, backend: str) -> None:
             (2**100 + 1, 2.0**100), (2**127 + 2**103, 2.0**127), (2**127 + 2**103 + 1, 2.0**127 + 2.0**104), (2**128 - 2**103 - 1, 2.0**128 - 2.0**104),
             (2**128 - 2**103, np.inf), (10**400, np.inf), (-(10**400), -np.inf), (-(2**127) - 2**103 - 1, -(2.0**127) - 2.0**104),
         ):  # fmt: skip
-            assert stored(value) == (nearest if name == "f32" else kind(value) if abs(value) < 2**1000 else nearest), value
+            assert stored(value) == (
+                nearest if name == "f32" else kind(value) if abs(value) < 2**1000 else nearest
+            ), value
         return
     limits = np.iinfo(dtype)
-    for value in (0, 1, int(limits.min), int(limits.max), float(limits.max // 2), np.int16(7), np.float32(3), 5.0):
+    for value in (
+        0,
+        1,
+        int(limits.min),
+        int(limits.max),
+        float(limits.max // 2),
+        np.int16(7),
+        np.float32(3),
+        5.0,
+    ):
         assert stored(value) == value
-    for wrong in (int(limits.min) - 1, int(limits.max) + 1, 0.5, 2**100, -(2**200), float("inf"), float("nan"), 1e30):
+    for wrong in (
+        int(limits.min) - 1,
+        int(limits.max) + 1,
+        0.5,
+        2**100,
+        -(2**200),
+        float("inf"),
+        float("nan"),
+        1e30,
+    ):
         with pytest.raises(ValueError, match=rf"^\[fill\] \S+ does not fit param v of {name}$"):
             stored(wrong)
 
@@ -260,7 +295,10 @@ def test_lanes_and_blocks() -> None:
 
 def test_defaults_are_as_documented() -> None:
     signature = inspect.signature(cp.lanes.Program.launch)
-    assert str(signature) == "(self, /, *args, lanes, block=256, backend='auto', check_races=False, step_limit=None)"
+    assert (
+        str(signature)
+        == "(self, /, *args, lanes, block=256, backend='auto', check_races=False, step_limit=None)"
+    )
     p = cp.lanes.parse(".kernel k\n.buffer x: out i64[:]\n stg.i64 x[%gid], %lanes\n exit")
     x = cp.zeros(2, dtype=cp.int64)
     p[2](x)
@@ -351,7 +389,9 @@ def test_against_numpy_over_sizes_layouts_and_blocks(backend: str) -> None:
     for n in (0, 1, 2, 3, 15, 16, 17, 255, 256, 257, 1023, 1024, 1025, 2500):
         for block in (1, 7, 64, 256, 1024):
             x, y = plain("float32", n, 1), plain("float32", n, 2)
-            expected = (x.astype(np.float64) * 1.5 + y.astype(np.float64)).astype(np.float32)  # exact, then rounded
+            expected = (x.astype(np.float64) * 1.5 + y.astype(np.float64)).astype(
+                np.float32
+            )  # exact, then rounded
             wide = np.zeros((n, 3), np.float32)
             wide[:, 1] = y
             for out, view in ((y, y), (wide, wide[:, 1])):
@@ -378,7 +418,7 @@ def test_faults_have_fields_and_pickle(backend: str) -> None:
     again = pickle.loads(pickle.dumps(e))
     assert (type(again), str(again), vars(again)) == (type(e), str(e), vars(e))
     with pytest.raises(cp.lanes.LaneFault) as caught:
-        cp.lanes.parse(".kernel k\n assert false, \"no\"\n exit").launch(lanes=1, backend=backend)
+        cp.lanes.parse('.kernel k\n assert false, "no"\n exit').launch(lanes=1, backend=backend)
     assert (caught.value.buffer, caught.value.index, caught.value.shape) == (None, None, None)
 
 

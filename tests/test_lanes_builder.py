@@ -22,12 +22,16 @@ def test_everything_that_a_text_can_say() -> None:
     assert len(b) == 0 and bool(b) and repr(b) == "<builder of everything, 0 labels and instructions>"
     b.emit("ldg.f16", "u", "x[%gid]").emit("fma.f32", "u", "u", "a", 0.1).emit("mov.f32", "w", -0.0)
     b.emit("mov.f32", "w", math.inf).emit("mov.f32", "w", math.nan).emit("mov.f64", "d", 1e-320)
-    b.emit("mov.u64", "k", 2**64 - 1).emit("mov.i8", "m", -128).emit("mov.b1", "q", True).emit("mov.f64", "d", 10**40)
+    b.emit("mov.u64", "k", 2**64 - 1).emit("mov.i8", "m", -128).emit("mov.b1", "q", True).emit(
+        "mov.f64", "d", 10**40
+    )
     b.emit("mov.f32", "w", 3).emit("mov.i64", "i", "0xff").emit("mov.f32", "w", "0x1.8p3")
     b.emit("cvt.i32.f32", "v", "u").emit("stg.i32", "y[%gid.x, 3]", "v").emit("red.add.i32", "y[0, i]", 1)
     b.emit("sts.f64", "s[%lane]", "d").emit("barrier").emit("lds.f64", "d", "s[0]")
     b.emit("loop", "j", "n").emit("break", "!p").emit("continue", "q").emit("continue").emit("endloop")
-    b.emit("bra", "p", "end").emit("call", "sub").emit("reduce.max.f32", "w", "w").emit("scan.add.i64", "i", "i")
+    b.emit("bra", "p", "end").emit("call", "sub").emit("reduce.max.f32", "w", "w").emit(
+        "scan.add.i64", "i", "i"
+    )
     b.label("end").emit("assert", "p", 'with "quotes", \\ and\n lines').emit("assert", "q", "!p").emit("exit")
     b.label("sub").emit("dim.i64", "i", "x", 0).emit("ret")
     p = b.build()
@@ -53,7 +57,16 @@ def test_a_builder_goes_on_after_build_and_declares_at_any_time() -> None:
 
 def test_what_a_built_program_computes() -> None:
     b = Builder("sum").buffer("x", "in", cp.float32).buffer("out", "out", cp.float32)
-    p = b.emit("ldg.f32", "v", "x[%gid]").emit("reduce.add.f32", "v", "v").emit("seteq.i64", "p", "%lane", 0).emit("bra", "!p", "end").emit("stg.f32", "out[%block]", "v").label("end").emit("exit").build()
+    p = (
+        b.emit("ldg.f32", "v", "x[%gid]")
+        .emit("reduce.add.f32", "v", "v")
+        .emit("seteq.i64", "p", "%lane", 0)
+        .emit("bra", "!p", "end")
+        .emit("stg.f32", "out[%block]", "v")
+        .label("end")
+        .emit("exit")
+        .build()
+    )
     out = cp.zeros(3, dtype=cp.float32)
     p[10](cp.arange(10, dtype=cp.float32), out, block=4)
     assert out.tolist() == [6.0, 22.0, 17.0]
@@ -135,9 +148,14 @@ def test_names_of_kernels(wrong: str) -> None:
 
 
 def test_build_checks_everything_else() -> None:
-    with pytest.raises(cp.lanes.VerifyError, match=r"^\[k\] line 1: \.kernel k: the program has no instructions$"):
+    with pytest.raises(
+        cp.lanes.VerifyError, match=r"^\[k\] line 1: \.kernel k: the program has no instructions$"
+    ):
         Builder("k").build()
     b = Builder("k").buffer("x", "in", "f32").emit("stg.f32", "x[0]", "v").emit("exit")
-    with pytest.raises(cp.lanes.VerifyError, match=r"^\[k\] line 4: stg\.f32 x\[0\], v: x is an in buffer and cannot be stored to$"):
+    with pytest.raises(
+        cp.lanes.VerifyError,
+        match=r"^\[k\] line 4: stg\.f32 x\[0\], v: x is an in buffer and cannot be stored to$",
+    ):
         b.build()
     assert b.text.split("\n")[3] == "    stg.f32 x[0], v"

@@ -138,7 +138,18 @@ def test_formatting_keeps_the_program_and_every_comment() -> None:
 
 def test_run(good: Path, tmp_path: Path) -> None:
     vector_add = ROOT / "examples/lanes/vector_add.lanes"
-    command = ["run", vector_add, "--lanes", "1024", "--arg", "a=random:float32:1024", "--arg", "b=ones:1024", "--arg", "c=zeros:1024"]
+    command = [
+        "run",
+        vector_add,
+        "--lanes",
+        "1024",
+        "--arg",
+        "a=random:float32:1024",
+        "--arg",
+        "b=ones:1024",
+        "--arg",
+        "c=zeros:1024",
+    ]
     done = call(*command, "--repeat", "3")
     assert (done.returncode, done.stderr) == (0, "")
     head, times, out = done.stdout.splitlines()
@@ -155,7 +166,22 @@ def test_run(good: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", matrix)
     np.save(tmp_path / "b.npy", np.asfortranarray(np.eye(3, dtype=np.float32)[:, ::-1] * 2))
     matmul = ROOT / "examples/lanes/matmul.lanes"
-    done = call("run", matmul, "--lanes", "16x16", "--block", "16x16", "--arg", f"a={tmp_path / 'a.npy'}", "--arg", f"b={tmp_path / 'b.npy'}", "--arg", "c=zeros:2x3", "--repeat", "0")
+    done = call(
+        "run",
+        matmul,
+        "--lanes",
+        "16x16",
+        "--block",
+        "16x16",
+        "--arg",
+        f"a={tmp_path / 'a.npy'}",
+        "--arg",
+        f"b={tmp_path / 'b.npy'}",
+        "--arg",
+        "c=zeros:2x3",
+        "--repeat",
+        "0",
+    )
     assert done.stdout.splitlines()[0] == "matmul: 16 x 16 lanes in blocks of 16 x 16, backend auto"
     assert done.stdout.splitlines()[2].startswith("c: float32[2, 3], 0.0 to 10.0, digest ")
     done = call("run", "-", "--lanes", "3", "--arg", "a=0x10", "--arg", "x=arange:3", given=GOOD)
@@ -176,11 +202,22 @@ def test_run_faults(tmp_path: Path) -> None:
     path.write_text(".kernel f\n.buffer x: inout i64[:]\nldg.i64 v, x[0]\nstg.i64 x[%lane], v\nexit\n")
     done = call("run", path, "--lanes", "9", "--arg", "x=zeros:9", "--check-races")
     assert done.returncode == 1
-    assert done.stderr.split("\n")[0] == f"{path}:3:1: race: lane (1, 0, 0) of block (0, 0, 0): x[0] is accessed by lane (0, 0, 0) on line 4 and by this lane, without a barrier between them"
-    assert done.stderr.split("\n")[3:] == [f"{path}:4:1: note: the access of lane (0, 0, 0)", "stg.i64 x[%lane], v", "^", ""]
+    assert (
+        done.stderr.split("\n")[0]
+        == f"{path}:3:1: race: lane (1, 0, 0) of block (0, 0, 0): x[0] is accessed by lane (0, 0, 0) on line 4 and by this lane, without a barrier between them"
+    )
+    assert done.stderr.split("\n")[3:] == [
+        f"{path}:4:1: note: the access of lane (0, 0, 0)",
+        "stg.i64 x[%lane], v",
+        "^",
+        "",
+    ]
     path.write_text(".kernel f\ntop:\nbra top\n")
     done = call("run", path, "--lanes", "1", "--step-limit", "1000")
-    assert done.returncode == 1 and ":3:1: fault: lane (0, 0, 0) of block (0, 0, 0): the step limit of 1000 is used up" in done.stderr
+    assert (
+        done.returncode == 1
+        and ":3:1: fault: lane (0, 0, 0) of block (0, 0, 0): the step limit of 1000 is used up" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,7 +272,18 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.arange(5.0))
     whole = path.read_bytes()
-    for raw in (b"", b"\x93NUMPY", whole[:40], whole[:-1], whole + b"x", whole.replace(b"<f8", b">f8"), whole.replace(b"<f8", b"|O8"), whole.replace(b"descr", b"dexcr"), whole.replace(b"(5,)", b"(-5,)"), whole.replace(b"{", b"[")):
+    for raw in (
+        b"",
+        b"\x93NUMPY",
+        whole[:40],
+        whole[:-1],
+        whole + b"x",
+        whole.replace(b"<f8", b">f8"),
+        whole.replace(b"<f8", b"|O8"),
+        whole.replace(b"descr", b"dexcr"),
+        whole.replace(b"(5,)", b"(-5,)"),
+        whole.replace(b"{", b"["),
+    ):
         path.write_bytes(raw)
         with pytest.raises(ValueError, match=r"a\.npy: "):
             read_npy(path)

@@ -69,7 +69,9 @@ def test_vector_add(n: int, backend: str) -> None:
 def test_mandelbrot(backend: str) -> None:
     out = np.full((20, 33), -1, np.int32)
     where = (-2.25, -1.0, 0.09)
-    PROGRAMS["mandelbrot"].launch(*where, 60, out, lanes=(33, 20), block=(16, 4), backend=backend, check_races=True)
+    PROGRAMS["mandelbrot"].launch(
+        *where, 60, out, lanes=(33, 20), block=(16, 4), backend=backend, check_races=True
+    )
     expected = mandelbrot(33, 20, *where, 60)
     assert len(np.unique(expected)) > 15
     assert np.array_equal(out, expected)
@@ -132,7 +134,9 @@ def test_life(shape: tuple[int, int], backend: str) -> None:
     cells = plain("bool", shape[0] * shape[1], 6).reshape(shape).astype(np.uint8)
     for _ in range(4):
         new = np.full(shape, 9, np.uint8)
-        PROGRAMS["life"].launch(cells, new, lanes=shape[::-1], block=(16, 8), backend=backend, check_races=True)
+        PROGRAMS["life"].launch(
+            cells, new, lanes=shape[::-1], block=(16, 8), backend=backend, check_races=True
+        )
         turns = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
         around = np.sum([np.roll(cells, turn, (0, 1)) for turn in turns], axis=0)
         assert np.array_equal(new, (around == 3) | (around == 2) & (cells == 1))
@@ -141,7 +145,18 @@ def test_life(shape: tuple[int, int], backend: str) -> None:
 
 def test_the_picture(tmp_path: Path) -> None:
     out = tmp_path / "folder" / "picture.png"
-    command = [sys.executable, str(FOLDER / "mandelbrot.py"), "--width", "60", "--height", "40", "--limit", "30", "--out", str(out)]
+    command = [
+        sys.executable,
+        str(FOLDER / "mandelbrot.py"),
+        "--width",
+        "60",
+        "--height",
+        "40",
+        "--limit",
+        "30",
+        "--out",
+        str(out),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "60 x 40, 30 rounds at most" in done.stdout
@@ -153,7 +168,10 @@ def test_the_picture(tmp_path: Path) -> None:
         chunks[kind] = raw[at + 8 : at + 8 + size]
         assert zlib.crc32(kind + chunks[kind]) == struct.unpack(">I", raw[at + 8 + size : at + 12 + size])[0]
         at += 12 + size
-    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"] and struct.unpack(">II", chunks[b"IHDR"][:8]) == (60, 40)
+    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"] and struct.unpack(">II", chunks[b"IHDR"][:8]) == (
+        60,
+        40,
+    )
     pixels = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(40, 61)
     assert not pixels[:, 0].any()
     counts = mandelbrot(60, 40, -2.25, -1.0, 0.05, 30)

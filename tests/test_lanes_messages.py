@@ -88,7 +88,13 @@ LANES: dict[str, tuple[str, dict[str, Any], int, tuple[int, int, int], str]] = {
 
 def described(row: Message) -> re.Pattern[str]:
     """What a row's messages look like, whatever the fields hold."""
-    text = row.text.replace('\\\\\\"', '\\"').replace("\\\\\\\\", "\\\\").replace("\\\\", "\\").replace("{{", "\0").replace("}}", "\1")
+    text = (
+        row.text.replace('\\\\\\"', '\\"')
+        .replace("\\\\\\\\", "\\\\")
+        .replace("\\\\", "\\")
+        .replace("{{", "\0")
+        .replace("}}", "\1")
+    )
     pattern = re.sub(r"\\\{\w+(?::\\\?)?\\\}", "(?s:.+)", re.escape(text))
     return re.compile(pattern.replace("\0", r"\{").replace("\1", r"\}"))
 
@@ -126,8 +132,14 @@ def test_texts_without_end() -> None:
     assert (caught.value.lineno, caught.value.offset, caught.value.text) == (1, 1, "")
     # Of names that a text spells out once more in each access, the canonical one may be the longer.
     long = "loop i, 1\n" * 16 + "mov.i64 k, %gid\n" * 65_000 + "endloop\n" * 16 + "exit"
-    with pytest.raises(cp.lanes.VerifyError, match=r"^\[k\] line 1: \.kernel k: \d+ bytes of text are more than 8388608$"):
-        cp.lanes.parse(f".kernel k\n{long.replace('loop i', 'loop i{}').format(*range(16))}".replace("k, %gid", "k" * 60 + ", %gid"))
+    with pytest.raises(
+        cp.lanes.VerifyError, match=r"^\[k\] line 1: \.kernel k: \d+ bytes of text are more than 8388608$"
+    ):
+        cp.lanes.parse(
+            f".kernel k\n{long.replace('loop i', 'loop i{}').format(*range(16))}".replace(
+                "k, %gid", "k" * 60 + ", %gid"
+            )
+        )
 
 
 @pytest.mark.parametrize("row", [row for row in VERIFY if row.name != "BadName"], ids=lambda row: row.name)
@@ -222,9 +234,7 @@ def test_races(name: str, blocks: int, backend: str) -> None:
 
 @every_backend
 def test_of_a_fault_and_a_race_the_fault_is_reported(backend: str) -> None:
-    p = cp.lanes.parse(
-        ".kernel k\n.buffer x: inout i64[:]\nstg.i64 x[0], 1\nstg.i64 x[%gid], 1\nexit"
-    )
+    p = cp.lanes.parse(".kernel k\n.buffer x: inout i64[:]\nstg.i64 x[0], 1\nstg.i64 x[%gid], 1\nexit")
     with pytest.raises(cp.lanes.LaneFault) as caught:
         p.launch(cp.zeros(5, dtype=cp.int64), lanes=9, check_races=True, backend=backend)
     assert type(caught.value) is cp.lanes.LaneFault and caught.value.lane == (5, 0, 0)

@@ -7,6 +7,7 @@ import hashlib
 import random
 import struct
 from pathlib import Path
+from typing import Any
 
 import corepy as cp
 from corepy import DType, Tensor, lanes
@@ -80,8 +81,10 @@ def _tensor(kind: str, dtype: DType, shape: tuple[int, ...], source: random.Rand
 
 
 def _random(dtype: DType, size: int, source: random.Random) -> Tensor:
-    """Floats from 0 to 1 without 1, whole numbers from 0 to 99, truth values: the same for one seed everywhere."""
-    bits = cp.asarray(memoryview(source.randbytes(8 * size)).cast("Q")) if size else cp.zeros(0, dtype="uint64")
+    """Floats from 0 to 1 without 1, whole numbers from 0 to 99, truth values: the same for one seed."""
+    if not size:
+        return cp.zeros(0, dtype=dtype)
+    bits = cp.asarray(memoryview(source.randbytes(8 * size)).cast("Q"))
     if "floating" in dtype.kind:
         # As many bits as the significand has, so that no rounding leads to 1.
         kept = {"float64": 53, "float16": 11, "bfloat16": 8}.get(dtype.name, 24)
@@ -97,32 +100,34 @@ def read_npy(path: Path) -> Tensor:
     raw = bytearray(path.read_bytes())
     if raw[:6] != b"\x93NUMPY" or len(raw) < 12:
         raise ValueError(f"{path}: not a file of NumPy's")
-    start, length = (10, struct.unpack_from("<H", raw, 8)[0]) if raw[6] == 1 else (12, struct.unpack_from("<I", raw, 8)[0])
+    start, form = (10, "<H") if raw[6] == 1 else (12, "<I")
+    end = start + struct.unpack_from(form, raw, 8)[0]
     try:
-        header = ast.literal_eval(raw[start : start + length].decode("latin-1"))
+        header = ast.literal_eval(raw[start:end].decode("latin-1"))
         descr, shape, fortran = header["descr"], tuple(header["shape"]), header["fortran_order"]
-        code = {"?": "?", "b1": "?"}.get(descr[1:], _CODES.get(descr[1:]))
+        code = _CODES.get(descr[1:])
     except (SyntaxError, KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: not a header of NumPy's") from None
     if code is None or descr[0] not in "<|=":
         raise ValueError(f"{path}: elements of {descr} are none that corepy has")
-    data = memoryview(raw)[start + length :]
-    size = struct.calcsize(code)
+    data: Any = memoryview(raw)[end:]
+    one: Any = memoryview(bytes(struct.calcsize(code)))
     count = 1
     for extent in shape:
         count *= extent
-    if len(data) != count * size:
+    if len(data) != count * len(one):
         raise ValueError(f"{path}: {len(data)} bytes for shape {shape} of {descr}")
-    flat = cp.asarray(data.cast(code)) if count else cp.zeros(0, dtype=cp.asarray(memoryview(bytes(size)).cast(code)).dtype)
+    # Of no elements there is no buffer; of one there is a dtype.
+    flat = cp.asarray(data.cast(code)) if count else cp.asarray(one.cast(code))[:0]
     if not fortran:
         return cp.reshape(flat, shape)
-    axes = tuple(reversed(range(len(shape))))
-    return cp.permute_dims(cp.reshape(flat, shape[::-1]), axes)
+    return cp.permute_dims(cp.reshape(flat, shape[::-1]), tuple(reversed(range(len(shape)))))
 
 
+# Kinds of elements, and memoryview's formats of them.
 _CODES = {
-    "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
-    "f4": "f", "f8": "d",
+    "?": "?", "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
+    "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "f4": "f", "f8": "d",
 }  # fmt: skip
 
 

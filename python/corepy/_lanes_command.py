@@ -128,7 +128,7 @@ def formatted(text: str, program: lanes.Program) -> str:
         code, comment = _comment(line)
         if not code:
             # At most one empty line, and none at the start. Comments take the indentation of what follows.
-            if comment or (out or waiting) and (waiting or out)[-1]:
+            if comment or ((out or waiting) and (waiting or out)[-1]):
                 waiting.append(comment)
             continue
         new = canonical[position]
@@ -176,15 +176,19 @@ def _extents(text: str) -> tuple[int, ...]:
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the program; - is the standard input")
-    parser.add_argument("--lanes", type=_extents, required=True, metavar="X[xY[xZ]]", help="lanes in the grid")
-    parser.add_argument("--block", type=_extents, default=(256,), metavar="X[xY[xZ]]", help="lanes in a block")
+    parser.add_argument(
+        "--lanes", type=_extents, required=True, metavar="X[xY[xZ]]", help="lanes in the grid"
+    )
+    parser.add_argument(
+        "--block", type=_extents, default=(256,), metavar="X[xY[xZ]]", help="lanes in a block"
+    )
     parser.add_argument(
         "--arg",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an argument: a number; zeros, ones, arange or random, with a dtype if it is not to be the declared"
-        " one, and a shape, as in random:float32:1024 or zeros:32x32; or a file of NumPy's, as in a.npy",
+        help="an argument: a number; zeros, ones, arange or random, with a dtype if it is not to be the"
+        " declared one, and a shape, as in random:float32:1024 or zeros:32x32; or a file of NumPy's (a.npy)",
     )
     parser.add_argument("--backend", default="auto", help="what runs it")
     parser.add_argument("--check-races", action="store_true", help="races are errors")
@@ -203,7 +207,7 @@ def _time(seconds: float) -> str:
 def _launches(
     program: lanes.Program, given: argparse.Namespace, args: list[_lanes_arguments.Value]
 ) -> Iterator[float]:
-    """Seconds of one launch after the other, the first one on the arguments themselves, the others on copies."""
+    """Seconds of launches: the first one on the arguments themselves, the others on copies."""
     written = [
         i
         for i, (a, value) in enumerate(zip(program.arguments, args, strict=True))

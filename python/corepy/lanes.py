@@ -30,8 +30,8 @@ __all__ = [
 def parse(text: str, /) -> Program:
     """The program of a text, verified.
 
-    Raises ParseError where the text is no program, VerifyError where it breaks a rule, TypeError for what is no
-    str.
+    Raises ParseError where the text is no program, VerifyError where it breaks a rule, TypeError for what is
+    no str.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def load(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], /) -> Progra
     'nothing'
     """
     name = os.fsdecode(path)
-    with open(name, encoding="utf-8") as file:
+    with open(name, encoding="utf-8") as file:  # noqa: PTH123 (pathlib would be imported for it)
         return _parse(file.read(), name)
 
 

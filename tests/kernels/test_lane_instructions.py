@@ -107,10 +107,18 @@ def test_elementwise(mnemonic: str, ty: str, backend: str) -> None:
 def test_cvt(to: str, of: str, backend: str) -> None:
     a = special(DTYPE[of], N)
     out = np.zeros(N, DTYPE[to])
-    run(f".kernel k\n.buffer x: in {of}[:]\n.buffer out: out {to}[:]\nldg.{of} v, x[%gid]\ncvt.{to}.{of} w, v\nstg.{to} out[%gid], w\nexit", a, out, backend=backend)
+    run(
+        f".kernel k\n.buffer x: in {of}[:]\n.buffer out: out {to}[:]\nldg.{of} v, x[%gid]\ncvt.{to}.{of} w, v\nstg.{to} out[%gid], w\nexit",
+        a,
+        out,
+        backend=backend,
+    )
     if a.dtype.kind == "f" and out.dtype.kind in "iu":
         limits = np.iinfo(out.dtype)
-        exact = [0 if np.isnan(v) else limits.max if v >= 2.0**64 else limits.min if v <= -(2.0**64) else int(v) for v in a.astype(np.float64)]
+        exact = [
+            0 if np.isnan(v) else limits.max if v >= 2.0**64 else limits.min if v <= -(2.0**64) else int(v)
+            for v in a.astype(np.float64)
+        ]
         expected = np.array([min(max(v, limits.min), limits.max) for v in exact], out.dtype)
     else:
         with np.errstate(all="ignore"):
@@ -130,7 +138,10 @@ def test_loads_and_stores_of_every_type_and_layout(ty: str, backend: str) -> Non
         a, out = wide[::2], np.zeros((N, 3), DTYPE[ty])[:, 1]
     text = f".kernel k\n.buffer x: in {ty}[:]\n.buffer out: out {ty}[:]\nsub.i64 i, {N - 1}, %gid\nldg.{ty} v, x[i]\nmov.{'f32' if ty.endswith('f16') else ty} w, v\nstg.{ty} out[%gid], w\nexit"
     run(text, a, out, backend=backend)
-    widen: Callable[[Any], Array] = lambda t: np.asarray(cp.astype(t, cp.float32)) if ty == "bf16" else np.asarray(t)  # noqa: E731
+
+    def widen(t: Any) -> Array:
+        return np.asarray(cp.astype(t, cp.float32) if ty == "bf16" else t)
+
     same(widen(out).copy(), widen(a)[::-1].copy(), ty)
 
 
@@ -140,7 +151,13 @@ def test_storage_types_round_once(backend: str) -> None:
     for ty in ("f16", "bf16"):
         out = cp.zeros(N, dtype=DTYPE[ty])
         again = np.zeros(N, np.float32)
-        run(f".kernel k\n.buffer x: in f32[:]\n.buffer out: out {ty}[:]\n.buffer again: out f32[:]\nldg.f32 v, x[%gid]\nstg.{ty} out[%gid], v\nrnd.{ty} w, v\nstg.f32 again[%gid], w\nexit", a, out, again, backend=backend)
+        run(
+            f".kernel k\n.buffer x: in f32[:]\n.buffer out: out {ty}[:]\n.buffer again: out f32[:]\nldg.f32 v, x[%gid]\nstg.{ty} out[%gid], v\nrnd.{ty} w, v\nstg.f32 again[%gid], w\nexit",
+            a,
+            out,
+            again,
+            backend=backend,
+        )
         expected = np.asarray(cp.astype(cp.astype(cp.asarray(a), DTYPE[ty]), cp.float32))
         same(np.asarray(cp.astype(out, cp.float32)), expected, ty)
         same(again, expected, ty)
@@ -156,7 +173,14 @@ def test_fma_and_mad(ty: str, backend: str) -> None:
     op = "fma" if ty[0] == "f" else "mad"
     out = np.zeros(N, DTYPE[ty])
     loads = "".join(f"ldg.{ty} {n}, x{n}[%gid]\n" for n in "abc")
-    run(f".kernel k\n{''.join(f'.buffer x{n}: in {ty}[:]{chr(10)}' for n in 'abc')}.buffer out: out {ty}[:]\n{loads}{op}.{ty} v, a, b, c\nstg.{ty} out[%gid], v\nexit", a, b, c, out, backend=backend)
+    run(
+        f".kernel k\n{''.join(f'.buffer x{n}: in {ty}[:]{chr(10)}' for n in 'abc')}.buffer out: out {ty}[:]\n{loads}{op}.{ty} v, a, b, c\nstg.{ty} out[%gid], v\nexit",
+        a,
+        b,
+        c,
+        out,
+        backend=backend,
+    )
     with np.errstate(all="ignore"):
         if ty == "f32":
             # The product is exact in float64 and the sum, but for a few bits, in longdouble.
@@ -221,7 +245,11 @@ def test_red(op: str, ty: str, shared: bool, backend: str) -> None:
     with np.errstate(all="ignore"):
         for i in range(N):
             at: Any = (i // BLOCK, places[i]) if shared else places[i]
-            expected[at] = np.asarray(fold(op)(expected[at : at + 1] if not shared else expected[at[0], at[1] : at[1] + 1], a[i : i + 1]))[0]
+            expected[at] = np.asarray(
+                fold(op)(
+                    expected[at : at + 1] if not shared else expected[at[0], at[1] : at[1] + 1], a[i : i + 1]
+                )
+            )[0]
     same(out.ravel(), expected.ravel(), (op, ty))
 
 
@@ -251,12 +279,26 @@ def scanned(op: str, values: Array, size: int) -> Array:
 
 
 @every_backend
-@pytest.mark.parametrize(("name", "op", "ty"), [(n, c.mnemonic, ty) for c in COMBINES for n in ("reduce", "scan") if getattr(c, n) for ty in type_set(getattr(c, n))])
+@pytest.mark.parametrize(
+    ("name", "op", "ty"),
+    [
+        (n, c.mnemonic, ty)
+        for c in COMBINES
+        for n in ("reduce", "scan")
+        if getattr(c, n)
+        for ty in type_set(getattr(c, n))
+    ],
+)
 def test_reduce_and_scan(name: str, op: str, ty: str, backend: str) -> None:
     for make in (plain, special):
         a = make(DTYPE[ty], N)
         out = np.zeros(N, DTYPE[ty])
-        run(f".kernel k\n.buffer x: in {ty}[:]\n.buffer out: out {ty}[:]\nldg.{ty} v, x[%gid]\n{name}.{op}.{ty} w, v\nstg.{ty} out[%gid], w\nexit", a, out, backend=backend)
+        run(
+            f".kernel k\n.buffer x: in {ty}[:]\n.buffer out: out {ty}[:]\nldg.{ty} v, x[%gid]\n{name}.{op}.{ty} w, v\nstg.{ty} out[%gid], w\nexit",
+            a,
+            out,
+            backend=backend,
+        )
         expected = out.copy()
         for start in range(0, N, BLOCK):
             part = a[start : start + BLOCK]
@@ -267,17 +309,30 @@ def test_reduce_and_scan(name: str, op: str, ty: str, backend: str) -> None:
 
 @every_backend
 def test_special_registers(backend: str) -> None:
-    names = [f"%{what}.{axis}" for what in ("gid", "lane", "block", "lanes", "blocks", "grid") for axis in "xyz"]
-    body = "".join(f"mov.i64 v, {name}\nstg.i64 x[%gid.z, %gid.y, %gid.x, {i}], v\n" for i, name in enumerate(names))
+    names = [
+        f"%{what}.{axis}" for what in ("gid", "lane", "block", "lanes", "blocks", "grid") for axis in "xyz"
+    ]
+    body = "".join(
+        f"mov.i64 v, {name}\nstg.i64 x[%gid.z, %gid.y, %gid.x, {i}], v\n" for i, name in enumerate(names)
+    )
     p = cp.lanes.parse(f".kernel k\n.buffer x: out i64[:, :, :, :]\n{body}exit")
     for lanes, block in (((5, 4, 3), (2, 3, 2)), ((1, 1, 7), (4, 4, 4)), ((70, 1, 2), (64, 2, 1))):
         x = np.full((*lanes[::-1], 18), -1)
         p.launch(x, lanes=lanes, block=block, backend=backend)
         z, y, x_ = np.indices(lanes[::-1])
         for axis, gid in enumerate((x_, y, z)):
-            expected = gid, gid % block[axis], gid // block[axis], block[axis], -(-lanes[axis] // block[axis]), lanes[axis]
+            expected = (
+                gid,
+                gid % block[axis],
+                gid // block[axis],
+                block[axis],
+                -(-lanes[axis] // block[axis]),
+                lanes[axis],
+            )
             for k, value in enumerate(expected):
-                assert np.array_equal(x[..., 3 * k + axis], np.broadcast_to(value, gid.shape)), names[3 * k + axis]
+                assert np.array_equal(x[..., 3 * k + axis], np.broadcast_to(value, gid.shape)), names[
+                    3 * k + axis
+                ]
 
 
 @every_backend
