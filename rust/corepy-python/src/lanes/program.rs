@@ -210,6 +210,7 @@ impl PyProgram {
         signature = (*args, lanes, block=None, backend=None, check_races=Argument::Given(false), step_limit=Argument::Given(None)),
         text_signature = "($self, *args, lanes, block=256, backend='auto', check_races=False, step_limit=None)"
     )]
+    #[allow(clippy::too_many_arguments)] // Python's are named.
     fn launch(
         &self,
         py: Python<'_>,

@@ -3,11 +3,11 @@
 use crate::lanes::generate::{Shape, generate};
 use crate::lanes::guarded::{assert_untouched, guarded};
 use crate::lanes::{
-    Random, edges, indices, number, program, read_indices, read_singles, run, singles, tensor, values,
+    Random, indices, number, program, read_indices, read_singles, run, singles, tensor, values,
 };
 use corepy_runtime::Scalar;
 use corepy_runtime::backends::{Argument, Fault, LaneFault, LaunchError, Options};
-use corepy_runtime::program::{Mode, Type, Value};
+use corepy_runtime::program::{Type, Value};
 use std::sync::Arc;
 
 const SAXPY: &str = "
