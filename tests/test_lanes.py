@@ -129,6 +129,13 @@ def test_docstring_examples_run(name: str) -> None:
         assert doctest.DocTestRunner(verbose=False).run(test, out=report.append).failed == 0, "".join(report)
 
 
+def test_the_page_runs() -> None:
+    flags = doctest.IGNORE_EXCEPTION_DETAIL
+    page = Path(__file__).resolve().parent.parent / "docs/lanes.md"
+    found = doctest.testfile(str(page), module_relative=False, optionflags=flags)
+    assert found.failed == 0 and found.attempted >= 6
+
+
 def test_every_member_is_documented() -> None:
     assert sorted(cp.lanes.__all__, key=str) == sorted(cp.lanes.__all__)
     for name in cp.lanes.__all__:
