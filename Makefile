@@ -189,9 +189,16 @@ rust-test: $(NATIVE)
 python-test: $(NATIVE)
 	$(PY) .ci/test_levels.py
 
-# What depends on the moment is repeated.
+# What depends on the moment is repeated, twenty times each.
+STRESS_RUNS ?= 20
 stress: $(NATIVE)
-	COREPY_TEST_RUNS=20 $(PY) -m pytest --quiet tests/test_fork.py tests/test_interrupts.py tests/test_threads.py
+	COREPY_TEST_RUNS=$(STRESS_RUNS) $(PY) -m pytest --quiet tests/test_fork.py tests/test_interrupts.py
+	for run in $$(seq $(STRESS_RUNS)); do \
+	    $(PY) -m pytest --quiet tests/test_threads.py tests/test_memory.py \
+	        --deselect tests/test_memory.py::test_long_runs_stay_flat && \
+	    cargo test --release --locked --quiet --package corepy-runtime --lib -- scheduler:: && \
+	    cargo test --release --locked --quiet --package corepy-runtime --test scheduler --test exhausted || exit 1; \
+	done
 
 junk: $(NATIVE)
 	COREPY_JUNK_CALLS=100000 COREPY_JUNK_SEEDS=10 $(PY) -m pytest --quiet tests/test_junk.py

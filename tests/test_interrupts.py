@@ -137,6 +137,9 @@ LONG: dict[str, Callable[[], Callable[[], object]]] = {
     "concat of long ones": lambda: lambda: cp.concat([stretched(2**26, dtype=cp.int8)] * 64),
     "concat of many": (lambda: (lambda many: lambda: cp.concat(many))(repeated(cp.ones(1), 2**24))),
     "stack of many": (lambda: (lambda many: lambda: cp.stack(many))(repeated(cp.ones(1), 2**24))),
+    "result_type of many": (
+        lambda: (lambda many: lambda: forever(lambda: cp.result_type(*many)))([cp.float32] * 2**24)
+    ),
     "assignment of slices": lambda: assign_slices,
     "assignment at indices": lambda: assign_indices(stretched(2**28, dtype=cp.int8)),
     "assignment of rows": lambda: assign_rows,
@@ -289,7 +292,8 @@ def test_in_place_each_element_is_old_or_new(threads: int) -> None:
 
 
 def test_keyboard_interrupt_is_what_ctrl_c_raises() -> None:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # Python installs its handler at its start only where signals are not ignored, as behind nohup.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
@@ -298,6 +302,7 @@ def test_keyboard_interrupt_is_what_ctrl_c_raises() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, timer)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @pytest.mark.usefixtures("stop_signal")
