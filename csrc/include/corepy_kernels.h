@@ -81,21 +81,23 @@ enum {
 
 enum {
   COREPY_REDUCE_SUM = 0,
-  COREPY_REDUCE_PROD = 1,
-  COREPY_REDUCE_MEAN = 2,
-  COREPY_REDUCE_VAR = 3,
-  COREPY_REDUCE_STD = 4,
-  COREPY_REDUCE_MIN = 5,
-  COREPY_REDUCE_MAX = 6,
-  COREPY_REDUCE_ANY = 7,
-  COREPY_REDUCE_ALL = 8,
-  COREPY_REDUCE_ARGMIN = 9,
-  COREPY_REDUCE_ARGMAX = 10,
-  COREPY_REDUCE_COUNT_NONZERO = 11,
-  COREPY_REDUCE_VECDOT = 12,
-  COREPY_REDUCE_DOT = 13,
-  COREPY_REDUCE_CENTER = 14,
-  COREPY_REDUCE_OPS = 15
+  COREPY_REDUCE_EXACT_SUM = 1,
+  COREPY_REDUCE_PROD = 2,
+  COREPY_REDUCE_MEAN = 3,
+  COREPY_REDUCE_VAR = 4,
+  COREPY_REDUCE_STD = 5,
+  COREPY_REDUCE_MIN = 6,
+  COREPY_REDUCE_MAX = 7,
+  COREPY_REDUCE_ANY = 8,
+  COREPY_REDUCE_ALL = 9,
+  COREPY_REDUCE_ARGMIN = 10,
+  COREPY_REDUCE_ARGMAX = 11,
+  COREPY_REDUCE_COUNT_NONZERO = 12,
+  COREPY_REDUCE_VECDOT = 13,
+  COREPY_REDUCE_DOT = 14,
+  COREPY_REDUCE_SUPERACCUMULATOR = 15,
+  COREPY_REDUCE_CENTER = 16,
+  COREPY_REDUCE_OPS = 17
 };
 
 enum {
@@ -106,7 +108,7 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 3,
+  COREPY_ABI_VERSION = 4,
   COREPY_WIDTHS = 5,
   COREPY_BLOCK = 1024,
   COREPY_STRIPES = 16,
@@ -277,8 +279,8 @@ static_assert(offsetof(corepy_kernels, mask_positions) == 20832, "layout of kern
 static_assert(offsetof(corepy_kernels, ramp_integer) == 20840, "layout of kernels.ramp_integer");
 static_assert(offsetof(corepy_kernels, ramp_float) == 20848, "layout of kernels.ramp_float");
 static_assert(offsetof(corepy_kernels, reductions) == 20856, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, gemm) == 33456, "layout of kernels.gemm");
-static_assert(sizeof(corepy_kernels) == 34416, "layout of kernels");
+static_assert(offsetof(corepy_kernels, gemm) == 35136, "layout of kernels.gemm");
+static_assert(sizeof(corepy_kernels) == 36096, "layout of kernels");
 #endif
 
 #endif

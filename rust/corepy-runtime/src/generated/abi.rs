@@ -4,11 +4,11 @@
 
 #![allow(non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 pub const DTYPES: usize = 15;
 pub const UNARY_OPS: usize = 18;
 pub const BINARY_OPS: usize = 23;
-pub const REDUCE_OPS: usize = 15;
+pub const REDUCE_OPS: usize = 17;
 pub const FORMS: usize = 3;
 pub const WIDTHS: usize = 5;
 pub const BLOCK: usize = 1024;
@@ -184,5 +184,5 @@ const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 20832);
 const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 20840);
 const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 20848);
 const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 20856);
-const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 33456);
-const _: () = assert!(size_of::<kernels>() == 34416);
+const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 35136);
+const _: () = assert!(size_of::<kernels>() == 36096);
