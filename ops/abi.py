@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised whenever a type below changes meaning; checked when a kernel table is loaded.
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -256,6 +256,8 @@ STRUCTS = (
             ("uint32_t", "struct_bytes", ()),
             ("unary", "unary", ("UNARY_OPS", "DTYPES")),
             ("binary", "binary", ("BINARY_OPS", "DTYPES", "FORMS")),
+            # Those that store past the caches, where there are any; out overlaps no operand.
+            ("binary", "binary_streamed", ("BINARY_OPS", "DTYPES", "FORMS")),
             ("cast", "cast", ("DTYPES", "DTYPES")),
             ("select", "select", ("WIDTHS",)),
             ("gather", "gather", ("WIDTHS",)),

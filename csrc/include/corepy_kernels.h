@@ -108,7 +108,7 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 3,
+  COREPY_ABI_VERSION = 4,
   COREPY_WIDTHS = 5,
   COREPY_BLOCK = 1024,
   COREPY_STRIPES = 16,
@@ -222,6 +222,7 @@ typedef struct {
   uint32_t struct_bytes;
   corepy_unary unary[COREPY_UNARY_OPS][COREPY_DTYPES];
   corepy_binary binary[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
+  corepy_binary binary_streamed[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
   corepy_cast cast[COREPY_DTYPES][COREPY_DTYPES];
   corepy_select select[COREPY_WIDTHS];
   corepy_gather gather[COREPY_WIDTHS];
@@ -262,23 +263,24 @@ static_assert(offsetof(corepy_kernels, abi_version) == 0, "layout of kernels.abi
 static_assert(offsetof(corepy_kernels, struct_bytes) == 4, "layout of kernels.struct_bytes");
 static_assert(offsetof(corepy_kernels, unary) == 8, "layout of kernels.unary");
 static_assert(offsetof(corepy_kernels, binary) == 2168, "layout of kernels.binary");
-static_assert(offsetof(corepy_kernels, cast) == 10448, "layout of kernels.cast");
-static_assert(offsetof(corepy_kernels, select) == 12248, "layout of kernels.select");
-static_assert(offsetof(corepy_kernels, gather) == 12288, "layout of kernels.gather");
-static_assert(offsetof(corepy_kernels, scatter) == 12328, "layout of kernels.scatter");
-static_assert(offsetof(corepy_kernels, copy_rows) == 12368, "layout of kernels.copy_rows");
-static_assert(offsetof(corepy_kernels, transpose) == 12376, "layout of kernels.transpose");
-static_assert(offsetof(corepy_kernels, fill) == 12416, "layout of kernels.fill");
-static_assert(offsetof(corepy_kernels, take) == 12456, "layout of kernels.take");
-static_assert(offsetof(corepy_kernels, compress) == 12496, "layout of kernels.compress");
-static_assert(offsetof(corepy_kernels, wrap_indices) == 12536, "layout of kernels.wrap_indices");
-static_assert(offsetof(corepy_kernels, count_mask) == 12544, "layout of kernels.count_mask");
-static_assert(offsetof(corepy_kernels, mask_positions) == 12552, "layout of kernels.mask_positions");
-static_assert(offsetof(corepy_kernels, ramp_integer) == 12560, "layout of kernels.ramp_integer");
-static_assert(offsetof(corepy_kernels, ramp_float) == 12568, "layout of kernels.ramp_float");
-static_assert(offsetof(corepy_kernels, reductions) == 12576, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, gemm) == 26856, "layout of kernels.gemm");
-static_assert(sizeof(corepy_kernels) == 27816, "layout of kernels");
+static_assert(offsetof(corepy_kernels, binary_streamed) == 10448, "layout of kernels.binary_streamed");
+static_assert(offsetof(corepy_kernels, cast) == 18728, "layout of kernels.cast");
+static_assert(offsetof(corepy_kernels, select) == 20528, "layout of kernels.select");
+static_assert(offsetof(corepy_kernels, gather) == 20568, "layout of kernels.gather");
+static_assert(offsetof(corepy_kernels, scatter) == 20608, "layout of kernels.scatter");
+static_assert(offsetof(corepy_kernels, copy_rows) == 20648, "layout of kernels.copy_rows");
+static_assert(offsetof(corepy_kernels, transpose) == 20656, "layout of kernels.transpose");
+static_assert(offsetof(corepy_kernels, fill) == 20696, "layout of kernels.fill");
+static_assert(offsetof(corepy_kernels, take) == 20736, "layout of kernels.take");
+static_assert(offsetof(corepy_kernels, compress) == 20776, "layout of kernels.compress");
+static_assert(offsetof(corepy_kernels, wrap_indices) == 20816, "layout of kernels.wrap_indices");
+static_assert(offsetof(corepy_kernels, count_mask) == 20824, "layout of kernels.count_mask");
+static_assert(offsetof(corepy_kernels, mask_positions) == 20832, "layout of kernels.mask_positions");
+static_assert(offsetof(corepy_kernels, ramp_integer) == 20840, "layout of kernels.ramp_integer");
+static_assert(offsetof(corepy_kernels, ramp_float) == 20848, "layout of kernels.ramp_float");
+static_assert(offsetof(corepy_kernels, reductions) == 20856, "layout of kernels.reductions");
+static_assert(offsetof(corepy_kernels, gemm) == 35136, "layout of kernels.gemm");
+static_assert(sizeof(corepy_kernels) == 36096, "layout of kernels");
 #endif
 
 #endif

@@ -4,7 +4,7 @@
 
 #![allow(non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 pub const DTYPES: usize = 15;
 pub const UNARY_OPS: usize = 18;
 pub const BINARY_OPS: usize = 23;
@@ -128,6 +128,7 @@ pub struct kernels {
     pub struct_bytes: u32,
     pub unary: [[Option<unary>; DTYPES]; UNARY_OPS],
     pub binary: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
+    pub binary_streamed: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
     pub cast: [[Option<cast>; DTYPES]; DTYPES],
     pub select: [Option<select>; WIDTHS],
     pub gather: [Option<gather>; WIDTHS],
@@ -167,20 +168,21 @@ const _: () = assert!(std::mem::offset_of!(kernels, abi_version) == 0);
 const _: () = assert!(std::mem::offset_of!(kernels, struct_bytes) == 4);
 const _: () = assert!(std::mem::offset_of!(kernels, unary) == 8);
 const _: () = assert!(std::mem::offset_of!(kernels, binary) == 2168);
-const _: () = assert!(std::mem::offset_of!(kernels, cast) == 10448);
-const _: () = assert!(std::mem::offset_of!(kernels, select) == 12248);
-const _: () = assert!(std::mem::offset_of!(kernels, gather) == 12288);
-const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 12328);
-const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 12368);
-const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 12376);
-const _: () = assert!(std::mem::offset_of!(kernels, fill) == 12416);
-const _: () = assert!(std::mem::offset_of!(kernels, take) == 12456);
-const _: () = assert!(std::mem::offset_of!(kernels, compress) == 12496);
-const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 12536);
-const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 12544);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 12552);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 12560);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 12568);
-const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 12576);
-const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 26856);
-const _: () = assert!(size_of::<kernels>() == 27816);
+const _: () = assert!(std::mem::offset_of!(kernels, binary_streamed) == 10448);
+const _: () = assert!(std::mem::offset_of!(kernels, cast) == 18728);
+const _: () = assert!(std::mem::offset_of!(kernels, select) == 20528);
+const _: () = assert!(std::mem::offset_of!(kernels, gather) == 20568);
+const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 20608);
+const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 20648);
+const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 20656);
+const _: () = assert!(std::mem::offset_of!(kernels, fill) == 20696);
+const _: () = assert!(std::mem::offset_of!(kernels, take) == 20736);
+const _: () = assert!(std::mem::offset_of!(kernels, compress) == 20776);
+const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 20816);
+const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 20824);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 20832);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 20840);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 20848);
+const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 20856);
+const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 35136);
+const _: () = assert!(size_of::<kernels>() == 36096);
