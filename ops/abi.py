@@ -69,6 +69,22 @@ FUNCTIONS = (
         "Copies n contiguous elements to places stride bytes apart (any sign, any alignment).",
     ),
     Function(
+        "copy_rows",
+        "void",
+        "void *out, const void *in, size_t rows, size_t bytes, ptrdiff_t out_stride,"
+        " ptrdiff_t in_stride, uint32_t past_caches",
+        "Copies rows of contiguous bytes, which lie strides apart. past_caches: by stores that do"
+        " not fetch lines into caches, where the level has them.",
+    ),
+    Function(
+        "transpose",
+        "void",
+        "void *out, const void *in, size_t rows, size_t columns, ptrdiff_t out_stride,"
+        " ptrdiff_t in_stride, uint32_t past_caches",
+        "out[r][c] = in[c][r]. Elements of a row of out and of a row of in are contiguous, rows lie"
+        " strides apart (any sign, any alignment). past_caches: as for copy_rows.",
+    ),
+    Function(
         "fill",
         "void",
         "void *out, const void *value, size_t n",
@@ -301,6 +317,8 @@ STRUCTS = (
             ("select", "select", ("WIDTHS",)),
             ("gather", "gather", ("WIDTHS",)),
             ("scatter", "scatter", ("WIDTHS",)),
+            ("copy_rows", "copy_rows", ()),
+            ("transpose", "transpose", ("WIDTHS",)),
             ("fill", "fill", ("WIDTHS",)),
             ("take", "take", ("WIDTHS",)),
             ("compress", "compress", ("WIDTHS",)),

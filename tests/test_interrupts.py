@@ -178,6 +178,29 @@ LONG: dict[str, Callable[[], Callable[[], object]]] = {
 }
 
 
+ENDLESS = """
+.kernel endless
+.buffer x: inout i64[:]
+top:
+    ldg.i64 v, x[%gid]
+    add.i64 v, v, 1
+    stg.i64 x[%gid], v
+    bra top
+"""
+STRAIGHT = ".kernel straight\n.param a: f64\n" + "mul.f64 b, a, a\n" * 50 + "exit"
+for backend in (b.name for b in cp.lanes.backends() if b.available):
+    for lanes in (1, 300, 100_000):
+
+        def endless(backend: str = backend, lanes: int = lanes) -> Callable[[], object]:
+            p, x = cp.lanes.parse(ENDLESS), cp.zeros(lanes, dtype=cp.int64)
+            return lambda: p.launch(x, lanes=lanes, backend=backend)
+
+        LONG[f"a lane program without end over {lanes} lanes, {backend}"] = endless
+    LONG[f"a lane program over many lanes, {backend}"] = lambda backend=backend: (
+        lambda: cp.lanes.parse(STRAIGHT).launch(1, lanes=2**50, backend=backend)
+    )
+
+
 def zero_division() -> None:
     # The place of the fault is looked for in order, and is the last of all elements.
     divisor = cp.ones(2**28, dtype=cp.int8)

@@ -40,7 +40,7 @@ struct RunningSum {
       PairSum::merge<N>(carry, total);
     } else {
       // Blocks of float32 are exact enough in float64, a long row of them is not.
-      const vec<double, N> error = two_sum(carry.plane[0], total.plane[0]);
+      const vec<double, N> error = two_sum<N>(carry.plane[0], total.plane[0]);
       carry.plane[1] = carry.plane[1] + error;
     }
   }
