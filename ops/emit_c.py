@@ -46,6 +46,7 @@ def header() -> str:
         _enum("COREPY_UNARY_", [r.name for r in UNARY], "COREPY_UNARY_OPS"),
         _enum("COREPY_BINARY_", [r.name for r in BINARY], "COREPY_BINARY_OPS"),
         _enum("COREPY_REDUCE_", list(families()), "COREPY_REDUCE_OPS"),
+        _enum("COREPY_CUMULATIVE_", list(abi.CUMULATIVE), "COREPY_CUMULATIVE_OPS"),
         _enum("COREPY_FORM_", list(abi.FORMS), "COREPY_FORMS"),
         "enum {",
         f"  COREPY_ABI_VERSION = {abi.VERSION},",
@@ -82,6 +83,7 @@ def struct_sizes() -> dict[str, int]:
         "UNARY_OPS": len(UNARY),
         "BINARY_OPS": len(BINARY),
         "REDUCE_OPS": len(families()),
+        "CUMULATIVE_OPS": len(abi.CUMULATIVE),
         "FORMS": len(abi.FORMS),
         "WIDTHS": len(abi.WIDTHS),
     }

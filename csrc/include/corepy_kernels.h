@@ -101,6 +101,12 @@ enum {
 };
 
 enum {
+  COREPY_CUMULATIVE_SUM = 0,
+  COREPY_CUMULATIVE_PROD = 1,
+  COREPY_CUMULATIVE_OPS = 2
+};
+
+enum {
   COREPY_FORM_VV = 0,
   COREPY_FORM_VS = 1,
   COREPY_FORM_SV = 2,
@@ -181,6 +187,24 @@ typedef uint64_t (*corepy_reduce_each)(void *out, const void *a, const void *b, 
 // Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 typedef void (*corepy_reduce_columns)(void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride, size_t cols, double divisor);
 
+// The carry of cols columns that have no block before, and the running totals of a block that has no element yet. In both, lanes of all columns lie side by side, plane after plane.
+typedef void (*corepy_cumulative_start)(void *carry, void *running, size_t cols);
+
+// Adds the totals of the next block of cols columns to their carry.
+typedef void (*corepy_cumulative_absorb)(void *carry, const void *total, size_t cols);
+
+// The totals of the blocks of n contiguous elements, one after the other.
+typedef void (*corepy_cumulative_totals)(void *totals, const void *in, size_t n);
+
+// Writes the running totals of n contiguous elements that start a block; carry is that of all blocks before, and becomes that of these too.
+typedef void (*corepy_cumulative_line)(void *out, void *carry, const void *in, size_t n);
+
+// The running totals of count lines of n contiguous elements, the lines out_stride and in_stride bytes apart. The same bits as start and line for each.
+typedef void (*corepy_cumulative_lines)(void *out, ptrdiff_t out_stride, const void *in, ptrdiff_t in_stride, size_t count, size_t n);
+
+// Adds rows of cols contiguous elements, in_stride bytes apart, to the running totals of their block and writes what carry and these give; without out, only adds. The rows lie in one block.
+typedef void (*corepy_cumulative_rows)(void *out, ptrdiff_t out_stride, const void *carry, void *running, const void *in, ptrdiff_t in_stride, size_t rows, size_t cols);
+
 // Packs a lanes x depth panel of a matrix for `block`: groups of mr (nr) lanes, each depth by depth, the last group padded with zeros. Strides are in bytes, any sign, any alignment.
 typedef void (*corepy_pack)(void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride, size_t lanes, size_t depth);
 
@@ -203,6 +227,18 @@ typedef struct {
   corepy_reduce_columns columns;
   size_t lane_bytes;
 } corepy_reduction;
+
+// Running totals of one dtype. Null where running totals are kept in another dtype.
+typedef struct {
+  corepy_cumulative_start start;
+  corepy_cumulative_absorb absorb;
+  corepy_cumulative_totals totals;
+  corepy_cumulative_line line;
+  corepy_cumulative_lines lines;
+  corepy_cumulative_rows rows;
+  size_t carry_bytes;
+  size_t total_bytes;
+} corepy_cumulative;
 
 // Matrix multiplication of one dtype: register block and panel functions.
 typedef struct {
@@ -238,6 +274,7 @@ typedef struct {
   corepy_ramp_integer ramp_integer;
   corepy_ramp_float ramp_float;
   corepy_reduction reductions[COREPY_REDUCE_OPS][COREPY_DTYPES];
+  corepy_cumulative cumulative[COREPY_CUMULATIVE_OPS][COREPY_DTYPES];
   corepy_gemm gemm[COREPY_DTYPES];
 } corepy_kernels;
 
@@ -250,6 +287,15 @@ static_assert(offsetof(corepy_reduction, each) == 32, "layout of reduction.each"
 static_assert(offsetof(corepy_reduction, columns) == 40, "layout of reduction.columns");
 static_assert(offsetof(corepy_reduction, lane_bytes) == 48, "layout of reduction.lane_bytes");
 static_assert(sizeof(corepy_reduction) == 56, "layout of reduction");
+static_assert(offsetof(corepy_cumulative, start) == 0, "layout of cumulative.start");
+static_assert(offsetof(corepy_cumulative, absorb) == 8, "layout of cumulative.absorb");
+static_assert(offsetof(corepy_cumulative, totals) == 16, "layout of cumulative.totals");
+static_assert(offsetof(corepy_cumulative, line) == 24, "layout of cumulative.line");
+static_assert(offsetof(corepy_cumulative, lines) == 32, "layout of cumulative.lines");
+static_assert(offsetof(corepy_cumulative, rows) == 40, "layout of cumulative.rows");
+static_assert(offsetof(corepy_cumulative, carry_bytes) == 48, "layout of cumulative.carry_bytes");
+static_assert(offsetof(corepy_cumulative, total_bytes) == 56, "layout of cumulative.total_bytes");
+static_assert(sizeof(corepy_cumulative) == 64, "layout of cumulative");
 static_assert(offsetof(corepy_gemm, pack_a) == 0, "layout of gemm.pack_a");
 static_assert(offsetof(corepy_gemm, pack_b) == 8, "layout of gemm.pack_b");
 static_assert(offsetof(corepy_gemm, block) == 16, "layout of gemm.block");
@@ -279,8 +325,9 @@ static_assert(offsetof(corepy_kernels, mask_positions) == 20832, "layout of kern
 static_assert(offsetof(corepy_kernels, ramp_integer) == 20840, "layout of kernels.ramp_integer");
 static_assert(offsetof(corepy_kernels, ramp_float) == 20848, "layout of kernels.ramp_float");
 static_assert(offsetof(corepy_kernels, reductions) == 20856, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, gemm) == 35136, "layout of kernels.gemm");
-static_assert(sizeof(corepy_kernels) == 36096, "layout of kernels");
+static_assert(offsetof(corepy_kernels, cumulative) == 35136, "layout of kernels.cumulative");
+static_assert(offsetof(corepy_kernels, gemm) == 37056, "layout of kernels.gemm");
+static_assert(sizeof(corepy_kernels) == 38016, "layout of kernels");
 #endif
 
 #endif
