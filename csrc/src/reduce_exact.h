@@ -41,13 +41,13 @@ struct ProvenSum {
   }
   template <size_t N>
   static void step(Lanes<3, N> &lanes, vec<double, N> x) {
-    const vec<double, N> error = two_sum(lanes.plane[0], x);
+    const vec<double, N> error = two_sum<N>(lanes.plane[0], x);
     lanes.plane[1] = lanes.plane[1] + error;
     lanes.plane[2] = lanes.plane[2] + size_of<N>(error);
   }
   template <size_t N>
   static void merge(Lanes<3, N> &left, const Lanes<3, N> &right) {
-    const vec<double, N> error = two_sum(left.plane[0], right.plane[0]);
+    const vec<double, N> error = two_sum<N>(left.plane[0], right.plane[0]);
     left.plane[1] = (left.plane[1] + right.plane[1]) + error;
     left.plane[2] = (left.plane[2] + right.plane[2]) + size_of<N>(error);
   }
@@ -63,7 +63,7 @@ struct ProvenSum {
     }
     const double bound = lane[2] * 0x1p-44;
     // The exact sum lies between sum + below and sum + above.
-    const double rest = two_sum(sum, lane[1]);
+    const double rest = two_sum<1>(sum, lane[1]);
     const double above = beyond(rest + bound, 1);
     const double below = beyond(rest - bound, -1);
     if constexpr (__is_same(T, double)) {
