@@ -106,8 +106,29 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 2,
+  COREPY_MULTIPLY_ADD_VVV = 0,
+  COREPY_MULTIPLY_ADD_VVS = 1,
+  COREPY_MULTIPLY_ADD_VSV = 2,
+  COREPY_MULTIPLY_ADD_VSS = 3,
+  COREPY_MULTIPLY_ADD_SSV = 4,
+  COREPY_MULTIPLY_ADD_FORMS = 5
+};
+
+enum {
+  COREPY_COMBINE_ADD = 0,
+  COREPY_COMBINE_MUL = 1,
+  COREPY_COMBINE_MIN = 2,
+  COREPY_COMBINE_MAX = 3,
+  COREPY_COMBINE_AND = 4,
+  COREPY_COMBINE_OR = 5,
+  COREPY_COMBINE_XOR = 6,
+  COREPY_COMBINE_OPS = 7
+};
+
+enum {
+  COREPY_ABI_VERSION = 3,
   COREPY_WIDTHS = 5,
+  COREPY_LANE_WIDTHS = 4,
   COREPY_BLOCK = 1024,
   COREPY_STRIPES = 16,
   COREPY_PANEL = 256
@@ -185,6 +206,27 @@ typedef void (*corepy_gemm_vector)(void *c, const void *x, const void *m, ptrdif
 // The whole product of two small matrices, element by element; c is contiguous, strides are in bytes. The same bits as `block` over all panels.
 typedef void (*corepy_gemm_small)(void *c, const void *a, ptrdiff_t a_row, ptrdiff_t a_column, const void *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t rows, size_t cols, size_t depth);
 
+// out[i] = a[i] * b[i] + c[i]: floats rounded once, integers wrapping. By its form an operand is one element. out may be exactly an operand.
+typedef void (*corepy_multiply_add)(void *out, const void *a, const void *b, const void *c, size_t n);
+
+// Bit i is whether mask byte i is not 0; bits from n on, to the end of their word, are 0.
+typedef void (*corepy_mask_bits)(uint64_t *bits, const void *mask, size_t n);
+
+// Mask byte i is bit i: 0 or 1.
+typedef void (*corepy_mask_bytes)(void *mask, const uint64_t *bits, size_t n);
+
+// The first i that the mask selects and whose index is not 0 ... extent - 1; n where there is none. Without a mask (null) all are selected.
+typedef uint64_t (*corepy_lane_bounds)(const int64_t *index, const void *mask, size_t n, int64_t extent);
+
+// out[i] = the element at in + index[i] * stride, of any alignment; where the mask does not select, out[i] is the element at in. Without a mask (null) all are selected.
+typedef void (*corepy_lane_gather)(void *out, const void *in, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride);
+
+// The element at out + index[i] * stride, of any alignment, = in[i * step], in rising i, where the mask selects; nothing else is written. Without a mask (null) all are selected, without an index (null) it is i.
+typedef void (*corepy_lane_scatter)(void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride);
+
+// Folds in[i * step] into the element at out + index[i] * stride where the mask selects. Without a mask (null) all are selected, without an index (null) all fold into the element at out. With atomic other threads may do the same, and elements are aligned.
+typedef void (*corepy_lane_combine)(void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride, uint32_t atomic);
+
 // One reduction of one dtype. The functions are null where the op takes no such dtype.
 typedef struct {
   corepy_reduce_blocks blocks;
@@ -228,6 +270,13 @@ typedef struct {
   corepy_ramp_float ramp_float;
   corepy_reduction reductions[COREPY_REDUCE_OPS][COREPY_DTYPES];
   corepy_gemm gemm[COREPY_DTYPES];
+  corepy_multiply_add multiply_add[COREPY_DTYPES][COREPY_MULTIPLY_ADD_FORMS];
+  corepy_mask_bits mask_bits;
+  corepy_mask_bytes mask_bytes;
+  corepy_lane_bounds lane_bounds;
+  corepy_lane_gather lane_gather[COREPY_LANE_WIDTHS];
+  corepy_lane_scatter lane_scatter[COREPY_LANE_WIDTHS];
+  corepy_lane_combine lane_combine[COREPY_COMBINE_OPS][COREPY_DTYPES];
 } corepy_kernels;
 
 #ifdef __cplusplus
@@ -266,7 +315,14 @@ static_assert(offsetof(corepy_kernels, ramp_integer) == 12512, "layout of kernel
 static_assert(offsetof(corepy_kernels, ramp_float) == 12520, "layout of kernels.ramp_float");
 static_assert(offsetof(corepy_kernels, reductions) == 12528, "layout of kernels.reductions");
 static_assert(offsetof(corepy_kernels, gemm) == 25128, "layout of kernels.gemm");
-static_assert(sizeof(corepy_kernels) == 26088, "layout of kernels");
+static_assert(offsetof(corepy_kernels, multiply_add) == 26088, "layout of kernels.multiply_add");
+static_assert(offsetof(corepy_kernels, mask_bits) == 26688, "layout of kernels.mask_bits");
+static_assert(offsetof(corepy_kernels, mask_bytes) == 26696, "layout of kernels.mask_bytes");
+static_assert(offsetof(corepy_kernels, lane_bounds) == 26704, "layout of kernels.lane_bounds");
+static_assert(offsetof(corepy_kernels, lane_gather) == 26712, "layout of kernels.lane_gather");
+static_assert(offsetof(corepy_kernels, lane_scatter) == 26744, "layout of kernels.lane_scatter");
+static_assert(offsetof(corepy_kernels, lane_combine) == 26776, "layout of kernels.lane_combine");
+static_assert(sizeof(corepy_kernels) == 27616, "layout of kernels");
 #endif
 
 #endif

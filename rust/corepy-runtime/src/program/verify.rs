@@ -77,6 +77,7 @@ impl Checker<'_> {
             lines,
             code,
             graph: OnceLock::new(),
+            attached: OnceLock::new(),
             text: String::new(),
             digest: String::new(),
         }
