@@ -4,10 +4,11 @@ mod lanes;
 
 use corepy_runtime::Scalar;
 use corepy_runtime::backends::{Argument, Fault, LaneFault, LaunchError, Options};
-use corepy_runtime::program::{Mode, Type, Value};
+use corepy_runtime::program::{Type, Value};
 use lanes::generate::{Shape, generate};
 use lanes::{
-    Random, edges, indices, number, program, read_indices, read_singles, run, singles, tensor, values,
+    Random, assert_untouched, guarded, indices, number, program, read_indices, read_singles, run, singles,
+    tensor, values,
 };
 use std::sync::Arc;
 

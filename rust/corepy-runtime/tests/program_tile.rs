@@ -20,13 +20,7 @@ fn alone() -> MutexGuard<'static, ()> {
 /// What a launch leaves: the buffers' values, or its error.
 type Outcome = Result<Vec<Vec<Value>>, LaunchError>;
 
-fn outcome(
-    program: &Arc<Program>,
-    seed: u64,
-    lanes: [i64; 3],
-    options: &Options,
-    backend: &str,
-) -> Outcome {
+fn outcome(program: &Arc<Program>, seed: u64, lanes: [i64; 3], options: &Options, backend: &str) -> Outcome {
     let guarded = guarded(program, lanes, &mut Random::new(seed));
     let done = launch(program, &guarded.arguments, options, backend);
     assert_untouched(&guarded, seed);
@@ -50,7 +44,7 @@ fn compare(seed: u64, shape: &Shape, threads: i64) {
     let flat = program.buffers().iter().any(|b| b.name.starts_with('y') && b.axes == 1);
     let (lanes, block) = if flat {
         let block = *random.pick(&[1, 3, 16, 64, 100, 256, 700]);
-        let lanes = 1 + random.below(if seed % 5 == 0 { 2600 } else { 130 }) as i64;
+        let lanes = 1 + random.below(if seed.is_multiple_of(5) { 2600 } else { 130 }) as i64;
         ([lanes, 1, 1], [block, 1, 1])
     } else {
         let block = *random.pick(&[[2, 2, 2], [1, 1, 1], [4, 1, 3], [16, 16, 1], [3, 5, 2]]);

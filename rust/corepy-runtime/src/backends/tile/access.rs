@@ -97,13 +97,18 @@ impl Machine<'_> {
     }
 
     /// The offsets of elements of which some index is each lane's own.
-    fn indexed(&mut self, access: &Access, array: &Array, base: *mut u8, by: i64, varying: usize) -> Elements {
+    fn indexed(
+        &mut self,
+        access: &Access,
+        array: &Array,
+        base: *mut u8,
+        by: i64,
+        varying: usize,
+    ) -> Elements {
         let Active { lo, .. } = self.active;
         let n = self.active.len();
         let tiles = access.index.iter().enumerate().filter_map(|(axis, index)| match index.from {
-            Source::Tile(tile) => {
-                Some((self.frame.pointer(tile).wrapping_add(8 * lo), array.strides[axis]))
-            }
+            Source::Tile(tile) => Some((self.frame.pointer(tile).wrapping_add(8 * lo), array.strides[axis])),
             _ => None,
         });
         let mut found = [(std::ptr::null_mut(), 0); MAX_AXES];

@@ -199,10 +199,8 @@ impl<'a> Analysis<'a> {
             queued[b] = false;
             let mut changed = false;
             for word in 0..self.live_in.words {
-                let out = blocks[b]
-                    .successors
-                    .iter()
-                    .fold(0, |out, &s| out | self.live_in.row(s as usize)[word]);
+                let out =
+                    blocks[b].successors.iter().fold(0, |out, &s| out | self.live_in.row(s as usize)[word]);
                 self.live_out.row_mut(b)[word] = out;
                 let live = used.row(b)[word] | out & !set.row(b)[word];
                 let before = &mut self.live_in.row_mut(b)[word];

@@ -69,7 +69,12 @@ pub enum Kernel {
     Unary(abi::unary),
     Binary(abi::binary),
     /// A binary kernel that some values of its second operand stop; 1 in the slot is none of them.
-    Partial { kernel: abi::binary, fault: Fault, ty: Type, one: u32 },
+    Partial {
+        kernel: abi::binary,
+        fault: Fault,
+        ty: Type,
+        one: u32,
+    },
     MultiplyAdd(abi::multiply_add),
     Cast(abi::cast),
     /// To a storage type and back.
@@ -107,16 +112,48 @@ pub enum Op {
     Next,
     Jump(u32),
     Exit,
-    Branch { condition: Source, negated: bool, target: u32 },
+    Branch {
+        condition: Source,
+        negated: bool,
+        target: u32,
+    },
     /// A comparison of a value that rises or falls with the lane, and the branch behind it.
-    Range { op: Binary, slot: u32, step: i64, other: u32, negated: bool, target: u32 },
-    Loop { counter: Write, count: Write, from: Source, exit: u32 },
-    Again { counter: Write, count: Source, start: u32 },
+    Range {
+        op: Binary,
+        slot: u32,
+        step: i64,
+        other: u32,
+        negated: bool,
+        target: u32,
+    },
+    Loop {
+        counter: Write,
+        count: Write,
+        from: Source,
+        exit: u32,
+    },
+    Again {
+        counter: Write,
+        count: Source,
+        start: u32,
+    },
     Assert(Source),
     Compute(Box<Compute>),
-    Load { access: Box<Access>, to: Write, cast: Option<abi::cast> },
-    Store { access: Box<Access>, from: Read, cast: Option<abi::cast> },
-    Combine { access: Box<Access>, from: Read, kernel: abi::lane_combine },
+    Load {
+        access: Box<Access>,
+        to: Write,
+        cast: Option<abi::cast>,
+    },
+    Store {
+        access: Box<Access>,
+        from: Read,
+        cast: Option<abi::cast>,
+    },
+    Combine {
+        access: Box<Access>,
+        from: Read,
+        kernel: abi::lane_combine,
+    },
     Barrier,
     /// `reduce`, or with `each` `scan`.
     Fold(Box<Fold>),
@@ -519,11 +556,7 @@ impl Decoder<'_> {
             let special = if let Operand::Special(special) = operand { Some(special) } else { None };
             Index { from: self.source(operand), special }
         });
-        Box::new(Access {
-            index: index.collect(),
-            array: first + u32::from(access.array),
-            bytes: ty.bytes(),
-        })
+        Box::new(Access { index: index.collect(), array: first + u32::from(access.array), bytes: ty.bytes() })
     }
 
     /// Whether the next step stores what a step writes to a register, and nobody else reads it.
@@ -536,7 +569,9 @@ impl Decoder<'_> {
         {
             return false;
         }
-        let Instruction::Store { ty: stored, access, from } = analysis.instruction(next) else { return false };
+        let Instruction::Store { ty: stored, access, from } = analysis.instruction(next) else {
+            return false;
+        };
         *from == Operand::Register(register)
             && *stored == ty
             && !access.index.contains(from)
@@ -552,8 +587,7 @@ impl Decoder<'_> {
         let mut to_write = self.write(step, usize::from(to.0));
         // What may stop half way through has to know its lanes first.
         let total = !matches!(kernel, Kernel::Partial { .. });
-        to_write.stored =
-            total && matches!(to_write.to, Target::Tile(_)) && self.is_stored(step, to, ty);
+        to_write.stored = total && matches!(to_write.to, Target::Tile(_)) && self.is_stored(step, to, ty);
         Op::Compute(Box::new(Compute { kernel, to: to_write, reads: all, count: reads.len() as u8 }))
     }
 

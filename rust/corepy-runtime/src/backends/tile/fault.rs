@@ -100,4 +100,3 @@ impl Machine<'_> {
         self.fail(at, first, Fault::Barrier { lane, line: program.line(number), instruction });
     }
 }
-

@@ -137,7 +137,10 @@ mod tests {
             assert_eq!(set.lanes().collect::<Vec<_>>(), (from..to).collect::<Vec<_>>());
             let active = Active::new(set);
             assert_eq!((active.len(), active.dense), (to - from, true));
-            assert_eq!((set.first(), set.last()), ((from < to).then_some(from), to.checked_sub(1).filter(|_| from < to)));
+            assert_eq!(
+                (set.first(), set.last()),
+                ((from < to).then_some(from), to.checked_sub(1).filter(|_| from < to))
+            );
         }
         let mut holes = Set::range(3, 9);
         holes.add_range(100, 101);

@@ -525,8 +525,11 @@ impl<'a> Machine<'a> {
         if target == next {
             return Ok(next);
         }
-        let (now, later) =
-            if target < next { ((target, going), (next, staying)) } else { ((next, staying), (target, going)) };
+        let (now, later) = if target < next {
+            ((target, going), (next, staying))
+        } else {
+            ((next, staying), (target, going))
+        };
         self.wait(later.0, later.1);
         self.set_active(Active::new(now.1));
         Ok(now.0)
@@ -806,9 +809,9 @@ impl<'a> Machine<'a> {
                 Place::Gid => self.each_lane(frame, tile, *special, |block, local| {
                     grid.block_at(self.first + block)[axis] * extent + local
                 }),
-                Place::Block => self.each_lane(frame, tile, *special, |block, _| {
-                    grid.block_at(self.first + block)[axis]
-                }),
+                Place::Block => {
+                    self.each_lane(frame, tile, *special, |block, _| grid.block_at(self.first + block)[axis])
+                }
                 _ => {}
             }
         }

@@ -177,8 +177,7 @@ impl Run<'_> {
         let mut set = Set::NONE;
         for number in 0..blocks {
             let place = self.grid.block_at(first + number);
-            let left: [i64; 3] =
-                std::array::from_fn(|a| self.grid.lanes[a] - place[a] * self.grid.block[a]);
+            let left: [i64; 3] = std::array::from_fn(|a| self.grid.lanes[a] - place[a] * self.grid.block[a]);
             let start = number as usize * self.block_size;
             if left[0] >= width && left[1] >= height && left[2] >= depth {
                 set.add_range(start, start + self.block_size);
