@@ -210,6 +210,14 @@ FUNCTIONS = (
         " is one element. out may be exactly an operand.",
     ),
     Function(
+        "multiply_add_chain",
+        "void",
+        "void *out, const void *a, const void *b, const uint64_t *slots, const int64_t *places,"
+        " size_t count, size_t n",
+        "out[i] = a[i], of which in turn v * b[i] + c is taken for each of count values c, rounded once"
+        " each: c is the element at the beginning of slots[places[k]]. out may be exactly a.",
+    ),
+    Function(
         "mask_bits",
         "void",
         "uint64_t *bits, const void *mask, size_t n",
@@ -307,6 +315,7 @@ STRUCTS = (
             ("reduction", "reductions", ("REDUCE_OPS", "DTYPES")),
             ("gemm", "gemm", ("DTYPES",)),
             ("multiply_add", "multiply_add", ("DTYPES", "MULTIPLY_ADD_FORMS")),
+            ("multiply_add_chain", "multiply_add_chain", ("DTYPES",)),
             ("mask_bits", "mask_bits", ()),
             ("mask_bytes", "mask_bytes", ()),
             ("lane_bounds", "lane_bounds", ()),

@@ -209,6 +209,9 @@ typedef void (*corepy_gemm_small)(void *c, const void *a, ptrdiff_t a_row, ptrdi
 // out[i] = a[i] * b[i] + c[i]: floats rounded once, integers wrapping. By its form an operand is one element. out may be exactly an operand.
 typedef void (*corepy_multiply_add)(void *out, const void *a, const void *b, const void *c, size_t n);
 
+// out[i] = a[i], of which in turn v * b[i] + c is taken for each of count values c, rounded once each: c is the element at the beginning of slots[places[k]]. out may be exactly a.
+typedef void (*corepy_multiply_add_chain)(void *out, const void *a, const void *b, const uint64_t *slots, const int64_t *places, size_t count, size_t n);
+
 // Bit i is whether mask byte i is not 0; bits from n on, to the end of their word, are 0.
 typedef void (*corepy_mask_bits)(uint64_t *bits, const void *mask, size_t n);
 
@@ -271,6 +274,7 @@ typedef struct {
   corepy_reduction reductions[COREPY_REDUCE_OPS][COREPY_DTYPES];
   corepy_gemm gemm[COREPY_DTYPES];
   corepy_multiply_add multiply_add[COREPY_DTYPES][COREPY_MULTIPLY_ADD_FORMS];
+  corepy_multiply_add_chain multiply_add_chain[COREPY_DTYPES];
   corepy_mask_bits mask_bits;
   corepy_mask_bytes mask_bytes;
   corepy_lane_bounds lane_bounds;
@@ -316,13 +320,14 @@ static_assert(offsetof(corepy_kernels, ramp_float) == 12520, "layout of kernels.
 static_assert(offsetof(corepy_kernels, reductions) == 12528, "layout of kernels.reductions");
 static_assert(offsetof(corepy_kernels, gemm) == 25128, "layout of kernels.gemm");
 static_assert(offsetof(corepy_kernels, multiply_add) == 26088, "layout of kernels.multiply_add");
-static_assert(offsetof(corepy_kernels, mask_bits) == 26688, "layout of kernels.mask_bits");
-static_assert(offsetof(corepy_kernels, mask_bytes) == 26696, "layout of kernels.mask_bytes");
-static_assert(offsetof(corepy_kernels, lane_bounds) == 26704, "layout of kernels.lane_bounds");
-static_assert(offsetof(corepy_kernels, lane_gather) == 26712, "layout of kernels.lane_gather");
-static_assert(offsetof(corepy_kernels, lane_scatter) == 26744, "layout of kernels.lane_scatter");
-static_assert(offsetof(corepy_kernels, lane_combine) == 26776, "layout of kernels.lane_combine");
-static_assert(sizeof(corepy_kernels) == 27616, "layout of kernels");
+static_assert(offsetof(corepy_kernels, multiply_add_chain) == 26688, "layout of kernels.multiply_add_chain");
+static_assert(offsetof(corepy_kernels, mask_bits) == 26808, "layout of kernels.mask_bits");
+static_assert(offsetof(corepy_kernels, mask_bytes) == 26816, "layout of kernels.mask_bytes");
+static_assert(offsetof(corepy_kernels, lane_bounds) == 26824, "layout of kernels.lane_bounds");
+static_assert(offsetof(corepy_kernels, lane_gather) == 26832, "layout of kernels.lane_gather");
+static_assert(offsetof(corepy_kernels, lane_scatter) == 26864, "layout of kernels.lane_scatter");
+static_assert(offsetof(corepy_kernels, lane_combine) == 26896, "layout of kernels.lane_combine");
+static_assert(sizeof(corepy_kernels) == 27736, "layout of kernels");
 #endif
 
 #endif

@@ -1,4 +1,5 @@
 // Kernels of lane programs: multiply-add, masks, access by index.
+#include "gemm_lanes.h"
 #include "lane.h"
 #include "words.h"
 
@@ -42,6 +43,50 @@ void set_multiply_add(corepy_multiply_add (&slot)[COREPY_MULTIPLY_ADD_FORMS]) {
   slot[COREPY_MULTIPLY_ADD_VSV] = multiply_add<T, 1, 0, 1>;
   slot[COREPY_MULTIPLY_ADD_VSS] = multiply_add<T, 1, 0, 0>;
   slot[COREPY_MULTIPLY_ADD_SSV] = multiply_add<T, 0, 0, 1>;
+}
+
+// Vectors that are on their way at once: enough to hide the latency of a multiply-add, with their
+// factors in registers too.
+constexpr size_t chains = gemm::register_bytes == 32 ? 6 : 8;
+
+template <class T, class V, size_t vectors>
+inline void chain(T *out, const T *a, const T *b, const uint64_t *slots, const int64_t *places,
+                  size_t count) {
+  constexpr size_t lanes = sizeof(V) / sizeof(T);
+  V v[vectors], x[vectors];
+#pragma GCC unroll 8
+  for (size_t j = 0; j < vectors; j++) {
+    v[j] = gemm::load<V>(a + j * lanes);
+    x[j] = gemm::load<V>(b + j * lanes);
+  }
+  for (size_t k = 0; k < count; k++) {
+    T value;
+    __builtin_memcpy(&value, slots + places[k], sizeof value);
+    const V c = value - V{};
+#pragma GCC unroll 8
+    for (size_t j = 0; j < vectors; j++)
+      v[j] = gemm::fma(v[j], x[j], c);
+  }
+#pragma GCC unroll 8
+  for (size_t j = 0; j < vectors; j++)
+    gemm::store<V>(out + j * lanes, v[j]);
+}
+
+template <class T>
+void multiply_add_chain(void *out, const void *a, const void *b, const uint64_t *slots,
+                        const int64_t *places, size_t count, size_t n) {
+  constexpr size_t lanes = gemm::at_least(gemm::register_bytes / sizeof(T), 1);
+  using V = gemm::Vector<T, lanes>;
+  T *results = static_cast<T *>(out);
+  const T *x = static_cast<const T *>(a);
+  const T *y = static_cast<const T *>(b);
+  size_t i = 0;
+  for (; n - i >= chains * lanes; i += chains * lanes)
+    chain<T, V, chains>(results + i, x + i, y + i, slots, places, count);
+  for (; n - i >= lanes; i += lanes)
+    chain<T, V, 1>(results + i, x + i, y + i, slots, places, count);
+  for (; i < n; i++)
+    chain<T, T, 1>(results + i, x + i, y + i, slots, places, count);
 }
 
 // Mask bytes of one word of bits.
@@ -188,6 +233,8 @@ void fill_lanes(corepy_kernels *table) {
   set_multiply_add<uint64_t>(table->multiply_add[COREPY_DTYPE_UINT64]);
   set_multiply_add<float>(table->multiply_add[COREPY_DTYPE_FLOAT32]);
   set_multiply_add<double>(table->multiply_add[COREPY_DTYPE_FLOAT64]);
+  table->multiply_add_chain[COREPY_DTYPE_FLOAT32] = multiply_add_chain<float>;
+  table->multiply_add_chain[COREPY_DTYPE_FLOAT64] = multiply_add_chain<double>;
   table->mask_bits = mask_bits;
   table->mask_bytes = mask_bytes;
   table->lane_bounds = lane_bounds;

@@ -1,5 +1,6 @@
 //! A launch: the grid, the arguments, and every check that comes before the first lane.
 
+use super::few::Few;
 use super::overlap;
 use crate::dtype::Kind;
 use crate::error::{Error, Result};
@@ -103,8 +104,8 @@ impl Grid {
 #[derive(Debug)]
 pub struct Launch {
     program: Arc<Program>,
-    params: Vec<Value>,
-    buffers: Vec<Tensor>,
+    params: Few<Value>,
+    buffers: Few<Tensor>,
     grid: Grid,
     step_limit: Option<u64>,
     check_races: bool,
@@ -129,7 +130,7 @@ impl Launch {
                 given: arguments.len(),
             });
         }
-        let (mut params, mut buffers) = (Vec::new(), Vec::new());
+        let (mut params, mut buffers) = (Few::new(), Few::new());
         for (argument, &kind) in arguments.iter().zip(expected) {
             match (kind, argument) {
                 (ArgumentKind::Param(i), Argument::Number(number)) => {
@@ -151,7 +152,7 @@ impl Launch {
                 }
             }
         }
-        check_overlap(kernel, program.buffers(), &buffers)?;
+        check_overlap(kernel, program.buffers(), buffers.as_slice())?;
         let Options { step_limit, check_races, .. } = *options;
         Ok(Launch { program: program.clone(), params, buffers, grid, step_limit, check_races })
     }
@@ -162,12 +163,12 @@ impl Launch {
 
     /// The values of the program's params.
     pub fn params(&self) -> &[Value] {
-        &self.params
+        self.params.as_slice()
     }
 
     /// The tensors of the program's buffers.
     pub fn buffers(&self) -> &[Tensor] {
-        &self.buffers
+        self.buffers.as_slice()
     }
 
     pub fn grid(&self) -> &Grid {
@@ -241,24 +242,25 @@ fn value_of(kernel: &str, param: &Param, number: &Scalar) -> Result<Value> {
 }
 
 fn check_tensor(kernel: &str, buffer: &Buffer, tensor: &Tensor) -> Result<()> {
-    let (kernel, name) = (kernel.to_owned(), buffer.name.clone());
+    // Only for messages.
+    let (kernel, name) = (|| kernel.to_owned(), || buffer.name.clone());
     if tensor.dtype() != buffer.ty.dtype() {
         let (expected, given) = (buffer.ty.dtype().name(), tensor.dtype().name());
-        return Err(Error::LaneDtype { kernel, name, expected, given });
+        return Err(Error::LaneDtype { kernel: kernel(), name: name(), expected, given });
     }
     if tensor.ndim() != buffer.axes {
         let shape = layout::show(tensor.shape());
-        return Err(Error::LaneRank { kernel, name, axes: buffer.axes, shape });
+        return Err(Error::LaneRank { kernel: kernel(), name: name(), axes: buffer.axes, shape });
     }
     if buffer.mode == Mode::In {
         return Ok(());
     }
     if tensor.is_read_only() {
         let owner = tensor.storage().owner().to_owned();
-        return Err(Error::LaneReadOnly { kernel, name, mode: buffer.mode.name(), owner });
+        return Err(Error::LaneReadOnly { kernel: kernel(), name: name(), mode: buffer.mode.name(), owner });
     }
     if overlap::shares_with_itself(tensor) {
-        return Err(Error::LaneSelfOverlap { kernel, name, mode: buffer.mode.name() });
+        return Err(Error::LaneSelfOverlap { kernel: kernel(), name: name(), mode: buffer.mode.name() });
     }
     Ok(())
 }

@@ -21,6 +21,7 @@
 //! ```
 
 mod fault;
+mod few;
 mod launch;
 mod overlap;
 pub mod reference;

@@ -93,6 +93,9 @@ pub type gemm_small = unsafe extern "C" fn(c: *mut u8, a: *const u8, a_row: isiz
 /// out[i] = a[i] * b[i] + c[i]: floats rounded once, integers wrapping. By its form an operand is one element. out may be exactly an operand.
 pub type multiply_add = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, c: *const u8, n: usize);
 
+/// out[i] = a[i], of which in turn v * b[i] + c is taken for each of count values c, rounded once each: c is the element at the beginning of slots[places[k]]. out may be exactly a.
+pub type multiply_add_chain = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, slots: *const u64, places: *const i64, count: usize, n: usize);
+
 /// Bit i is whether mask byte i is not 0; bits from n on, to the end of their word, are 0.
 pub type mask_bits = unsafe extern "C" fn(bits: *mut u64, mask: *const u8, n: usize);
 
@@ -161,6 +164,7 @@ pub struct kernels {
     pub reductions: [[reduction; DTYPES]; REDUCE_OPS],
     pub gemm: [gemm; DTYPES],
     pub multiply_add: [[Option<multiply_add>; MULTIPLY_ADD_FORMS]; DTYPES],
+    pub multiply_add_chain: [Option<multiply_add_chain>; DTYPES],
     pub mask_bits: Option<mask_bits>,
     pub mask_bytes: Option<mask_bytes>,
     pub lane_bounds: Option<lane_bounds>,
@@ -205,10 +209,11 @@ const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 12520);
 const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 12528);
 const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 25128);
 const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 26088);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 26688);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 26696);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 26704);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 26712);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 26744);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 26776);
-const _: () = assert!(size_of::<kernels>() == 27616);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 26688);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 26808);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 26816);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 26824);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 26832);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 26864);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 26896);
+const _: () = assert!(size_of::<kernels>() == 27736);

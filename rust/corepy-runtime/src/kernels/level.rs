@@ -230,6 +230,8 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
         if ty == ty.in_register() && ty != Type::B1 {
             let filled = table.multiply_add[number].iter().all(Option::is_some);
             need(filled, format!("multiply_add {}", ty.name()));
+            let filled = !ty.is_float() || table.multiply_add_chain[number].is_some();
+            need(filled, format!("multiply_add_chain {}", ty.name()));
         }
     }
     let red = lanes::ROWS.iter().find(|row| row.opcode == Opcode::Own(Own::Red));

@@ -21,12 +21,19 @@ enum Elements {
     Indexed { base: *mut u8, index: *const i64, stride: i64 },
 }
 
+/// What a value that rises with the lane is in a lane; None where it would wrap around.
+#[inline]
+fn value_at(first: i64, rise: i64, lane: usize) -> Option<i64> {
+    first.checked_add(rise.checked_mul(lane as i64)?)
+}
+
 const I64: usize = Type::I64.dtype() as usize;
 
-impl Machine<'_> {
-    fn array(&self, access: &Access) -> Array {
-        // SAFETY: decoded accesses name arrays that are there.
-        unsafe { *self.arrays.add(access.array as usize) }
+impl<'a> Machine<'a> {
+    fn array(&self, access: &Access) -> &'a Array {
+        // SAFETY: decoded accesses name arrays that are there; they are written before the first tile runs, and lie
+        // in scratch of the thread.
+        unsafe { &*self.arrays.add(access.array as usize) }
     }
 
     /// Finds the elements of an access and checks the indices; None where no lane is left that passes.
@@ -48,10 +55,10 @@ impl Machine<'_> {
                 Source::Affine { slot, step: rise } => {
                     is_one = false;
                     let first = self.frame.index(slot);
-                    let value = |lane: usize| i128::from(first) + i128::from(rise) * lane as i128;
-                    let inside = |lane: usize| (0..i128::from(extent)).contains(&value(lane));
+                    let inside =
+                        |lane: usize| value_at(first, rise, lane).is_some_and(|i| (0..extent).contains(&i));
                     if !inside(self.active.lo) || !inside(self.active.hi - 1) {
-                        let fits = |lane: usize| i64::try_from(value(lane)).is_ok();
+                        let fits = |lane: usize| value_at(first, rise, lane).is_some();
                         if !fits(self.active.lo) || !fits(self.active.hi - 1) {
                             return self.locate_lane_by_lane(access, step);
                         }
@@ -93,7 +100,7 @@ impl Machine<'_> {
         if varying == 0 {
             return Some(Elements::Strided(base, by));
         }
-        Some(self.indexed(access, &array, base, by, varying))
+        Some(self.indexed(access, array, base, by, varying))
     }
 
     /// The offsets of elements of which some index is each lane's own.
@@ -268,9 +275,9 @@ impl Machine<'_> {
                 Source::Tile(_) => return None,
             };
             let first = self.frame.index(slot);
-            let value = |lane: usize| i128::from(first) + i128::from(rise) * lane as i128;
-            let extent = 0..i128::from(array.extents[axis]);
-            if !extent.contains(&value(self.active.lo)) || !extent.contains(&value(self.active.hi - 1)) {
+            let extent = 0..array.extents[axis];
+            let inside = |lane: usize| value_at(first, rise, lane).is_some_and(|i| extent.contains(&i));
+            if !inside(self.active.lo) || !inside(self.active.hi - 1) {
                 return None;
             }
             base = base.wrapping_offset(first.wrapping_mul(array.strides[axis]) as isize);

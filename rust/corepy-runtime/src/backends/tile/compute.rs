@@ -4,7 +4,7 @@
 //! run: what they compute there is not looked at, and where it would overwrite something that is, the result is
 //! blended. Only what faults is kept from seeing them.
 
-use super::decode::{Compute, Fold, Kernel, Op, Source, Target, Write};
+use super::decode::{Chain, Compute, Fold, Kernel, Op, Source, Target, Write};
 use super::machine::{Machine, NOBODY};
 use crate::generated::lanes::Fault;
 use crate::generated::ops;
@@ -160,6 +160,28 @@ impl Machine<'_> {
         self.apply(compute, out);
         self.settle(&compute.to, out);
         step + 1
+    }
+
+    pub fn chain(&mut self, chain: &Chain, step: u32) -> u32 {
+        let next = step + chain.places.len() as u32;
+        let (lo, n) = (self.active.lo, self.active.len());
+        let at = |tile: u32| self.frame.pointer(tile).wrapping_add(lo * chain.to.bytes);
+        let (register, factor) = (at(chain.register), at(chain.factor));
+        let mut in_place = None;
+        if chain.to.stored
+            && let Op::Store { access, cast: None, .. } = &self.frame.code.ops[next as usize]
+        {
+            in_place = self.store_in_place(access);
+        }
+        let out = in_place.unwrap_or_else(|| self.out(&chain.to));
+        let places = &chain.places;
+        // SAFETY: elements of all active lanes, slots that are there, and room for the result.
+        unsafe { (chain.kernel)(out, register, factor, self.frame.slots, places.as_ptr(), places.len(), n) };
+        if in_place.is_some() {
+            return next + 1;
+        }
+        self.settle(&chain.to, out);
+        next
     }
 
     /// Runs the kernel over the active lanes.

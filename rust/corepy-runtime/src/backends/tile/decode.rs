@@ -139,6 +139,7 @@ pub enum Op {
     },
     Assert(Source),
     Compute(Box<Compute>),
+    Chain(Box<Chain>),
     Load {
         access: Box<Access>,
         to: Write,
@@ -157,6 +158,17 @@ pub enum Op {
     Barrier,
     /// `reduce`, or with `each` `scan`.
     Fold(Box<Fold>),
+}
+
+/// Steps that each multiply a register by the same other one and add a value that all lanes share: polynomials.
+pub struct Chain {
+    pub kernel: abi::multiply_add_chain,
+    /// The last step's write, and the tiles of the register and of what it is multiplied by.
+    pub to: Write,
+    pub register: u32,
+    pub factor: u32,
+    /// The slots of the values.
+    pub places: Box<[i64]>,
 }
 
 /// A reduction or scan over a block's lane slots.
@@ -263,6 +275,13 @@ pub fn decode(program: &Program, flat: bool, parted: bool, table: &'static abi::
     let mut ops: Vec<Op> = Vec::with_capacity(count as usize);
     for step in 0..count {
         ops.push(decoder.step(step));
+    }
+    if analysis.is_precise {
+        for step in 0..count {
+            if let Some(chain) = decoder.chain(&ops, step) {
+                ops[step as usize] = Op::Chain(Box::new(chain));
+            }
+        }
     }
     DECODED.fetch_add(u64::from(count), Ordering::Relaxed);
     let block_wide = (0..count).filter(|&s| analysis.instruction(s).is_block_wide()).count();
@@ -615,6 +634,39 @@ impl Decoder<'_> {
         };
         let kernel = filled!(self.table.multiply_add[ty.dtype().number()][form]);
         self.compute(step, Kernel::MultiplyAdd(kernel), to, &[a, b, c])
+    }
+
+    /// The steps from one on that are one polynomial, if it is the first of two or more. They stay as they are behind
+    /// it, where nobody comes by.
+    fn chain(&self, ops: &[Op], step: u32) -> Option<Chain> {
+        let analysis = self.analysis;
+        // Register, factor and value of a step that could be part of one.
+        let part = |step: u32| {
+            let Op::Compute(compute) = ops.get(step as usize)? else { return None };
+            let Kernel::MultiplyAdd(_) = compute.kernel else { return None };
+            let Instruction::Fma { ty, .. } = analysis.instruction(step) else { return None };
+            let Target::Tile(to) = compute.to.to else { return None };
+            let [Source::Tile(a), Source::Tile(b), Source::Slot(value)] = compute.reads.map(|r| r.from)
+            else {
+                return None;
+            };
+            let factor = if a == to { b } else { a };
+            ((a == to) != (b == to)).then_some((*ty, to, factor, value, compute.to))
+        };
+        let (ty, register, factor, value, mut to) = part(step)?;
+        let mut places = vec![i64::from(value)];
+        let block = analysis.graph.block_of(step);
+        let mut next = step + 1;
+        while let Some((_, r, f, value, write)) = part(next)
+            && (r, f) == (register, factor)
+            && analysis.graph.block_of(next) == block
+        {
+            places.push(i64::from(value));
+            to = write;
+            next += 1;
+        }
+        let kernel = filled!(self.table.multiply_add_chain[ty.dtype().number()]);
+        (places.len() > 1).then(|| Chain { kernel, to, register, factor, places: places.into() })
     }
 
     fn cast(&self, from: Type, to: Type) -> abi::cast {

@@ -4,6 +4,21 @@
 pub const MOST: usize = 1024;
 const WORDS: usize = MOST / 64;
 
+/// The words that hold the bits of `from .. to`, which is not empty, each with these bits.
+fn words(from: usize, to: usize) -> impl Iterator<Item = (usize, u64)> {
+    let (first, last) = (from / 64, (to - 1) / 64);
+    (first..=last).map(move |i| {
+        let mut word = u64::MAX;
+        if i == first {
+            word &= u64::MAX << (from % 64);
+        }
+        if i == last {
+            word &= u64::MAX >> (63 - (to - 1) % 64);
+        }
+        (i, word)
+    })
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Set(pub [u64; WORDS]);
 
@@ -18,14 +33,14 @@ impl Set {
     }
 
     pub fn add_range(&mut self, from: usize, to: usize) {
-        for (i, word) in self.0.iter_mut().enumerate() {
-            let below = |end: usize| match end.saturating_sub(64 * i) {
-                0 => 0,
-                bits @ 1..64 => (1u64 << bits) - 1,
-                _ => u64::MAX,
-            };
-            *word |= below(to) & !below(from);
+        if from < to {
+            words(from, to).for_each(|(i, word)| self.0[i] |= word);
         }
+    }
+
+    /// Whether `from .. to`, which is not empty, is in the set.
+    pub fn holds_range(&self, from: usize, to: usize) -> bool {
+        words(from, to).all(|(i, word)| self.0[i] & word == word)
     }
 
     #[inline]
@@ -51,10 +66,6 @@ impl Set {
     #[inline]
     pub fn contains(&self, lane: usize) -> bool {
         self.0[lane / 64] >> (lane % 64) & 1 == 1
-    }
-
-    pub fn count(&self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     /// The lowest lane.
@@ -102,7 +113,7 @@ impl Active {
         match (set.first(), set.last()) {
             (Some(lo), Some(last)) => {
                 let hi = last + 1;
-                Active { set, lo, hi, dense: set.count() == hi - lo }
+                Active { set, lo, hi, dense: set.holds_range(lo, hi) }
             }
             _ => Active::NONE,
         }
@@ -146,7 +157,7 @@ mod tests {
         holes.add_range(100, 101);
         let active = Active::new(holes.without(&Set::range(4, 5)));
         assert_eq!((active.lo, active.hi, active.dense), (3, 101, false));
-        assert_eq!(active.set.count(), 6);
+        assert_eq!(active.set.lanes().count(), 6);
         assert!(!active.set.contains(4) && active.set.contains(100));
     }
 }

@@ -74,6 +74,7 @@ pub struct Machine<'a> {
     pub has_bytes: bool,
     pub arrays: *mut Array,
     shared: *mut u8,
+    shared_bytes: usize,
     private: [Option<Private>; MOST_PRIVATE],
     groups: *mut Group,
     pub waiting: usize,
@@ -93,8 +94,9 @@ pub struct Machine<'a> {
     patience: i64,
     fuel: i64,
     tile: i64,
-    /// The first block of the tile, and how many there are.
+    /// The first block of the tile, its place, and how many there are.
     pub first: i64,
+    place: [i64; 3],
     pub blocks: i64,
     pub fault: Option<Box<LaneFault>>,
 }
@@ -131,6 +133,7 @@ impl<'a> Machine<'a> {
             has_bytes: false,
             arrays,
             shared,
+            shared_bytes: program.shared_bytes(),
             private: [None; MOST_PRIVATE],
             groups: arena.scratch(groups * size_of::<Group>()).as_ptr().cast(),
             waiting: 0,
@@ -147,6 +150,7 @@ impl<'a> Machine<'a> {
             fuel: FUEL,
             tile: 0,
             first: 0,
+            place: [0; 3],
             blocks: 0,
             fault: None,
         };
@@ -187,7 +191,7 @@ impl<'a> Machine<'a> {
             frame.set_slot(slot, shape[usize::from(axis)] as u64);
         }
         for &(slot, special) in &code.special_slots {
-            frame.set_slot(slot, run.special(special, 0) as u64);
+            frame.set_slot(slot, run.special(special, [0; 3]) as u64);
         }
         frame
     }
@@ -273,13 +277,13 @@ impl<'a> Machine<'a> {
         (self.waiting, self.parked, self.limit) = (0, 0, NOBODY);
         (self.detour, self.wants_detour, self.patience) = (false, false, PATIENCE);
         self.fault = None;
-        self.alive = self.run.present(self.first, self.blocks);
-        self.set_active(Active::new(self.alive));
+        self.place = self.run.grid.block_at(self.first);
+        self.set_active(self.run.present(self.first, self.place, self.blocks));
+        self.alive = self.active.set;
         self.fill_tile_specials(self.frame);
-        let shared = self.run.launch.program().shared_bytes();
         // SAFETY: scratch of as many bytes; counters for every lane where they are limited.
         unsafe {
-            self.shared.write_bytes(0, shared);
+            self.shared.write_bytes(0, self.shared_bytes);
             if self.run.launch.step_limit().is_some() {
                 self.rounds.write_bytes(0, self.run.lanes);
             }
@@ -304,11 +308,13 @@ impl<'a> Machine<'a> {
             let code = self.frame.code;
             step = match &code.ops[step as usize] {
                 Op::Compute(compute) => self.compute(compute, step),
+                Op::Chain(chain) => self.chain(chain, step),
                 Op::Load { access, to, cast } => self.load(access, to, *cast, step),
                 Op::Store { access, from, cast } => self.store(access, *from, *cast, step),
                 Op::Combine { access, from, kernel } => self.combine(access, *from, *kernel, step),
                 Op::Next => step + 1,
                 Op::Jump(target) => self.all_go(step, *target)?,
+                Op::Exit if !self.has_parted() => return Ok(()),
                 Op::Exit => {
                     self.alive = self.alive.without(&self.active.set);
                     NOBODY
@@ -578,20 +584,19 @@ impl<'a> Machine<'a> {
     fn range(&mut self, op: Binary, slot: u32, by: i64, other: u32) -> Set {
         let (first, bound) = (self.frame.index(slot), self.frame.index(other));
         let (lo, hi) = (self.active.lo, self.active.hi);
-        let value = |lane: usize| i128::from(first) + i128::from(by) * lane as i128;
-        let fits = |v: i128| i64::try_from(v).is_ok();
-        if !fits(value(lo)) || !fits(value(hi - 1)) {
+        let value = |lane: usize| first.checked_add(by.checked_mul(lane as i64)?);
+        if value(lo).is_none() || value(hi - 1).is_none() {
             // The values wrap: lane by lane.
             let mut set = Set::NONE;
             for lane in self.active.set.lanes() {
                 let value = first.wrapping_add(by.wrapping_mul(lane as i64));
-                if holds(op, i128::from(value), i128::from(bound)) {
+                if holds(op, value, bound) {
                     set.add_range(lane, lane + 1);
                 }
             }
             return set;
         }
-        let is = |lane: usize| holds(op, value(lane), i128::from(bound));
+        let is = |lane: usize| value(lane).is_some_and(|value| holds(op, value, bound));
         let (start, end) = (is(lo), is(hi - 1));
         let set = match (start, end) {
             (true, true) => return self.active.set,
@@ -799,7 +804,7 @@ impl<'a> Machine<'a> {
     pub fn fill_tile_specials(&self, frame: Frame<'a>) {
         for &(slot, special) in &frame.code.special_slots {
             if !is_of_launch(special) {
-                frame.set_slot(slot, self.run.special(special, self.first) as u64);
+                frame.set_slot(slot, self.run.special(special, self.place) as u64);
             }
         }
         for (tile, special) in frame.code.special_tiles.iter().enumerate() {
@@ -845,7 +850,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn holds(op: Binary, a: i128, b: i128) -> bool {
+fn holds(op: Binary, a: i64, b: i64) -> bool {
     match op {
         Binary::Less => a < b,
         Binary::LessEqual => a <= b,

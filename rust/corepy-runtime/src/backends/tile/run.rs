@@ -2,7 +2,7 @@
 
 use super::Prepared;
 use super::decode::{Decoded, Op};
-use super::lanes::{self, Set};
+use super::lanes::{self, Active, Set};
 use super::machine::{Halt, Machine};
 use crate::backends::fault::{LaneFault, LaunchError};
 use crate::backends::launch::{Grid, Launch};
@@ -167,11 +167,11 @@ impl Run<'_> {
     }
 
     /// The lanes of a tile that are in the grid.
-    pub fn present(&self, first: i64, blocks: i64) -> Set {
+    pub fn present(&self, first: i64, place: [i64; 3], blocks: i64) -> Active {
         if self.flat {
-            let x = self.grid.block_at(first)[0] * self.grid.block[0];
-            let end = (self.grid.lanes[0] - x).min(blocks * self.grid.block[0]);
-            return Set::range(0, end as usize);
+            let x = place[0] * self.grid.block[0];
+            let end = (self.grid.lanes[0] - x).min(blocks * self.grid.block[0]) as usize;
+            return Active { set: Set::range(0, end), lo: 0, hi: end, dense: true };
         }
         let [width, height, depth] = self.grid.block;
         let mut set = Set::NONE;
@@ -190,19 +190,20 @@ impl Run<'_> {
                 }
             }
         }
-        set
+        Active::new(set)
     }
 
-    /// The value of a special register that all lanes of a tile have, or that its first lane has.
-    pub fn special(&self, special: Special, first: i64) -> i64 {
+    /// The value of a special register that all lanes of a tile have, or that its first lane has, by the place of its
+    /// first block.
+    pub fn special(&self, special: Special, place: [i64; 3]) -> i64 {
         let axis = usize::from(special.axis);
         match special.what {
             Place::Lanes => self.grid.block[axis],
             Place::Blocks => self.grid.blocks[axis],
             Place::Grid => self.grid.lanes[axis],
-            Place::Block => self.grid.block_at(first)[axis],
+            Place::Block => place[axis],
             Place::Lane => 0,
-            Place::Gid => self.grid.block_at(first)[axis] * self.grid.block[axis],
+            Place::Gid => place[axis] * self.grid.block[axis],
         }
     }
 
