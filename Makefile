@@ -9,6 +9,7 @@
 #   make tsan      the scheduler's Rust tests under ThreadSanitizer; needs rust-src
 #   make junk      a million calls with junk arguments; minutes
 #   make fuzz      buffers, DLPack structs, arrays and pickles drawn at random; minutes
+#   make fuzz-lanes  20,000 lane programs drawn at random, on every backend; a minute or two
 #   make memcheck  Rust tests and a script through every operation under valgrind; builds its own library
 #   make soak      100,000 cycles and 1,000 forks: memory stays flat; minutes
 #   make bench     against NumPy, numexpr and, after `make bench-venv`, PyTorch; ONLY=sum runs a part, QUICK=1
@@ -43,7 +44,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits stress tsan junk fuzz memcheck lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits stress tsan junk fuzz fuzz-lanes memcheck lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -198,6 +199,9 @@ junk: $(NATIVE)
 
 fuzz: $(NATIVE)
 	COREPY_FUZZ_EXAMPLES=10000 $(PY) -m pytest --quiet tests/test_fuzz_memory.py tests/test_fuzz_pickle.py
+
+fuzz-lanes: $(NATIVE)
+	COREPY_LANES_COUNT=20000 cargo test --release --locked --quiet --package corepy-runtime --test program_tile
 
 memcheck: $(INSTALLED)
 	$(PY) .ci/memcheck.py

@@ -32,8 +32,7 @@ void multiply_add(void *out, const void *a, const void *b, const void *c, size_t
   const T p = *x, q = *y, r = *z;
   COREPY_LANES
   for (size_t i = 0; i < n; i++)
-    results[i] =
-        multiply_add_one<T>(a_step ? x[i] : p, b_step ? y[i] : q, c_step ? z[i] : r);
+    results[i] = multiply_add_one<T>(a_step ? x[i] : p, b_step ? y[i] : q, c_step ? z[i] : r);
 }
 
 template <class T>
@@ -134,8 +133,7 @@ void mask_bytes(void *mask, const uint64_t *bits, size_t n) {
   for (; n - i >= word_bits; i += word_bits) {
     Bytes64 ones = {};
     ones += 1;
-    *reinterpret_cast<Bytes64 *>(m + i) =
-        __builtin_ia32_cvtmask2b512(bits[i / word_bits]) & ones;
+    *reinterpret_cast<Bytes64 *>(m + i) = __builtin_ia32_cvtmask2b512(bits[i / word_bits]) & ones;
   }
 #elif defined(__BMI2__)
   constexpr uint64_t each = 0x0101010101010101;

@@ -444,7 +444,12 @@ impl Writer<'_> {
         };
         let (a, b) = if self.random.chance(50) { (lane, bound) } else { (bound, lane) };
         self.emit(&format!("{op}.i64"), vec![Term::name(&p), a, b]);
-        let condition = if self.random.chance(50) { Term::name(&p) } else { Term::Not(p) };
+        let negated = self.random.chance(50);
+        if self.random.chance(30) {
+            // Read again later.
+            self.known.push((p.clone(), Type::B1));
+        }
+        let condition = if negated { Term::Not(p) } else { Term::name(p) };
         self.emit("bra", vec![condition, Term::name(&end)]);
         let count = 1 + self.random.below(4);
         self.nested(false, count);
