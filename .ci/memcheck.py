@@ -24,8 +24,8 @@ OURS = ("_native.abi3.so", str(TARGET))
 # Tests of what Valgrind does not do as the processor does it, and one that would take 40 minutes.
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     "corepy_runtime": ("wrong_states_are_corrected_and_restored",),  # flushing subnormals to zero
-    "program_launch": ("params_take_the_nearest_value",),  # rounding 64-bit integers to float32 once
-    "reduce": ("threads_do_not_change_a_bit",),
+    "programs": ("launch::params_take_the_nearest_value",),  # rounding 64-bit integers to float32 once
+    "operations": ("reduce::threads_do_not_change_a_bit",),
 }
 
 VALGRIND = (

@@ -59,6 +59,8 @@ class Input:
             return rng.integers(0, self.shape[0], self.shape).astype(self.dtype)
         if self.kind == "list":
             return (rng.random(self.shape) + 0.5).tolist()
+        if self.kind == "bytes":
+            return rng.integers(0, 256, self.shape).astype(self.dtype)
         if self.kind in ("zeros", "ones"):
             return np.full(self.shape, self.kind == "ones", dtype=self.dtype)
         raise ValueError(self.kind)
@@ -93,6 +95,12 @@ class Case:
     series: str = ""
     quick: bool = False
     note: str = ""
+    # What the text may name besides.
+    names: Mapping[str, Any] = field(default_factory=dict)
+    # The most seconds that a call may take; 0 sets no such goal.
+    within: float = 0.0
+    # No ratio to NumPy may fall below it, unless a goal is lower.
+    floor: float = FLOOR
 
     def text_of(self, peer: str) -> str | None:
         """What a library runs, or None when it takes no part."""
@@ -549,6 +557,8 @@ def products() -> Iterator[Case]:
 
 def table() -> list[Case]:
     """Every case, in the order of the report."""
+    from benchmarks import lanes  # which makes cases itself
+
     groups = (
         elementwise,
         layouts,
@@ -558,6 +568,7 @@ def table() -> list[Case]:
         moves,
         chains,
         products,
+        lanes.cases,
     )
     rows = [case for group in groups for case in group()]
     names = [case.name for case in rows]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised whenever a type below changes meaning; checked when a kernel table is loaded.
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,22 @@ FUNCTIONS = (
         "void",
         "void *out, const void *in, size_t n, ptrdiff_t stride",
         "Copies n contiguous elements to places stride bytes apart (any sign, any alignment).",
+    ),
+    Function(
+        "copy_rows",
+        "void",
+        "void *out, const void *in, size_t rows, size_t bytes, ptrdiff_t out_stride,"
+        " ptrdiff_t in_stride, uint32_t past_caches",
+        "Copies rows of contiguous bytes, which lie strides apart. past_caches: by stores that do"
+        " not fetch lines into caches, where the level has them.",
+    ),
+    Function(
+        "transpose",
+        "void",
+        "void *out, const void *in, size_t rows, size_t columns, ptrdiff_t out_stride,"
+        " ptrdiff_t in_stride, uint32_t past_caches",
+        "out[r][c] = in[c][r]. Elements of a row of out and of a row of in are contiguous, rows lie"
+        " strides apart (any sign, any alignment). past_caches: as for copy_rows.",
     ),
     Function(
         "fill",
@@ -304,6 +320,8 @@ STRUCTS = (
             ("select", "select", ("WIDTHS",)),
             ("gather", "gather", ("WIDTHS",)),
             ("scatter", "scatter", ("WIDTHS",)),
+            ("copy_rows", "copy_rows", ()),
+            ("transpose", "transpose", ("WIDTHS",)),
             ("fill", "fill", ("WIDTHS",)),
             ("take", "take", ("WIDTHS",)),
             ("compress", "compress", ("WIDTHS",)),

@@ -126,6 +126,7 @@ _SUM_NOTES = (
 
 REDUCTIONS = (
     Reduction("sum", "sum", "any", "The sum of the elements along axes.", "sum", "axis, dtype, keepdims", mnemonic="add", ulp=_SUM_BOUND, condition=_SUM_CONDITION, notes=_SUM_NOTES + " Integers and bool add up in 64 bits and wrap.", example="cp.sum(cp.asarray([[1, 2], [3, 4]]), axis=0).tolist()\n[4, 6]"),
+    Reduction("exact_sum", "exact_sum", "floating", "The sum of the elements along axes, correctly rounded.", notes="Infinitely precise, then rounded once to the nearest value, ties to even; complex parts each by itself. No order of the elements and no overflow on the way changes it. An infinity or NaN gives what IEEE 754 gives, inf and -inf together NaN; nothing to add gives +0.0, nothing but -0.0 gives -0.0. A compensated sum answers where its error bound proves the rounding; else a superaccumulator (R. M. Neal, Fast exact summation using small and large superaccumulators, arXiv:1505.05571, 2015) does.", example="cp.exact_sum(cp.asarray([1e308, 1e308, -1e308, 1.0])).item()\n1e+308"),
     Reduction("prod", "prod", "any", "The product of the elements along axes.", "sum", "axis, dtype, keepdims", mnemonic="mul", notes="float32 multiplies in float64, float64 in float64; one fixed order. Integers multiply in 64 bits and wrap.", example="cp.prod(cp.asarray([1, 2, 3, 4])).tolist()\n24"),
     Reduction("mean", "mean", "floating", "The arithmetic mean of the elements along axes.", "floating", "axis, keepdims", ulp=_SUM_BOUND, condition=_SUM_CONDITION, notes="Integers and bool are converted to float64 first. The unrounded sum is divided and rounded once. Nothing to average gives NaN.", example="cp.mean(cp.asarray([1.0, 2.0, 4.5])).item()\n2.5"),
     Reduction("var", "var", "real_floating", "The variance of the elements along axes: the sum of squared deviations from the mean over n - correction.", "floating", "axis, correction, keepdims", ulp=(("float32", 2.0), ("float64", 2.0)), notes="Two passes, so that a large mean does not cancel. Integers and bool are converted to float64 first.", example="cp.var(cp.asarray([1.0, 2.0, 3.0]), correction=1.0).item()\n1.0"),
@@ -143,6 +144,7 @@ REDUCTIONS = (
 INTERNAL_REDUCTIONS = (
     Reduction("vecdot", "vecdot", "numeric", "The sum of products of two vectors, the first one conjugated."),
     Reduction("dot", "dot", "numeric", "The sum of products of two vectors, without conjugation."),
+    Reduction("superaccumulator", "superaccumulator", "floating", "The sum in an accumulator that holds it exactly, for what exact_sum's first pass does not prove."),
     Reduction("center", "center", "real_floating", "The mean in float64, for the second pass of var and std."),
 )
 

@@ -74,7 +74,7 @@ CASES = [
     ("m @ cp.astype(m, f8)", "matmul", [F4, "float64"], [(512, 512)] * 2, "contiguous;contiguous", "float64(512,512)", "runs+tall", "cast+gemm", "direct,direct"),
     ("small.astype(f8)", "astype", [F4], [(5,)], "contiguous", "float64(5,)", "straight", "cast", "none"),
     ("m.astype(cp.int16)", "astype", [F4], [(512, 512)], "contiguous", "int16(512,512)", "runs", "cast", "direct,direct"),
-    ("cp.reshape(m.T, (-1,))", "reshape", [F4], [(512, 512)], "transposed", "float32(512,512)", "crossed", "gather", "direct,packed"),
+    ("cp.reshape(m.T, (-1,))", "reshape", [F4], [(512, 512)], "transposed", "float32(512,512)", "crossed", "transpose", "direct,direct"),
     ("m.__setitem__(0, row)", "setitem", [F4, F4], [(512,), (512,)], "contiguous;contiguous", "none", "straight", "copy", "none"),
     ("m.__setitem__(0, 1.0)", "setitem", [F4, F4], [(512,), ()], "contiguous;scalar", "none", "straight", "fill", "none"),
     ("m[m > 0]", "getitem", [F4, "bool"], [(512, 512)] * 2, "contiguous;contiguous", "float32(262144,)", "compacted", "compress", "none"),

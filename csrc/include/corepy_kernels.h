@@ -81,21 +81,23 @@ enum {
 
 enum {
   COREPY_REDUCE_SUM = 0,
-  COREPY_REDUCE_PROD = 1,
-  COREPY_REDUCE_MEAN = 2,
-  COREPY_REDUCE_VAR = 3,
-  COREPY_REDUCE_STD = 4,
-  COREPY_REDUCE_MIN = 5,
-  COREPY_REDUCE_MAX = 6,
-  COREPY_REDUCE_ANY = 7,
-  COREPY_REDUCE_ALL = 8,
-  COREPY_REDUCE_ARGMIN = 9,
-  COREPY_REDUCE_ARGMAX = 10,
-  COREPY_REDUCE_COUNT_NONZERO = 11,
-  COREPY_REDUCE_VECDOT = 12,
-  COREPY_REDUCE_DOT = 13,
-  COREPY_REDUCE_CENTER = 14,
-  COREPY_REDUCE_OPS = 15
+  COREPY_REDUCE_EXACT_SUM = 1,
+  COREPY_REDUCE_PROD = 2,
+  COREPY_REDUCE_MEAN = 3,
+  COREPY_REDUCE_VAR = 4,
+  COREPY_REDUCE_STD = 5,
+  COREPY_REDUCE_MIN = 6,
+  COREPY_REDUCE_MAX = 7,
+  COREPY_REDUCE_ANY = 8,
+  COREPY_REDUCE_ALL = 9,
+  COREPY_REDUCE_ARGMIN = 10,
+  COREPY_REDUCE_ARGMAX = 11,
+  COREPY_REDUCE_COUNT_NONZERO = 12,
+  COREPY_REDUCE_VECDOT = 13,
+  COREPY_REDUCE_DOT = 14,
+  COREPY_REDUCE_SUPERACCUMULATOR = 15,
+  COREPY_REDUCE_CENTER = 16,
+  COREPY_REDUCE_OPS = 17
 };
 
 enum {
@@ -126,7 +128,7 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 3,
+  COREPY_ABI_VERSION = 4,
   COREPY_WIDTHS = 5,
   COREPY_LANE_WIDTHS = 4,
   COREPY_BLOCK = 1024,
@@ -151,6 +153,12 @@ typedef void (*corepy_gather)(void *out, const void *in, size_t n, ptrdiff_t str
 
 // Copies n contiguous elements to places stride bytes apart (any sign, any alignment).
 typedef void (*corepy_scatter)(void *out, const void *in, size_t n, ptrdiff_t stride);
+
+// Copies rows of contiguous bytes, which lie strides apart. past_caches: by stores that do not fetch lines into caches, where the level has them.
+typedef void (*corepy_copy_rows)(void *out, const void *in, size_t rows, size_t bytes, ptrdiff_t out_stride, ptrdiff_t in_stride, uint32_t past_caches);
+
+// out[r][c] = in[c][r]. Elements of a row of out and of a row of in are contiguous, rows lie strides apart (any sign, any alignment). past_caches: as for copy_rows.
+typedef void (*corepy_transpose)(void *out, const void *in, size_t rows, size_t columns, ptrdiff_t out_stride, ptrdiff_t in_stride, uint32_t past_caches);
 
 // Sets n contiguous elements to *value.
 typedef void (*corepy_fill)(void *out, const void *value, size_t n);
@@ -263,6 +271,8 @@ typedef struct {
   corepy_select select[COREPY_WIDTHS];
   corepy_gather gather[COREPY_WIDTHS];
   corepy_scatter scatter[COREPY_WIDTHS];
+  corepy_copy_rows copy_rows;
+  corepy_transpose transpose[COREPY_WIDTHS];
   corepy_fill fill[COREPY_WIDTHS];
   corepy_take take[COREPY_WIDTHS];
   corepy_compress compress[COREPY_WIDTHS];
@@ -309,25 +319,27 @@ static_assert(offsetof(corepy_kernels, cast) == 10448, "layout of kernels.cast")
 static_assert(offsetof(corepy_kernels, select) == 12248, "layout of kernels.select");
 static_assert(offsetof(corepy_kernels, gather) == 12288, "layout of kernels.gather");
 static_assert(offsetof(corepy_kernels, scatter) == 12328, "layout of kernels.scatter");
-static_assert(offsetof(corepy_kernels, fill) == 12368, "layout of kernels.fill");
-static_assert(offsetof(corepy_kernels, take) == 12408, "layout of kernels.take");
-static_assert(offsetof(corepy_kernels, compress) == 12448, "layout of kernels.compress");
-static_assert(offsetof(corepy_kernels, wrap_indices) == 12488, "layout of kernels.wrap_indices");
-static_assert(offsetof(corepy_kernels, count_mask) == 12496, "layout of kernels.count_mask");
-static_assert(offsetof(corepy_kernels, mask_positions) == 12504, "layout of kernels.mask_positions");
-static_assert(offsetof(corepy_kernels, ramp_integer) == 12512, "layout of kernels.ramp_integer");
-static_assert(offsetof(corepy_kernels, ramp_float) == 12520, "layout of kernels.ramp_float");
-static_assert(offsetof(corepy_kernels, reductions) == 12528, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, gemm) == 25128, "layout of kernels.gemm");
-static_assert(offsetof(corepy_kernels, multiply_add) == 26088, "layout of kernels.multiply_add");
-static_assert(offsetof(corepy_kernels, multiply_add_chain) == 26688, "layout of kernels.multiply_add_chain");
-static_assert(offsetof(corepy_kernels, mask_bits) == 26808, "layout of kernels.mask_bits");
-static_assert(offsetof(corepy_kernels, mask_bytes) == 26816, "layout of kernels.mask_bytes");
-static_assert(offsetof(corepy_kernels, lane_bounds) == 26824, "layout of kernels.lane_bounds");
-static_assert(offsetof(corepy_kernels, lane_gather) == 26832, "layout of kernels.lane_gather");
-static_assert(offsetof(corepy_kernels, lane_scatter) == 26864, "layout of kernels.lane_scatter");
-static_assert(offsetof(corepy_kernels, lane_combine) == 26896, "layout of kernels.lane_combine");
-static_assert(sizeof(corepy_kernels) == 27736, "layout of kernels");
+static_assert(offsetof(corepy_kernels, copy_rows) == 12368, "layout of kernels.copy_rows");
+static_assert(offsetof(corepy_kernels, transpose) == 12376, "layout of kernels.transpose");
+static_assert(offsetof(corepy_kernels, fill) == 12416, "layout of kernels.fill");
+static_assert(offsetof(corepy_kernels, take) == 12456, "layout of kernels.take");
+static_assert(offsetof(corepy_kernels, compress) == 12496, "layout of kernels.compress");
+static_assert(offsetof(corepy_kernels, wrap_indices) == 12536, "layout of kernels.wrap_indices");
+static_assert(offsetof(corepy_kernels, count_mask) == 12544, "layout of kernels.count_mask");
+static_assert(offsetof(corepy_kernels, mask_positions) == 12552, "layout of kernels.mask_positions");
+static_assert(offsetof(corepy_kernels, ramp_integer) == 12560, "layout of kernels.ramp_integer");
+static_assert(offsetof(corepy_kernels, ramp_float) == 12568, "layout of kernels.ramp_float");
+static_assert(offsetof(corepy_kernels, reductions) == 12576, "layout of kernels.reductions");
+static_assert(offsetof(corepy_kernels, gemm) == 26856, "layout of kernels.gemm");
+static_assert(offsetof(corepy_kernels, multiply_add) == 27816, "layout of kernels.multiply_add");
+static_assert(offsetof(corepy_kernels, multiply_add_chain) == 28416, "layout of kernels.multiply_add_chain");
+static_assert(offsetof(corepy_kernels, mask_bits) == 28536, "layout of kernels.mask_bits");
+static_assert(offsetof(corepy_kernels, mask_bytes) == 28544, "layout of kernels.mask_bytes");
+static_assert(offsetof(corepy_kernels, lane_bounds) == 28552, "layout of kernels.lane_bounds");
+static_assert(offsetof(corepy_kernels, lane_gather) == 28560, "layout of kernels.lane_gather");
+static_assert(offsetof(corepy_kernels, lane_scatter) == 28592, "layout of kernels.lane_scatter");
+static_assert(offsetof(corepy_kernels, lane_combine) == 28624, "layout of kernels.lane_combine");
+static_assert(sizeof(corepy_kernels) == 29464, "layout of kernels");
 #endif
 
 #endif

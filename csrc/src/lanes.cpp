@@ -46,7 +46,7 @@ void set_multiply_add(corepy_multiply_add (&slot)[COREPY_MULTIPLY_ADD_FORMS]) {
 
 // Vectors that are on their way at once: enough to hide the latency of a multiply-add, with their
 // factors in registers too.
-constexpr size_t chains = gemm::register_bytes == 32 ? 6 : 8;
+constexpr size_t chains = register_bytes == 32 ? 6 : 8;
 
 template <class T, class V, size_t vectors>
 inline void chain(T *out, const T *a, const T *b, const uint64_t *slots, const int64_t *places,
@@ -55,8 +55,8 @@ inline void chain(T *out, const T *a, const T *b, const uint64_t *slots, const i
   V v[vectors], x[vectors];
 #pragma GCC unroll 8
   for (size_t j = 0; j < vectors; j++) {
-    v[j] = gemm::load<V>(a + j * lanes);
-    x[j] = gemm::load<V>(b + j * lanes);
+    v[j] = load<V>(a + j * lanes);
+    x[j] = load<V>(b + j * lanes);
   }
   for (size_t k = 0; k < count; k++) {
     T value;
@@ -68,14 +68,14 @@ inline void chain(T *out, const T *a, const T *b, const uint64_t *slots, const i
   }
 #pragma GCC unroll 8
   for (size_t j = 0; j < vectors; j++)
-    gemm::store<V>(out + j * lanes, v[j]);
+    store<V>(out + j * lanes, v[j]);
 }
 
 template <class T>
 void multiply_add_chain(void *out, const void *a, const void *b, const uint64_t *slots,
                         const int64_t *places, size_t count, size_t n) {
-  constexpr size_t lanes = gemm::at_least(gemm::register_bytes / sizeof(T), 1);
-  using V = gemm::Vector<T, lanes>;
+  constexpr size_t lanes = gemm::at_least(register_bytes / sizeof(T), 1);
+  using V = Vector<T, lanes>;
   T *results = static_cast<T *>(out);
   const T *x = static_cast<const T *>(a);
   const T *y = static_cast<const T *>(b);

@@ -5,6 +5,7 @@
 namespace COREPY_NAMESPACE {
 
 void fill_casts(corepy_kernels *table);
+void fill_rows(corepy_kernels *table);
 
 namespace {
 
@@ -257,6 +258,7 @@ void fill_width(corepy_kernels *table) {
 
 void fill_moves(corepy_kernels *table) {
   fill_casts(table);
+  fill_rows(table);
   fill_width<1, 0>(table);
   fill_width<2, 1>(table);
   fill_width<4, 2>(table);

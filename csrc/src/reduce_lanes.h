@@ -63,10 +63,25 @@ inline vec<double, N> splat_double(double value) {
   }
 }
 
+template <class A, class B>
+constexpr bool SAME = false;
+template <class A>
+constexpr bool SAME<A, A> = true;
+
+// GCC 12 converts a vector of float in halves that it takes apart and puts together, which takes
+// twice the time of the one instruction that there is.
 template <class To, size_t N, class X>
 inline vec<To, N> convert(X value) {
   if constexpr (N == 1) {
     return static_cast<To>(value);
+#if defined(__AVX2__) && !defined(__clang__)
+  } else if constexpr (SAME<To, double> && SAME<X, vec<float, 4>>) {
+    return __builtin_ia32_cvtps2pd256(value);
+#if defined(__AVX512F__)
+  } else if constexpr (SAME<To, double> && SAME<X, vec<float, 8>>) {
+    return __builtin_ia32_cvtps2pd512_mask(value, vec<double, 8>{}, -1, 4);
+#endif
+#endif
   } else {
     return __builtin_convertvector(value, vec<To, N>);
   }
@@ -110,12 +125,37 @@ inline vec<double, N> fused(vec<double, N> a, vec<double, N> b, vec<double, N> c
   }
 }
 
-// s becomes the rounded sum of s and x; returns the exact error (Knuth's TwoSum).
-template <class D>
-inline D two_sum(D &s, D x) {
-  const D sum = s + x;
-  const D part = sum - s;
-  const D error = (s - (sum - part)) + (x - part);
+// a * b + c where the product is exact, so that it has the same bits with and without fusing.
+template <size_t N>
+inline vec<double, N> multiply_add(vec<double, N> a, vec<double, N> b, vec<double, N> c) {
+#if defined(__FMA__)
+  return fused<N>(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// a + b and a - b by the units that multiply: the product with 1 is exact. Cores that add and
+// multiply in separate units (AMD's) have idle ones in a compensated sum; where both are the same
+// units, nothing changes.
+template <size_t N>
+inline vec<double, N> add_by_fma(vec<double, N> a, vec<double, N> b) {
+  return multiply_add<N>(a, splat_double<N>(1.0), b);
+}
+template <size_t N>
+inline vec<double, N> subtract_by_fma(vec<double, N> a, vec<double, N> b) {
+  return multiply_add<N>(b, splat_double<N>(-1.0), a);
+}
+
+// s becomes the rounded sum of s and x; returns the exact error (Knuth's TwoSum). Three of the six
+// additions go to the multipliers; the one that the next step waits for does not, as theirs take
+// longer.
+template <size_t N>
+inline vec<double, N> two_sum(vec<double, N> &s, vec<double, N> x) {
+  const vec<double, N> sum = s + x;
+  const vec<double, N> part = sum - s;
+  const vec<double, N> old = subtract_by_fma<N>(sum, part);
+  const vec<double, N> error = add_by_fma<N>(s - old, subtract_by_fma<N>(x, part));
   s = sum;
   return error;
 }

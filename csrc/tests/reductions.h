@@ -141,9 +141,10 @@ bool same_results(const std::vector<char> &a, const std::vector<char> &b) {
 }
 
 // Column `col` of a rows x cols matrix through `rows`, for all columns at once.
-std::vector<char> by_rows(const corepy_reduction &r, const char *a, const char *b,
-                          ptrdiff_t row_stride, size_t b_row, size_t rows, size_t cols,
-                          double divisor, size_t out_bytes, bool own_centers = false) {
+[[maybe_unused]] std::vector<char> by_rows(const corepy_reduction &r, const char *a, const char *b,
+                                           ptrdiff_t row_stride, size_t b_row, size_t rows,
+                                           size_t cols, double divisor, size_t out_bytes,
+                                           bool own_centers = false) {
   std::vector<std::vector<char>> stack;
   size_t done = 0;
   for (size_t i = 0; i < rows; i += 1024) {

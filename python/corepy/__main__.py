@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import corepy
-from corepy import _configuration
+from corepy import _configuration, _lanes_command
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ def _info(given: argparse.Namespace) -> int:
 
 COMMANDS = {
     "info": Command("what corepy found on this machine, and how it was built", _info_arguments, _info),
+    "lanes": Command("checks, formats and runs lane programs", _lanes_command.arguments, _lanes_command.run),
 }
 
 

@@ -21,6 +21,7 @@ mod functions;
 #[allow(clippy::all)]
 mod generated;
 mod index;
+mod lanes;
 mod operand;
 mod reduction;
 mod sequence;
@@ -68,5 +69,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(threads::_set_own_threads, m)?)?;
     m.add_function(wrap_pyfunction!(threads::_register_with_threadpoolctl, m)?)?;
     exit::register(m)?;
+    lanes::register(m)?;
     generated::functions::register(m)
 }

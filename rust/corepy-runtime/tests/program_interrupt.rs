@@ -1,5 +1,6 @@
 //! A program that never ends stops when the user asks for it. Alone in its process: the hook is the process's.
 
+#[path = "programs/lanes/mod.rs"]
 mod lanes;
 
 use corepy_runtime::Error;

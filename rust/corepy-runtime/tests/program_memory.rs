@@ -1,5 +1,6 @@
 //! A warm launch decodes nothing and takes nothing from the Rust heap.
 
+#[path = "programs/lanes/mod.rs"]
 mod lanes;
 
 use corepy_runtime::backends::{Argument, Options, launch, tile};

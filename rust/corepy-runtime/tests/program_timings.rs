@@ -1,6 +1,7 @@
 //! How long programs take on the tile interpreter, beside what bounds them. Run by hand, alone:
 //! `cargo test --release --test program_timings -- --ignored --nocapture`
 
+#[path = "programs/lanes/mod.rs"]
 mod lanes;
 
 use corepy_runtime::backends::{Argument, Options, launch};

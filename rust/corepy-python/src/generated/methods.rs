@@ -788,6 +788,34 @@ Examples
         reduction::reduce(py, Reduce::Sum, slf.as_any(), Parameters { axis, dtype, keepdims, ..Parameters::default() })
     }
 
+    #[doc = r#"The sum of the elements along axes, correctly rounded.
+
+axis is one axis or several; None reduces all. keepdims leaves the reduced axes in the result
+with extent 1.
+
+The result has the operand's dtype.
+
+Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
+take.
+
+Infinitely precise, then rounded once to the nearest value, ties to even; complex parts each by
+itself. No order of the elements and no overflow on the way changes it. An infinity or NaN gives
+what IEEE 754 gives, inf and -inf together NaN; nothing to add gives +0.0, nothing but -0.0
+gives -0.0. A compensated sum answers where its error bound proves the rounding; else a
+superaccumulator (R. M. Neal, Fast exact summation using small and large superaccumulators,
+arXiv:1505.05571, 2015) does.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.exact_sum(cp.asarray([1e308, 1e308, -1e308, 1.0])).item()
+1e+308"#]
+    #[pyo3(signature = (*, axis=None, keepdims=Argument::Given(false)), text_signature = "($self, /, *, axis=None, keepdims=False)")]
+    fn exact_sum<'py>(slf: &Bound<'py, Self>, py: Python<'py>, axis: Option<&Bound<'py, PyAny>>, keepdims: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+        let keepdims = keepdims.read(py, "exact_sum", "keepdims")?;
+        reduction::reduce(py, Reduce::ExactSum, slf.as_any(), Parameters { axis, keepdims, ..Parameters::default() })
+    }
+
     #[doc = r#"The product of the elements along axes.
 
 axis is one axis or several; None reduces all. keepdims leaves the reduced axes in the result

@@ -21,7 +21,6 @@
 //! ```
 
 mod fault;
-mod few;
 mod launch;
 mod overlap;
 pub mod reference;
@@ -29,7 +28,7 @@ pub mod tile;
 
 pub use crate::generated::lanes::Fault;
 pub use fault::{FaultAccess, LaneFault, LaunchError, Place, RacePair};
-pub use launch::{Argument, Grid, Launch, MAX_BLOCK, MAX_LANES, Options};
+pub use launch::{Argument, Grid, Launch, MAX_BLOCK, MAX_LANES, Options, check_count};
 pub use overlap::{share_memory, shares_with_itself};
 
 use crate::dtype::DType;
@@ -90,7 +89,8 @@ pub fn all() -> &'static [&'static dyn Backend] {
 pub fn find(kernel: &str, name: &str) -> Result<&'static dyn Backend> {
     let usable = |b: &&&'static dyn Backend| b.capabilities().reason.is_empty();
     let found = match name {
-        "auto" => all().iter().filter(usable).find(|b| b.capabilities().automatic),
+        // Without any other backend the reference is better than none.
+        "auto" => all().iter().filter(usable).find(|b| b.capabilities().automatic).or(all().last()),
         _ => all().iter().filter(usable).find(|b| b.name() == name),
     };
     found.copied().ok_or_else(|| {
@@ -110,10 +110,23 @@ pub fn launch(
     options: &Options,
     backend: &str,
 ) -> std::result::Result<(), LaunchError> {
+    launch_taking(program, arguments.iter().cloned(), options, backend)
+}
+
+/// As [`launch`], of arguments that the launch keeps.
+///
+/// # Errors
+/// As of [`launch`].
+pub fn launch_taking(
+    program: &Arc<Program>,
+    arguments: impl ExactSizeIterator<Item = Argument>,
+    options: &Options,
+    backend: &str,
+) -> std::result::Result<(), LaunchError> {
     let mut chosen = find(program.name(), backend)?;
     if options.check_races && !chosen.capabilities().checks_races {
         chosen = &reference::Reference;
     }
-    let launch = Launch::new(program, arguments, options)?;
+    let launch = Launch::taking(program, arguments, options)?;
     chosen.load(program)?.launch(&launch)
 }

@@ -4,11 +4,11 @@
 
 #![allow(non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 pub const DTYPES: usize = 15;
 pub const UNARY_OPS: usize = 18;
 pub const BINARY_OPS: usize = 23;
-pub const REDUCE_OPS: usize = 15;
+pub const REDUCE_OPS: usize = 17;
 pub const FORMS: usize = 3;
 pub const WIDTHS: usize = 5;
 pub const LANE_WIDTHS: usize = 4;
@@ -35,6 +35,12 @@ pub type gather = unsafe extern "C" fn(out: *mut u8, in_: *const u8, n: usize, s
 
 /// Copies n contiguous elements to places stride bytes apart (any sign, any alignment).
 pub type scatter = unsafe extern "C" fn(out: *mut u8, in_: *const u8, n: usize, stride: isize);
+
+/// Copies rows of contiguous bytes, which lie strides apart. past_caches: by stores that do not fetch lines into caches, where the level has them.
+pub type copy_rows = unsafe extern "C" fn(out: *mut u8, in_: *const u8, rows: usize, bytes: usize, out_stride: isize, in_stride: isize, past_caches: u32);
+
+/// out[r][c] = in[c][r]. Elements of a row of out and of a row of in are contiguous, rows lie strides apart (any sign, any alignment). past_caches: as for copy_rows.
+pub type transpose = unsafe extern "C" fn(out: *mut u8, in_: *const u8, rows: usize, columns: usize, out_stride: isize, in_stride: isize, past_caches: u32);
 
 /// Sets n contiguous elements to *value.
 pub type fill = unsafe extern "C" fn(out: *mut u8, value: *const u8, n: usize);
@@ -153,6 +159,8 @@ pub struct kernels {
     pub select: [Option<select>; WIDTHS],
     pub gather: [Option<gather>; WIDTHS],
     pub scatter: [Option<scatter>; WIDTHS],
+    pub copy_rows: Option<copy_rows>,
+    pub transpose: [Option<transpose>; WIDTHS],
     pub fill: [Option<fill>; WIDTHS],
     pub take: [Option<take>; WIDTHS],
     pub compress: [Option<compress>; WIDTHS],
@@ -198,22 +206,24 @@ const _: () = assert!(std::mem::offset_of!(kernels, cast) == 10448);
 const _: () = assert!(std::mem::offset_of!(kernels, select) == 12248);
 const _: () = assert!(std::mem::offset_of!(kernels, gather) == 12288);
 const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 12328);
-const _: () = assert!(std::mem::offset_of!(kernels, fill) == 12368);
-const _: () = assert!(std::mem::offset_of!(kernels, take) == 12408);
-const _: () = assert!(std::mem::offset_of!(kernels, compress) == 12448);
-const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 12488);
-const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 12496);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 12504);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 12512);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 12520);
-const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 12528);
-const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 25128);
-const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 26088);
-const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 26688);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 26808);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 26816);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 26824);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 26832);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 26864);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 26896);
-const _: () = assert!(size_of::<kernels>() == 27736);
+const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 12368);
+const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 12376);
+const _: () = assert!(std::mem::offset_of!(kernels, fill) == 12416);
+const _: () = assert!(std::mem::offset_of!(kernels, take) == 12456);
+const _: () = assert!(std::mem::offset_of!(kernels, compress) == 12496);
+const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 12536);
+const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 12544);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 12552);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 12560);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 12568);
+const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 12576);
+const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 26856);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 27816);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 28416);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 28536);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 28544);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 28552);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 28560);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 28592);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 28624);
+const _: () = assert!(size_of::<kernels>() == 29464);

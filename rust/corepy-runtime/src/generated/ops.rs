@@ -134,25 +134,27 @@ pub static BINARY: [Elementwise; 23] = [
 #[repr(u8)]
 pub enum Family {
     Sum = 0,
-    Prod = 1,
-    Mean = 2,
-    Var = 3,
-    Std = 4,
-    Min = 5,
-    Max = 6,
-    Any = 7,
-    All = 8,
-    Argmin = 9,
-    Argmax = 10,
-    CountNonzero = 11,
-    Vecdot = 12,
-    Dot = 13,
-    Center = 14,
+    ExactSum = 1,
+    Prod = 2,
+    Mean = 3,
+    Var = 4,
+    Std = 5,
+    Min = 6,
+    Max = 7,
+    Any = 8,
+    All = 9,
+    Argmin = 10,
+    Argmax = 11,
+    CountNonzero = 12,
+    Vecdot = 13,
+    Dot = 14,
+    Superaccumulator = 15,
+    Center = 16,
 }
 
 impl Family {
-    pub const COUNT: usize = 15;
-    pub const ALL: [Family; 15] = [Family::Sum, Family::Prod, Family::Mean, Family::Var, Family::Std, Family::Min, Family::Max, Family::Any, Family::All, Family::Argmin, Family::Argmax, Family::CountNonzero, Family::Vecdot, Family::Dot, Family::Center];
+    pub const COUNT: usize = 17;
+    pub const ALL: [Family; 17] = [Family::Sum, Family::ExactSum, Family::Prod, Family::Mean, Family::Var, Family::Std, Family::Min, Family::Max, Family::Any, Family::All, Family::Argmin, Family::Argmax, Family::CountNonzero, Family::Vecdot, Family::Dot, Family::Superaccumulator, Family::Center];
 }
 
 /// Reductions.
@@ -160,29 +162,31 @@ impl Family {
 #[repr(u8)]
 pub enum Reduce {
     Sum = 0,
-    Prod = 1,
-    Mean = 2,
-    Var = 3,
-    Std = 4,
-    Min = 5,
-    Max = 6,
-    Any = 7,
-    All = 8,
-    Argmin = 9,
-    Argmax = 10,
-    CountNonzero = 11,
+    ExactSum = 1,
+    Prod = 2,
+    Mean = 3,
+    Var = 4,
+    Std = 5,
+    Min = 6,
+    Max = 7,
+    Any = 8,
+    All = 9,
+    Argmin = 10,
+    Argmax = 11,
+    CountNonzero = 12,
 }
 
 impl Reduce {
-    pub const COUNT: usize = 12;
-    pub const ALL: [Reduce; 12] = [Reduce::Sum, Reduce::Prod, Reduce::Mean, Reduce::Var, Reduce::Std, Reduce::Min, Reduce::Max, Reduce::Any, Reduce::All, Reduce::Argmin, Reduce::Argmax, Reduce::CountNonzero];
+    pub const COUNT: usize = 13;
+    pub const ALL: [Reduce; 13] = [Reduce::Sum, Reduce::ExactSum, Reduce::Prod, Reduce::Mean, Reduce::Var, Reduce::Std, Reduce::Min, Reduce::Max, Reduce::Any, Reduce::All, Reduce::Argmin, Reduce::Argmax, Reduce::CountNonzero];
 }
 
 /// One reduction.
 pub struct Reduction { pub name: &'static str, pub family: Family, pub dtypes: DTypeSet, pub result: ResultRule, pub one_axis: bool, pub empty_is_error: bool }
 
-pub static REDUCTIONS: [Reduction; 12] = [
+pub static REDUCTIONS: [Reduction; 13] = [
     Reduction { name: "sum", family: Family::Sum, dtypes: dtypes::ANY, result: ResultRule::Sum, one_axis: false, empty_is_error: false },
+    Reduction { name: "exact_sum", family: Family::ExactSum, dtypes: dtypes::FLOATING, result: ResultRule::Same, one_axis: false, empty_is_error: false },
     Reduction { name: "prod", family: Family::Prod, dtypes: dtypes::ANY, result: ResultRule::Sum, one_axis: false, empty_is_error: false },
     Reduction { name: "mean", family: Family::Mean, dtypes: dtypes::FLOATING, result: ResultRule::Floating, one_axis: false, empty_is_error: false },
     Reduction { name: "var", family: Family::Var, dtypes: dtypes::REAL_FLOATING, result: ResultRule::Floating, one_axis: false, empty_is_error: false },
@@ -196,8 +200,9 @@ pub static REDUCTIONS: [Reduction; 12] = [
     Reduction { name: "count_nonzero", family: Family::CountNonzero, dtypes: dtypes::ANY, result: ResultRule::Index, one_axis: false, empty_is_error: false },
 ];
 /// The dtypes each family has kernels for.
-pub static FAMILY_DTYPES: [DTypeSet; 15] = [
+pub static FAMILY_DTYPES: [DTypeSet; 17] = [
     dtypes::ANY,
+    dtypes::FLOATING,
     dtypes::ANY,
     dtypes::FLOATING,
     dtypes::REAL_FLOATING,
@@ -211,5 +216,6 @@ pub static FAMILY_DTYPES: [DTypeSet; 15] = [
     dtypes::ANY,
     dtypes::NUMERIC,
     dtypes::NUMERIC,
+    dtypes::FLOATING,
     dtypes::REAL_FLOATING,
 ];

@@ -253,11 +253,13 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
         let filled = table.select[width].is_some()
             && table.gather[width].is_some()
             && table.scatter[width].is_some()
+            && table.transpose[width].is_some()
             && table.fill[width].is_some()
             && table.take[width].is_some()
             && table.compress[width].is_some();
         need(filled, format!("moves of {} bytes", 1 << width));
     }
+    need(table.copy_rows.is_some(), "copy_rows".to_owned());
     let filled = table.wrap_indices.is_some()
         && table.count_mask.is_some()
         && table.mask_positions.is_some()

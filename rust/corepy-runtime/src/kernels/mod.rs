@@ -75,6 +75,18 @@ pub fn scatter(dtype: DType) -> abi::scatter {
     filled!(table().scatter[dtype.width()])
 }
 
+/// Rows of contiguous bytes to rows.
+#[inline]
+pub fn copy_rows() -> abi::copy_rows {
+    filled!(table().copy_rows)
+}
+
+/// Rows to columns, by element width.
+#[inline]
+pub fn transpose(dtype: DType) -> abi::transpose {
+    filled!(table().transpose[dtype.width()])
+}
+
 /// Sets elements to one value, by element width.
 #[inline]
 pub fn fill(dtype: DType) -> abi::fill {

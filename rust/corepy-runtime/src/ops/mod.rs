@@ -3,6 +3,7 @@
 pub mod copy;
 pub mod create;
 pub mod elementwise;
+mod exact_sum;
 pub mod gather;
 pub mod iterate;
 pub mod join;

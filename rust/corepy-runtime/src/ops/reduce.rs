@@ -11,6 +11,7 @@ use crate::generated::ops::{FAMILY_DTYPES, Family, REDUCTIONS, Reduce, Reduction
 use crate::kernels;
 use crate::layout::{self, Dims};
 use crate::ops::copy;
+use crate::ops::exact_sum;
 use crate::ops::reduce_plan::{Operand, Plan};
 use crate::ops::reduce_run::{Job, Kernels};
 use crate::scheduler::cost::HOT_NS;
@@ -25,6 +26,8 @@ fn element_ns(family: Family, dtype: DType) -> f64 {
     let (per_byte, least) = match family {
         Family::Var | Family::Std => (0.07, 0.25),
         Family::Sum | Family::Mean | Family::Center | Family::Vecdot | Family::Dot if floating => (0.03, 0.1),
+        Family::ExactSum => (0.04, 0.14),
+        Family::Superaccumulator => (0.18, 1.2),
         Family::Prod if dtype.kind() == Kind::Complex => (0.08, 0.3),
         Family::Prod if floating => (0.02, 0.09),
         Family::Prod => (0.02, 0.25),
@@ -71,6 +74,9 @@ fn reduce_untraced(
         };
         let work = Work { op: row.name, family: row.family, computed, n, divisor };
         work.run(&out, [x, x], 1, reduced)?;
+        if row.family == Family::ExactSum {
+            exact_sum::settle(row.name, &out, x, reduced, n)?;
+        }
     }
     match dtype {
         Some(wanted) if wanted != written => copy::astype(&out, wanted, row.name),
@@ -180,18 +186,18 @@ fn divide_shape(x: &Tensor, axes: Option<&[usize]>, keepdims: bool) -> (u64, Dim
     (reduced, kept.collect(), n)
 }
 
-struct Work {
-    op: &'static str,
-    family: Family,
-    computed: DType,
-    n: usize,
-    divisor: f64,
+pub(super) struct Work {
+    pub op: &'static str,
+    pub family: Family,
+    pub computed: DType,
+    pub n: usize,
+    pub divisor: f64,
 }
 
 impl Work {
     /// Reduces `count` operands of one shape to `out`, which is contiguous and not empty.
     #[inline]
-    fn run(&self, out: &Tensor, operands: [&Tensor; 2], count: usize, reduced: u64) -> Result<()> {
+    pub fn run(&self, out: &Tensor, operands: [&Tensor; 2], count: usize, reduced: u64) -> Result<()> {
         let ns = element_ns(self.family, self.computed);
         let [a, b] = operands;
         let dense = |t: &Tensor| t.dtype() == self.computed && t.is_contiguous();
@@ -237,6 +243,7 @@ impl Work {
         let numbered = match self.family {
             Family::Argmin | Family::Argmax => true,
             Family::Min | Family::Max | Family::Any | Family::All | Family::CountNonzero => false,
+            Family::ExactSum | Family::Superaccumulator => false,
             _ => matches!(self.computed.kind(), Kind::Floating | Kind::Complex),
         };
         let plan = Plan::new(out, operands, reduced, numbered, count == 1);

@@ -39,12 +39,13 @@ mod write;
 
 pub use crate::generated::lanes::{Combine, Fault, Syntax, Violation};
 pub use builder::Builder;
+pub use check::message_operand;
 pub use code::{Code, Flow, Step};
 pub use error::{ParseError, VerifyError};
 pub use graph::{Block, Graph};
 pub use instruction::{Access, Condition, Instruction, Label, Operand, Register};
 pub use literal::Literal;
-pub use parse::parse;
+pub use parse::{parse, parse_term};
 pub use syntax::{Declaration, Mode, Module, Place, Special, Statement, Term, is_name};
 pub use value::{Type, TypeSet, Value};
 pub use verify::verify;
@@ -54,6 +55,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Most instructions of a program, calls inlined.
 pub const MAX_INSTRUCTIONS: usize = 65_536;
+/// Most bytes of a program's text: 128 for each instruction. Reading one takes up to forty times as much memory.
+pub const MAX_TEXT_BYTES: usize = 128 * MAX_INSTRUCTIONS;
 /// Most registers of a program.
 pub const MAX_REGISTERS: usize = 1_024;
 /// Most bytes of shared memory of a block.

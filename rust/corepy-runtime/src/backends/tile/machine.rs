@@ -21,11 +21,13 @@ pub struct Halt;
 
 /// The lanes that ran have ended: others go on.
 pub const NOBODY: u32 = u32::MAX;
-/// Steps between two polls: each takes some 0.1 us, and a slow one 5.
+/// Steps between two polls: each takes some 0.1 us, and a slow one 10.
 const FUEL: i64 = 4096;
 /// Steps of one group after which those that wait run for a while, whatever their step: what they do may end the
 /// launch, and lanes that go round forever at lower steps must not keep them from it.
 const PATIENCE: i64 = 1 << 22;
+/// Steps of such a turn.
+const TURN: i64 = 4096;
 /// Tiles of scratch of eight bytes a lane.
 pub const TEMPS: usize = 4;
 
@@ -288,10 +290,6 @@ impl<'a> Machine<'a> {
                 self.rounds.write_bytes(0, self.run.lanes);
             }
         }
-        self.fuel -= 16;
-        if self.fuel < 0 {
-            self.poll()?;
-        }
         self.execute()?;
         Ok(self.fault.take())
     }
@@ -299,6 +297,10 @@ impl<'a> Machine<'a> {
     fn execute(&mut self) -> Result<(), Halt> {
         let mut step = 0u32;
         loop {
+            self.fuel -= 1;
+            if self.fuel < 0 {
+                self.poll()?;
+            }
             if step >= self.limit {
                 match self.change(step) {
                     Some(next) => step = next,
@@ -313,23 +315,21 @@ impl<'a> Machine<'a> {
                 Op::Store { access, from, cast } => self.store(access, *from, *cast, step),
                 Op::Combine { access, from, kernel } => self.combine(access, *from, *kernel, step),
                 Op::Next => step + 1,
-                Op::Jump(target) => self.all_go(step, *target)?,
+                Op::Jump(target) => self.all_go(step, *target),
                 Op::Exit if !self.has_parted() => return Ok(()),
                 Op::Exit => {
                     self.alive = self.alive.without(&self.active.set);
                     NOBODY
                 }
-                Op::Branch { condition, negated, target } => {
-                    self.branch(step, *condition, *negated, *target)?
-                }
+                Op::Branch { condition, negated, target } => self.branch(step, *condition, *negated, *target),
                 Op::Range { op, slot, step: by, other, negated, target } => {
                     let set = self.range(*op, *slot, *by, *other);
-                    self.go(step + 1, set, *negated, *target, step + 2)?
+                    self.go(step + 1, set, *negated, *target, step + 2)
                 }
                 Op::Loop { counter, count, from, exit } => {
-                    self.begin_loop(counter, count, *from, *exit, step)?
+                    self.begin_loop(counter, count, *from, *exit, step)
                 }
-                Op::Again { counter, count, start } => self.again(counter, *count, *start, step)?,
+                Op::Again { counter, count, start } => self.again(counter, *count, *start, step),
                 Op::Assert(condition) => self.assert(*condition, step),
                 Op::Barrier | Op::Fold(_) => self.arrive(step),
             };
@@ -423,7 +423,7 @@ impl<'a> Machine<'a> {
             self.detour = true;
             self.wait(step, set);
             self.update_limit();
-            self.patience = PATIENCE;
+            self.patience = TURN;
             self.set_active(Active::new(chosen.set));
             return Some(chosen.step);
         }
@@ -482,54 +482,54 @@ impl<'a> Machine<'a> {
         set.and(&self.active.set)
     }
 
-    fn branch(&mut self, step: u32, condition: Source, negated: bool, target: u32) -> Result<u32, Halt> {
+    fn branch(&mut self, step: u32, condition: Source, negated: bool, target: u32) -> u32 {
         match condition {
             Source::Slot(slot) => {
                 let holds = self.frame.truth(slot) != negated;
-                if holds { self.all_go(step, target) } else { Ok(step + 1) }
+                if holds { self.all_go(step, target) } else { step + 1 }
             }
             Source::Tile(tile) => {
                 let set = self.where_true(self.frame.pointer(tile));
                 self.go(step, set, negated, target, step + 1)
             }
-            Source::Affine { .. } => Ok(step + 1),
+            Source::Affine { .. } => step + 1,
         }
     }
 
     /// All active lanes go to a step.
-    fn all_go(&mut self, step: u32, target: u32) -> Result<u32, Halt> {
+    fn all_go(&mut self, step: u32, target: u32) -> u32 {
         if target <= step {
             let set = self.active.set;
-            self.count(step, target, set)?;
+            self.count(step, target, set);
             if self.active.is_empty() {
-                return Ok(NOBODY);
+                return NOBODY;
             }
         }
-        Ok(target)
+        target
     }
 
     /// The lanes of a set, or with `negated` those that are not in it, go to `target`, the others to `next`.
-    fn go(&mut self, step: u32, set: Set, negated: bool, target: u32, next: u32) -> Result<u32, Halt> {
+    fn go(&mut self, step: u32, set: Set, negated: bool, target: u32, next: u32) -> u32 {
         let mut going = if negated { self.active.set.without(&set) } else { set };
         if going.is_empty() {
-            return Ok(next);
+            return next;
         }
         if target <= step {
-            self.count(step, target, going)?;
+            self.count(step, target, going);
             if self.active.is_empty() {
-                return Ok(NOBODY);
+                return NOBODY;
             }
             going = going.and(&self.active.set);
             if going.is_empty() {
-                return Ok(next);
+                return next;
             }
         }
         if going == self.active.set {
-            return Ok(target);
+            return target;
         }
         let staying = self.active.set.without(&going);
         if target == next {
-            return Ok(next);
+            return next;
         }
         let (now, later) = if target < next {
             ((target, going), (next, staying))
@@ -538,44 +538,40 @@ impl<'a> Machine<'a> {
         };
         self.wait(later.0, later.1);
         self.set_active(Active::new(now.1));
-        Ok(now.0)
+        now.0
     }
 
-    /// Lanes go back: polls now and then, and holds them against the step limit.
-    fn count(&mut self, step: u32, target: u32, going: Set) -> Result<(), Halt> {
-        let steps = i64::from(step - target) + 1;
-        self.fuel -= steps;
+    /// Lanes go back: others may get a turn, and each is held against the step limit.
+    fn count(&mut self, step: u32, target: u32, going: Set) {
         if self.waiting > 0 {
-            self.patience -= steps;
+            self.patience -= i64::from(step - target) + 1;
+            if self.patience < 0 {
+                // Taken up before the next step.
+                self.wants_detour = !self.detour;
+                self.detour = false;
+                self.patience = PATIENCE;
+                self.update_limit();
+                if self.wants_detour {
+                    self.limit = 0;
+                }
+            }
         }
-        if self.fuel < 0 {
-            self.poll()?;
-        }
-        let Some(limit) = self.run.launch.step_limit() else { return Ok(()) };
+        let Some(limit) = self.run.launch.step_limit() else { return };
         for lane in going.lanes() {
             // SAFETY: there is a counter for every lane.
             let rounds = unsafe { &mut *self.rounds.add(lane) };
             if *rounds == limit {
                 self.fail(step, lane, Fault::StepLimit { limit });
-                return Ok(());
+                return;
             }
             *rounds += 1;
         }
-        Ok(())
     }
 
     fn poll(&mut self) -> Result<(), Halt> {
         self.fuel = FUEL;
         if scheduler::poll().is_err() || self.run.is_beyond_fault(self.tile) {
             return Err(Halt);
-        }
-        if self.detour {
-            self.detour = false;
-            self.update_limit();
-        } else if self.patience < 0 && self.waiting > 0 {
-            // Taken up before the next step.
-            self.wants_detour = true;
-            self.limit = 0;
         }
         Ok(())
     }
@@ -614,14 +610,7 @@ impl<'a> Machine<'a> {
         set.and(&self.active.set)
     }
 
-    fn begin_loop(
-        &mut self,
-        counter: &Write,
-        count: &Write,
-        from: Source,
-        exit: u32,
-        step: u32,
-    ) -> Result<u32, Halt> {
+    fn begin_loop(&mut self, counter: &Write, count: &Write, from: Source, exit: u32, step: u32) -> u32 {
         const ZERO: i64 = 0;
         let zero = std::ptr::from_ref(&ZERO).cast::<u8>();
         match (count.to, from) {
@@ -629,7 +618,7 @@ impl<'a> Machine<'a> {
                 let n = self.frame.index(slot);
                 self.frame.set_slot(to, n as u64);
                 self.write_value(counter, zero);
-                if n > 0 { Ok(step + 1) } else { self.all_go(step, exit) }
+                if n > 0 { step + 1 } else { self.all_go(step, exit) }
             }
             _ => {
                 let values = self.vector(from, 8, 1);
@@ -641,7 +630,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn again(&mut self, counter: &Write, count: Source, start: u32, step: u32) -> Result<u32, Halt> {
+    fn again(&mut self, counter: &Write, count: Source, start: u32, step: u32) -> u32 {
         const ONE: i64 = 1;
         let (lo, n) = (self.active.lo, self.active.len());
         let (value, counter_is_one) = match counter.to {
@@ -664,7 +653,7 @@ impl<'a> Machine<'a> {
         let more = match (counter_is_one, count) {
             (true, Source::Slot(slot)) => {
                 let more = self.frame.index_at(value) < self.frame.index(slot);
-                return if more { self.all_go(step, start + 1) } else { Ok(step + 1) };
+                return if more { self.all_go(step, start + 1) } else { step + 1 };
             }
             (true, Source::Tile(tile)) => {
                 let counts = self.frame.pointer(tile).wrapping_add(8 * lo);
@@ -760,14 +749,18 @@ impl<'a> Machine<'a> {
         (0..self.parked).map(|i| *self.halted_group(i)).find(|g| g.set.contains(lane)).map(|g| g.step)
     }
 
+    fn counter_place(&self, start: u32) -> Option<Target> {
+        let program = self.run.launch.program();
+        let instruction = program.code().steps()[start as usize].instruction as usize;
+        let register = program.instructions()[instruction].writes()?;
+        Some(self.frame.code.registers[usize::from(register.0)].0)
+    }
+
     /// The counter of a loop in a lane.
     pub fn counter(&self, start: u32, lane: usize) -> i64 {
-        let register = self.run.launch.program();
-        let instruction = register.code().steps()[start as usize].instruction as usize;
-        let Some(r) = register.instructions()[instruction].writes() else { return 0 };
-        match self.frame.code.registers[usize::from(r.0)].0 {
-            Target::Slot(slot) => self.frame.index(slot),
-            Target::Tile(tile) => self.frame.index_at(self.frame.pointer(tile).wrapping_add(8 * lane)),
+        match self.counter_place(start) {
+            Some(Target::Slot(slot)) => self.frame.index(slot),
+            Some(Target::Tile(tile)) => self.frame.index_at(self.frame.pointer(tile).wrapping_add(8 * lane)),
             _ => 0,
         }
     }
@@ -776,6 +769,10 @@ impl<'a> Machine<'a> {
     fn agree(&self, step: u32) -> bool {
         let Some(first) = self.active.set.first() else { return true };
         self.run.launch.program().code().loops_around(step).all(|start| {
+            // What all lanes share is the same.
+            if let Some(Target::Slot(_)) = self.counter_place(start) {
+                return true;
+            }
             let counter = self.counter(start, first);
             self.active.set.lanes().all(|lane| self.counter(start, lane) == counter)
         })
