@@ -24,6 +24,7 @@ mod fault;
 mod launch;
 mod overlap;
 pub mod reference;
+pub mod tile;
 
 pub use crate::generated::lanes::Fault;
 pub use fault::{FaultAccess, LaneFault, LaunchError, Place, RacePair};
@@ -78,7 +79,7 @@ pub trait Executable: Send + Sync {
 
 /// Every backend that this build has, in the order in which `auto` tries them.
 pub fn all() -> &'static [&'static dyn Backend] {
-    static ALL: [&dyn Backend; 1] = [&reference::Reference];
+    static ALL: [&dyn Backend; 2] = [&reference::Reference, &tile::Tile];
     &ALL
 }
 
