@@ -90,8 +90,7 @@ pub fn all() -> &'static [&'static dyn Backend] {
 pub fn find(kernel: &str, name: &str) -> Result<&'static dyn Backend> {
     let usable = |b: &&&'static dyn Backend| b.capabilities().reason.is_empty();
     let found = match name {
-        // Without any other backend the reference is better than none.
-        "auto" => all().iter().filter(usable).find(|b| b.capabilities().automatic).or(all().last()),
+        "auto" => all().iter().filter(usable).find(|b| b.capabilities().automatic),
         _ => all().iter().filter(usable).find(|b| b.name() == name),
     };
     found.copied().ok_or_else(|| {
