@@ -5,7 +5,7 @@ pub mod level;
 use crate::dtype::DType;
 use crate::generated::abi;
 pub use crate::generated::abi::{BLOCK, PANEL, STRIPES};
-use crate::generated::ops::{Binary, Family, Unary};
+use crate::generated::ops::{Binary, Cumulative, Family, Unary};
 
 /// Which operand of a binary kernel is one element.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +55,12 @@ pub fn binary_streamed(op: Binary, dtype: DType, form: Form) -> Option<abi::bina
 #[inline]
 pub fn reduction(family: Family, dtype: DType) -> &'static abi::reduction {
     &table().reductions[family as usize][dtype.number()]
+}
+
+/// The kernels of running totals; its functions are `None` where they are kept in another dtype.
+#[inline]
+pub fn cumulative(op: Cumulative, dtype: DType) -> &'static abi::cumulative {
+    &table().cumulative[op as usize][dtype.number()]
 }
 
 macro_rules! filled {
