@@ -526,21 +526,97 @@ struct Ordered {
     return 0;
   }
 
-  // Rows of a stripe at a time: the state is loaded and stored for every fourth.
-  static constexpr size_t AT_ONCE = 4;
-  // Shorter rows end before the hardware sees a stream in them: (100,000, 100) of float32 took 4.1
-  // ms without prefetching and 2.4 ms with it; from 2 KB on it changes nothing.
-  static constexpr size_t SHORT_ROW = 2048;
+  // Rows added at once, so that the state is loaded and stored for every eighth. Their number is a
+  // constant: leaving a short loop for each column costs more than the additions in it.
+  static constexpr size_t AT_ONCE = 8;
+  static constexpr size_t ACROSS = PLANES > 1 ? 2 : 1;
 
-  // Fetches a stripe's rows of the next group to the L2 cache. `row` is the number of the row at a.
-  static void prefetch_rows(const char *a, ptrdiff_t stride, size_t bytes, size_t row,
-                            size_t rows) {
-    for (size_t i = AT_ONCE; i < 2 * AT_ONCE && row + i * STRIPES < rows; ++i) {
-      const char *const ahead = a + static_cast<ptrdiff_t>(i * STRIPES) * stride;
-      for (size_t byte = 0; byte < bytes; byte += 64) {
-        __builtin_prefetch(ahead + byte, 0, 2);
+  // ROWS rows of COUNT registers, stride bytes apart, in rising order.
+  template <size_t ROWS, size_t COUNT>
+  static void down(double *state, size_t plane, const char *a, const char *b, ptrdiff_t stride) {
+    constexpr size_t N = NATIVE;
+    L<N> lanes[COUNT];
+#pragma GCC unroll 8
+    for (size_t j = 0; j < COUNT; ++j) {
+      lanes[j] = read<N>(state + j * N, plane);
+    }
+#pragma GCC unroll 8
+    for (size_t row = 0; row < ROWS; ++row) {
+      const ptrdiff_t offset = static_cast<ptrdiff_t>(row) * stride;
+#pragma GCC unroll 8
+      for (size_t j = 0; j < COUNT; ++j) {
+        step<N>(lanes[j], a + j * N * sizeof(In) + offset, next(lane_of_b(b, j * N), offset));
       }
     }
+#pragma GCC unroll 8
+    for (size_t j = 0; j < COUNT; ++j) {
+      write<N>(state + j * N, plane, lanes[j]);
+    }
+  }
+
+  // At most AT_ONCE rows of whole registers.
+  template <size_t ROWS = AT_ONCE>
+  static void across(double *state, size_t plane, size_t lanes, const char *a, const char *b,
+                     ptrdiff_t stride, size_t rows) {
+    if (rows >= ROWS) {
+      size_t i = 0;
+      for (; i + ACROSS * NATIVE <= lanes; i += ACROSS * NATIVE) {
+        down<ROWS, ACROSS>(state + i, plane, a + i * sizeof(In), lane_of_b(b, i), stride);
+      }
+      if (i != lanes) {
+        down<ROWS, 1>(state + i, plane, a + i * sizeof(In), lane_of_b(b, i), stride);
+      }
+      const ptrdiff_t used = static_cast<ptrdiff_t>(ROWS) * stride;
+      a += used;
+      b = next(b, used);
+      rows -= ROWS;
+    }
+    if constexpr (ROWS > 1) {
+      if (rows != 0) {
+        across<ROWS / 2>(state, plane, lanes, a, b, stride, rows);
+      }
+    }
+  }
+
+  // At most AT_ONCE rows.
+  static void few_across(double *state, size_t plane, size_t lanes, const char *a, const char *b,
+                         ptrdiff_t stride, size_t rows) {
+    const size_t whole = lanes / NATIVE * NATIVE;
+    across(state, plane, whole, a, b, stride, rows);
+    if constexpr (NATIVE > F::unit) {
+      if (whole != lanes) {
+        strips_below<NATIVE / 2>(state + whole, plane, lanes - whole, a + whole * sizeof(In),
+                                 lane_of_b(b, whole), stride, rows);
+      }
+    }
+  }
+
+  // Below it a row does not fill the registers of `passes`; the whole block lies in the L1 cache.
+  static constexpr size_t NARROW = 64;
+
+  // Sixteen rows without gaps are one row of all the state's lanes, whose memory runs on.
+  static void joined(double *state, size_t lanes, const char *a, const char *b, ptrdiff_t step,
+                     size_t rows) {
+    const size_t plane = STRIPES * lanes;
+    const size_t groups = rows / STRIPES;
+    double centers[CENTERED ? STRIPES * NARROW : 1];
+    if constexpr (CENTERED) {
+      for (size_t i = 0; i < plane; ++i) {
+        centers[i] = load<double>(b + i % lanes * sizeof(double));
+      }
+      b = reinterpret_cast<const char *>(centers);
+    }
+    size_t done = lanes < NARROW ? groups : 0;
+    if (done != 0) {
+      passes(state, plane, plane, a, b, step, groups);
+    }
+    for (; done < groups; done += AT_ONCE) {
+      const ptrdiff_t offset = static_cast<ptrdiff_t>(done) * step;
+      few_across(state, plane, plane, a + offset, next(b, offset), step,
+                 groups - done < AT_ONCE ? groups - done : AT_ONCE);
+    }
+    const ptrdiff_t used = static_cast<ptrdiff_t>(groups) * step;
+    few_across(state, plane, rows % STRIPES * lanes, a + used, next(b, used), 0, 1);
   }
 
   static uint64_t rows(void *result, const void *first_a, const void *first_b, size_t rows,
@@ -551,34 +627,17 @@ struct Ordered {
     const size_t lanes = cols * F::repeat;
     const size_t plane = STRIPES * lanes;
     fill_identity(state, plane);
-    // Sixteen narrow rows without gaps are one row of all the state's lanes. Below 64 lanes a row
-    // does not fill the registers of `passes`; the whole block lies in the L1 cache.
-    constexpr size_t NARROW = 64;
-    if (lanes < NARROW && stride == static_cast<ptrdiff_t>(lanes * sizeof(In))) {
-      double centers[CENTERED ? STRIPES * NARROW : 1];
-      const char *second = b;
-      if constexpr (CENTERED) {
-        for (size_t i = 0; i < plane; ++i) {
-          centers[i] = load<double>(b + i % lanes * sizeof(double));
-        }
-        second = reinterpret_cast<const char *>(centers);
-      }
-      const size_t groups = rows / STRIPES;
-      const ptrdiff_t step = static_cast<ptrdiff_t>(STRIPES) * stride;
-      passes(state, plane, plane, a, second, step, groups);
-      const ptrdiff_t used = static_cast<ptrdiff_t>(groups) * step;
-      passes(state, plane, rows % STRIPES * lanes, a + used, next(second, used), step, 1);
+    const ptrdiff_t step = static_cast<ptrdiff_t>(STRIPES) * stride;
+    if (stride == static_cast<ptrdiff_t>(lanes * sizeof(In)) && (!CENTERED || lanes < NARROW)) {
+      joined(state, lanes, a, b, step, rows);
       return 0;
     }
     for (size_t top = 0; top < rows; top += AT_ONCE * STRIPES) {
       for (size_t stripe = 0; stripe < STRIPES && top + stripe < rows; ++stripe) {
         const size_t left = (rows - top - stripe + STRIPES - 1) / STRIPES;
         const ptrdiff_t offset = static_cast<ptrdiff_t>(top + stripe) * stride;
-        if (lanes * sizeof(In) < SHORT_ROW) {
-          prefetch_rows(a + offset, stride, lanes * sizeof(In), stripe + top, rows);
-        }
-        passes(state + stripe * lanes, plane, lanes, a + offset, next(b, offset),
-               static_cast<ptrdiff_t>(STRIPES) * stride, left < AT_ONCE ? left : AT_ONCE);
+        few_across(state + stripe * lanes, plane, lanes, a + offset, next(b, offset), step,
+                   left < AT_ONCE ? left : AT_ONCE);
       }
     }
     return 0;
