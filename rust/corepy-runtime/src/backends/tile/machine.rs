@@ -31,6 +31,12 @@ const TURN: i64 = 4096;
 /// Tiles of scratch of eight bytes a lane.
 pub const TEMPS: usize = 4;
 
+/// What a comparison says of the active lanes: all the same, or these are those for which it holds.
+enum Split {
+    None(bool),
+    Lanes(Set),
+}
+
 /// A buffer or a shared array.
 #[derive(Clone, Copy)]
 pub struct Array {
@@ -86,6 +92,8 @@ pub struct Machine<'a> {
     /// Branches back and rounds of loops of each lane, where they are limited.
     rounds: *mut u64,
     pub active: Active,
+    /// All lanes of a whole tile are active.
+    is_whole: bool,
     pub alive: Set,
     /// The lowest step at which lanes wait.
     limit: u32,
@@ -143,6 +151,7 @@ impl<'a> Machine<'a> {
             parked: 0,
             rounds: arena.scratch(rounds).as_ptr().cast(),
             active: Active::NONE,
+            is_whole: false,
             alive: Set::NONE,
             limit: NOBODY,
             detour: false,
@@ -274,18 +283,27 @@ impl<'a> Machine<'a> {
     /// Runs one tile; the answer is its fault.
     pub fn run(&mut self, tile: i64) -> Result<Option<Box<LaneFault>>, Halt> {
         self.tile = tile;
-        (self.first, self.blocks) = self.run.blocks_of(tile);
+        (self.first, self.place, self.blocks) = self.run.blocks_of(tile);
         self.frame = self.precise;
         (self.waiting, self.parked, self.limit) = (0, 0, NOBODY);
         (self.detour, self.wants_detour, self.patience) = (false, false, PATIENCE);
         self.fault = None;
-        self.place = self.run.grid.block_at(self.first);
-        self.set_active(self.run.present(self.first, self.place, self.blocks));
-        self.alive = self.active.set;
+        // Sets of lanes are left as they are from one whole tile to the next: copying what has just been written
+        // in smaller pieces stalls.
+        if !self.run.is_whole(self.place, self.blocks) {
+            self.set_active(self.run.present(self.first, self.place, self.blocks));
+            self.alive = self.active.set;
+        } else if !self.is_whole {
+            self.set_active(Active::new(Set::range(0, self.run.lanes)));
+            self.alive = self.active.set;
+            self.is_whole = true;
+        }
         self.fill_tile_specials(self.frame);
         // SAFETY: scratch of as many bytes; counters for every lane where they are limited.
         unsafe {
-            self.shared.write_bytes(0, self.shared_bytes);
+            if self.shared_bytes > 0 {
+                self.shared.write_bytes(0, self.shared_bytes);
+            }
             if self.run.launch.step_limit().is_some() {
                 self.rounds.write_bytes(0, self.run.lanes);
             }
@@ -323,8 +341,11 @@ impl<'a> Machine<'a> {
                 }
                 Op::Branch { condition, negated, target } => self.branch(step, *condition, *negated, *target),
                 Op::Range { op, slot, step: by, other, negated, target } => {
-                    let set = self.range(*op, *slot, *by, *other);
-                    self.go(step + 1, set, *negated, *target, step + 2)
+                    match self.range(*op, *slot, *by, *other) {
+                        Split::None(answer) if answer != *negated => *target,
+                        Split::None(_) => step + 2,
+                        Split::Lanes(set) => self.go(step + 1, set, *negated, *target, step + 2),
+                    }
                 }
                 Op::Loop { counter, count, from, exit } => {
                     self.begin_loop(counter, count, *from, *exit, step)
@@ -338,7 +359,7 @@ impl<'a> Machine<'a> {
 
     pub fn set_active(&mut self, active: Active) {
         self.active = active;
-        self.has_bytes = false;
+        (self.is_whole, self.has_bytes) = (false, false);
     }
 
     /// Whether some lanes of the tile wait while others run.
@@ -577,7 +598,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The lanes of a comparison of a value that changes with the lane.
-    fn range(&mut self, op: Binary, slot: u32, by: i64, other: u32) -> Set {
+    fn range(&mut self, op: Binary, slot: u32, by: i64, other: u32) -> Split {
         let (first, bound) = (self.frame.index(slot), self.frame.index(other));
         let (lo, hi) = (self.active.lo, self.active.hi);
         let value = |lane: usize| first.checked_add(by.checked_mul(lane as i64)?);
@@ -590,13 +611,12 @@ impl<'a> Machine<'a> {
                     set.add_range(lane, lane + 1);
                 }
             }
-            return set;
+            return Split::Lanes(set);
         }
         let is = |lane: usize| value(lane).is_some_and(|value| holds(op, value, bound));
         let (start, end) = (is(lo), is(hi - 1));
         let set = match (start, end) {
-            (true, true) => return self.active.set,
-            (false, false) => return Set::NONE,
+            (true, true) | (false, false) => return Split::None(start),
             _ => {
                 // The first lane whose answer is not that of `lo`.
                 let (mut low, mut high) = (lo, hi - 1);
@@ -607,7 +627,7 @@ impl<'a> Machine<'a> {
                 if start { Set::range(lo, high) } else { Set::range(high, hi) }
             }
         };
-        set.and(&self.active.set)
+        Split::Lanes(set.and(&self.active.set))
     }
 
     fn begin_loop(&mut self, counter: &Write, count: &Write, from: Source, exit: u32, step: u32) -> u32 {
