@@ -185,6 +185,49 @@ FUNCTIONS = (
         " out is contiguous. The same bits as rows and finish.",
     ),
     Function(
+        "cumulative_start",
+        "void",
+        "void *carry, void *running, size_t cols",
+        "The carry of cols columns that have no block before, and the running totals of a block that"
+        " has no element yet. In both, lanes of all columns lie side by side, plane after plane.",
+    ),
+    Function(
+        "cumulative_absorb",
+        "void",
+        "void *carry, const void *total, size_t cols",
+        "Adds the totals of the next block of cols columns to their carry.",
+    ),
+    Function(
+        "cumulative_totals",
+        "void",
+        "void *totals, const void *in, size_t n",
+        "The totals of the blocks of n contiguous elements, one after the other.",
+    ),
+    Function(
+        "cumulative_line",
+        "void",
+        "void *out, void *carry, const void *in, size_t n",
+        "Writes the running totals of n contiguous elements that start a block; carry is that of"
+        " all blocks before, and becomes that of these too.",
+    ),
+    Function(
+        "cumulative_lines",
+        "void",
+        "void *out, ptrdiff_t out_stride, const void *in, ptrdiff_t in_stride, size_t count,"
+        " size_t n",
+        "The running totals of count lines of n contiguous elements, the lines out_stride and"
+        " in_stride bytes apart. The same bits as start and line for each.",
+    ),
+    Function(
+        "cumulative_rows",
+        "void",
+        "void *out, ptrdiff_t out_stride, const void *carry, void *running, const void *in,"
+        " ptrdiff_t in_stride, size_t rows, size_t cols",
+        "Adds rows of cols contiguous elements, in_stride bytes apart, to the running totals of"
+        " their block and writes what carry and these give; without out, only adds. The rows lie in"
+        " one block.",
+    ),
+    Function(
         "pack",
         "void",
         "void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride,"
@@ -295,6 +338,20 @@ STRUCTS = (
         ),
     ),
     Struct(
+        "cumulative",
+        "Running totals of one dtype. Null where running totals are kept in another dtype.",
+        (
+            ("cumulative_start", "start", ()),
+            ("cumulative_absorb", "absorb", ()),
+            ("cumulative_totals", "totals", ()),
+            ("cumulative_line", "line", ()),
+            ("cumulative_lines", "lines", ()),
+            ("cumulative_rows", "rows", ()),
+            ("size_t", "carry_bytes", ()),  # a column
+            ("size_t", "total_bytes", ()),
+        ),
+    ),
+    Struct(
         "gemm",
         "Matrix multiplication of one dtype: register block and panel functions.",
         (
@@ -316,6 +373,8 @@ STRUCTS = (
             ("uint32_t", "struct_bytes", ()),
             ("unary", "unary", ("UNARY_OPS", "DTYPES")),
             ("binary", "binary", ("BINARY_OPS", "DTYPES", "FORMS")),
+            # Those that store past the caches, where there are any; out overlaps no operand.
+            ("binary", "binary_streamed", ("BINARY_OPS", "DTYPES", "FORMS")),
             ("cast", "cast", ("DTYPES", "DTYPES")),
             ("select", "select", ("WIDTHS",)),
             ("gather", "gather", ("WIDTHS",)),
@@ -331,6 +390,7 @@ STRUCTS = (
             ("ramp_integer", "ramp_integer", ()),
             ("ramp_float", "ramp_float", ()),
             ("reduction", "reductions", ("REDUCE_OPS", "DTYPES")),
+            ("cumulative", "cumulative", ("CUMULATIVE_OPS", "DTYPES")),
             ("gemm", "gemm", ("DTYPES",)),
             ("multiply_add", "multiply_add", ("DTYPES", "MULTIPLY_ADD_FORMS")),
             ("multiply_add_chain", "multiply_add_chain", ("DTYPES",)),
@@ -344,6 +404,9 @@ STRUCTS = (
     ),
 )
 
+# Running totals, and the dtypes that they are kept in.
+CUMULATIVE = ("sum", "prod")
+CUMULATIVE_DTYPES = ("int64", "uint64", "float32", "float64", "complex64", "complex128")
 # Form of a binary kernel: which operand is one element.
 FORMS = ("vv", "vs", "sv")
 # Which operands of a * b + c are one element; a and b may change places.

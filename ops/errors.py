@@ -142,6 +142,7 @@ ERRORS = (
     # axes and shapes of one operation or a few
     Error("OneAxis", "TypeError", "[{op}] axis is one integer or None, not {given} axes", "op, given: usize"),
     Error("AxisNeeded", "ValueError", "[{op}] axis can be left out for one axis only, not for {ndim}", "op, ndim: usize"),
+    Error("DifferenceOrder", "ValueError", "[{op}] n is how often differences are taken, 0 or more, not {n}", "op, n: i64"),
     Error("MoveCounts", "ValueError", "[{op}] {source_count} axes do not move to {destination_count} places", "op, source_count: usize, destination_count: usize"),
     Error("SqueezeExtent", "ValueError", "[{op}] axis {axis} of shape {shape} has {extent} elements, not 1", "op, axis: usize, shape: String, extent: i64"),
     Error("TransposeAxes", "ValueError", "[{op}] needs a tensor with 2 axes, not {ndim}; use mT or permute_dims(axes)", "op, ndim: usize"),

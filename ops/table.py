@@ -57,7 +57,7 @@ class Function:
     name: str
     signature: str  # Python parameter list with annotations
     returns: str
-    category: str  # creation | conversion | manipulation | indexing | linear | information | printing | memory
+    category: str  # creation | conversion | manipulation | indexing | cumulative | linear | information | printing | memory
     doc: str
     method: bool = False  # also a method of Tensor; the first parameter is self
     notes: str = ""
@@ -151,6 +151,9 @@ INTERNAL_REDUCTIONS = (
 _LIKE = "x: ArrayLike, /, {fill}*, dtype: DTypeLike | None = None, device: Device | None = None"
 _NEW = "*, dtype: DTypeLike | None = None, device: Device | None = None"
 
+_RUNNING = "Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first. axis may be left out for one axis; a tensor without axes counts as one element. include_initial begins each line with the total of no element, so that it is one longer."
+_RUNNING_RAISES = " Raises ValueError where axis is left out for several axes, AxisError for an axis out of range, TypeError for complex to real, NotImplementedError for float16 and bfloat16."
+
 _PRINTING = "precision: int | None = None, threshold: int | None = None, edgeitems: int | None = None, linewidth: int | None = None, suppress: bool | None = None"
 
 FUNCTIONS = (
@@ -184,6 +187,10 @@ FUNCTIONS = (
     Function("concat", "arrays: Sequence[ArrayLike], /, *, axis: int | None = 0", "Tensor", "manipulation", "Tensors joined along an existing axis; None joins them flattened.", notes="Shapes agree but for that axis; dtypes are promoted. Raises ValueError for other shapes and for no tensors.", example="cp.concat([cp.asarray([1]), cp.asarray([2, 3])]).tolist()\n[1, 2, 3]"),
     Function("stack", "arrays: Sequence[ArrayLike], /, *, axis: int = 0", "Tensor", "manipulation", "Tensors of one shape joined along a new axis.", notes="axis counts in the result; dtypes are promoted. Raises ValueError for different shapes and for no tensors.", example="cp.stack([cp.asarray([1, 2]), cp.asarray([3, 4])]).tolist()\n[[1, 2], [3, 4]]"),
     Function("take", "x: ArrayLike, indices: ArrayLike, /, *, axis: int | None = None", "Tensor", "indexing", "Elements at integer indices along an axis.", method=True, notes="Negative indices count from the end. Raises IndexError for others out of range. axis may be left out for one axis only.", example="cp.take(cp.asarray([10, 20, 30]), cp.asarray([2, 0])).tolist()\n[30, 10]"),
+    # cumulative
+    Function("cumulative_sum", "x: ArrayLike, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False", "Tensor", "cumulative", "The sums of each element and all before it along an axis.", method=True, notes=_RUNNING + " float32 is added in float64, float64 with compensation (Knuth's TwoSum), left to right inside blocks of 1,024 elements and then block by block: the bits do not depend on threads, SIMD or layout. The last element need not have the bits of sum." + _RUNNING_RAISES, example="cp.cumulative_sum(cp.asarray([1, 2, 3]), include_initial=True).tolist()\n[0, 1, 3, 6]"),
+    Function("cumulative_prod", "x: ArrayLike, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False", "Tensor", "cumulative", "The products of each element and all before it along an axis.", method=True, notes=_RUNNING + " Floats are multiplied in float64, left to right inside blocks of 1,024 elements and then block by block, so that a block whose own product overflows gives an infinity: the bits do not depend on threads, SIMD or layout." + _RUNNING_RAISES, example="cp.cumulative_prod(cp.asarray([1, 2, 3])).tolist()\n[1, 2, 6]"),
+    Function("diff", "x: ArrayLike, /, *, axis: int = -1, n: int = 1, prepend: ArrayLike | None = None, append: ArrayLike | None = None", "Tensor", "cumulative", "Each element less the one before it along an axis.", method=True, notes="n is how often that is done; 0 copies x, and from the extent on nothing is left. prepend and append are joined to x first; their shapes are that of x but for the axis, and one without axes stands for one element of each line. Dtypes are promoted, a Python number takes that of x; integers wrap, bools give where neighbours differ. Raises AxisError for an axis out of range, ValueError for n below 0, a tensor without axes and shapes that do not fit, NotImplementedError for float16 and bfloat16.", example="cp.diff(cp.asarray([1, 4, 9]), prepend=0).tolist()\n[1, 3, 5]"),
     # linear algebra
     Function("matmul", "x1: ArrayLike, x2: ArrayLike, /", "Tensor", "linear", "The matrix product over the last two axes; other axes broadcast.", method=True, notes="One fused multiply-add chain per 256 terms, panels added in rising order: element (i, j) depends on row i and column j alone, whatever the shapes around them. One-axis operands are row or column vectors. Both are converted to their common dtype first, which is any numeric one; integers wrap. Raises ValueError where the columns of x1 are not as many as the rows of x2 or the other axes do not broadcast, TypeError for bool and for Python numbers, NotImplementedError for float16 and bfloat16.", example="cp.matmul(cp.asarray([[1, 2], [3, 4]]), cp.asarray([1, 1])).tolist()\n[3, 7]"),
     Function("dot", "x1: ArrayLike, x2: ArrayLike, /", "Tensor", "linear", "The dot product of two vectors, or the matrix product of tensors with one or two axes.", method=True, notes="For more axes there is matmul. Raises ValueError where the shapes do not fit.", example="cp.dot(cp.asarray([1, 2]), cp.asarray([3, 4])).item()\n11"),

@@ -137,6 +137,11 @@ def functions() -> None:
         call("concat", [x, x], axis=1)
         call("stack", [x, x], axis=-1)
         call("take", x, c.asarray([0, -1, 2]), axis=1)
+        for name in ("cumulative_sum", "cumulative_prod"):
+            call(name, x, axis=0)
+            call(name, x.mT, axis=1, include_initial=True)
+            call(name, c.astype(c.arange(9000), dtype))
+        call("diff", x, n=2, prepend=0, append=x)
         call("take", x, c.asarray([9]), axis=1)
         for a, b in (
             (x, x.mT),

@@ -165,6 +165,7 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "ZeroDivision": [(lambda: I3 // c.asarray([1, 0, 0]), "[floor_divide] integer division by zero at index 1")],
     "NegativeExponent": [(lambda: I3 ** c.asarray([1, 1, -2]), "[pow] integers to a negative power are not integers: exponent -2 at index 2")],
     "Exponent": [(lambda: c.asarray([1.0, 2.0]) ** c.asarray([2.0, 0.25]), "[pow] exponent 0.25 at index 1: only whole numbers and 0.5 are supported")],
+    "DifferenceOrder": [(lambda: c.diff(c.zeros(3), n=-1), "[diff] n is how often differences are taken, 0 or more, not -1")],
     "EmptyReduction": [(lambda: c.max(c.zeros((2, 0)), axis=1), "[max] shape (2, 0) has no elements along the reduced axes, and max has no value for none")],
     "ReshapeSize": [(lambda: c.reshape(F23, (4, 2)), "[reshape] 6 elements of shape (2, 3) do not fit shape (4, 2)")],
     "ReshapeUnknown": [(lambda: c.reshape(F23, (-1, -1)), "[reshape] shape (-1, -1) has more than one -1")],

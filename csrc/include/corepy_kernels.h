@@ -101,6 +101,12 @@ enum {
 };
 
 enum {
+  COREPY_CUMULATIVE_SUM = 0,
+  COREPY_CUMULATIVE_PROD = 1,
+  COREPY_CUMULATIVE_OPS = 2
+};
+
+enum {
   COREPY_FORM_VV = 0,
   COREPY_FORM_VS = 1,
   COREPY_FORM_SV = 2,
@@ -202,6 +208,24 @@ typedef uint64_t (*corepy_reduce_each)(void *out, const void *a, const void *b, 
 // Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 typedef void (*corepy_reduce_columns)(void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride, size_t cols, double divisor);
 
+// The carry of cols columns that have no block before, and the running totals of a block that has no element yet. In both, lanes of all columns lie side by side, plane after plane.
+typedef void (*corepy_cumulative_start)(void *carry, void *running, size_t cols);
+
+// Adds the totals of the next block of cols columns to their carry.
+typedef void (*corepy_cumulative_absorb)(void *carry, const void *total, size_t cols);
+
+// The totals of the blocks of n contiguous elements, one after the other.
+typedef void (*corepy_cumulative_totals)(void *totals, const void *in, size_t n);
+
+// Writes the running totals of n contiguous elements that start a block; carry is that of all blocks before, and becomes that of these too.
+typedef void (*corepy_cumulative_line)(void *out, void *carry, const void *in, size_t n);
+
+// The running totals of count lines of n contiguous elements, the lines out_stride and in_stride bytes apart. The same bits as start and line for each.
+typedef void (*corepy_cumulative_lines)(void *out, ptrdiff_t out_stride, const void *in, ptrdiff_t in_stride, size_t count, size_t n);
+
+// Adds rows of cols contiguous elements, in_stride bytes apart, to the running totals of their block and writes what carry and these give; without out, only adds. The rows lie in one block.
+typedef void (*corepy_cumulative_rows)(void *out, ptrdiff_t out_stride, const void *carry, void *running, const void *in, ptrdiff_t in_stride, size_t rows, size_t cols);
+
 // Packs a lanes x depth panel of a matrix for `block`: groups of mr (nr) lanes, each depth by depth, the last group padded with zeros. Strides are in bytes, any sign, any alignment.
 typedef void (*corepy_pack)(void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride, size_t lanes, size_t depth);
 
@@ -249,6 +273,18 @@ typedef struct {
   size_t lane_bytes;
 } corepy_reduction;
 
+// Running totals of one dtype. Null where running totals are kept in another dtype.
+typedef struct {
+  corepy_cumulative_start start;
+  corepy_cumulative_absorb absorb;
+  corepy_cumulative_totals totals;
+  corepy_cumulative_line line;
+  corepy_cumulative_lines lines;
+  corepy_cumulative_rows rows;
+  size_t carry_bytes;
+  size_t total_bytes;
+} corepy_cumulative;
+
 // Matrix multiplication of one dtype: register block and panel functions.
 typedef struct {
   corepy_pack pack_a;
@@ -267,6 +303,7 @@ typedef struct {
   uint32_t struct_bytes;
   corepy_unary unary[COREPY_UNARY_OPS][COREPY_DTYPES];
   corepy_binary binary[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
+  corepy_binary binary_streamed[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
   corepy_cast cast[COREPY_DTYPES][COREPY_DTYPES];
   corepy_select select[COREPY_WIDTHS];
   corepy_gather gather[COREPY_WIDTHS];
@@ -282,6 +319,7 @@ typedef struct {
   corepy_ramp_integer ramp_integer;
   corepy_ramp_float ramp_float;
   corepy_reduction reductions[COREPY_REDUCE_OPS][COREPY_DTYPES];
+  corepy_cumulative cumulative[COREPY_CUMULATIVE_OPS][COREPY_DTYPES];
   corepy_gemm gemm[COREPY_DTYPES];
   corepy_multiply_add multiply_add[COREPY_DTYPES][COREPY_MULTIPLY_ADD_FORMS];
   corepy_multiply_add_chain multiply_add_chain[COREPY_DTYPES];
@@ -302,6 +340,15 @@ static_assert(offsetof(corepy_reduction, each) == 32, "layout of reduction.each"
 static_assert(offsetof(corepy_reduction, columns) == 40, "layout of reduction.columns");
 static_assert(offsetof(corepy_reduction, lane_bytes) == 48, "layout of reduction.lane_bytes");
 static_assert(sizeof(corepy_reduction) == 56, "layout of reduction");
+static_assert(offsetof(corepy_cumulative, start) == 0, "layout of cumulative.start");
+static_assert(offsetof(corepy_cumulative, absorb) == 8, "layout of cumulative.absorb");
+static_assert(offsetof(corepy_cumulative, totals) == 16, "layout of cumulative.totals");
+static_assert(offsetof(corepy_cumulative, line) == 24, "layout of cumulative.line");
+static_assert(offsetof(corepy_cumulative, lines) == 32, "layout of cumulative.lines");
+static_assert(offsetof(corepy_cumulative, rows) == 40, "layout of cumulative.rows");
+static_assert(offsetof(corepy_cumulative, carry_bytes) == 48, "layout of cumulative.carry_bytes");
+static_assert(offsetof(corepy_cumulative, total_bytes) == 56, "layout of cumulative.total_bytes");
+static_assert(sizeof(corepy_cumulative) == 64, "layout of cumulative");
 static_assert(offsetof(corepy_gemm, pack_a) == 0, "layout of gemm.pack_a");
 static_assert(offsetof(corepy_gemm, pack_b) == 8, "layout of gemm.pack_b");
 static_assert(offsetof(corepy_gemm, block) == 16, "layout of gemm.block");
@@ -315,31 +362,33 @@ static_assert(offsetof(corepy_kernels, abi_version) == 0, "layout of kernels.abi
 static_assert(offsetof(corepy_kernels, struct_bytes) == 4, "layout of kernels.struct_bytes");
 static_assert(offsetof(corepy_kernels, unary) == 8, "layout of kernels.unary");
 static_assert(offsetof(corepy_kernels, binary) == 2168, "layout of kernels.binary");
-static_assert(offsetof(corepy_kernels, cast) == 10448, "layout of kernels.cast");
-static_assert(offsetof(corepy_kernels, select) == 12248, "layout of kernels.select");
-static_assert(offsetof(corepy_kernels, gather) == 12288, "layout of kernels.gather");
-static_assert(offsetof(corepy_kernels, scatter) == 12328, "layout of kernels.scatter");
-static_assert(offsetof(corepy_kernels, copy_rows) == 12368, "layout of kernels.copy_rows");
-static_assert(offsetof(corepy_kernels, transpose) == 12376, "layout of kernels.transpose");
-static_assert(offsetof(corepy_kernels, fill) == 12416, "layout of kernels.fill");
-static_assert(offsetof(corepy_kernels, take) == 12456, "layout of kernels.take");
-static_assert(offsetof(corepy_kernels, compress) == 12496, "layout of kernels.compress");
-static_assert(offsetof(corepy_kernels, wrap_indices) == 12536, "layout of kernels.wrap_indices");
-static_assert(offsetof(corepy_kernels, count_mask) == 12544, "layout of kernels.count_mask");
-static_assert(offsetof(corepy_kernels, mask_positions) == 12552, "layout of kernels.mask_positions");
-static_assert(offsetof(corepy_kernels, ramp_integer) == 12560, "layout of kernels.ramp_integer");
-static_assert(offsetof(corepy_kernels, ramp_float) == 12568, "layout of kernels.ramp_float");
-static_assert(offsetof(corepy_kernels, reductions) == 12576, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, gemm) == 26856, "layout of kernels.gemm");
-static_assert(offsetof(corepy_kernels, multiply_add) == 27816, "layout of kernels.multiply_add");
-static_assert(offsetof(corepy_kernels, multiply_add_chain) == 28416, "layout of kernels.multiply_add_chain");
-static_assert(offsetof(corepy_kernels, mask_bits) == 28536, "layout of kernels.mask_bits");
-static_assert(offsetof(corepy_kernels, mask_bytes) == 28544, "layout of kernels.mask_bytes");
-static_assert(offsetof(corepy_kernels, lane_bounds) == 28552, "layout of kernels.lane_bounds");
-static_assert(offsetof(corepy_kernels, lane_gather) == 28560, "layout of kernels.lane_gather");
-static_assert(offsetof(corepy_kernels, lane_scatter) == 28592, "layout of kernels.lane_scatter");
-static_assert(offsetof(corepy_kernels, lane_combine) == 28624, "layout of kernels.lane_combine");
-static_assert(sizeof(corepy_kernels) == 29464, "layout of kernels");
+static_assert(offsetof(corepy_kernels, binary_streamed) == 10448, "layout of kernels.binary_streamed");
+static_assert(offsetof(corepy_kernels, cast) == 18728, "layout of kernels.cast");
+static_assert(offsetof(corepy_kernels, select) == 20528, "layout of kernels.select");
+static_assert(offsetof(corepy_kernels, gather) == 20568, "layout of kernels.gather");
+static_assert(offsetof(corepy_kernels, scatter) == 20608, "layout of kernels.scatter");
+static_assert(offsetof(corepy_kernels, copy_rows) == 20648, "layout of kernels.copy_rows");
+static_assert(offsetof(corepy_kernels, transpose) == 20656, "layout of kernels.transpose");
+static_assert(offsetof(corepy_kernels, fill) == 20696, "layout of kernels.fill");
+static_assert(offsetof(corepy_kernels, take) == 20736, "layout of kernels.take");
+static_assert(offsetof(corepy_kernels, compress) == 20776, "layout of kernels.compress");
+static_assert(offsetof(corepy_kernels, wrap_indices) == 20816, "layout of kernels.wrap_indices");
+static_assert(offsetof(corepy_kernels, count_mask) == 20824, "layout of kernels.count_mask");
+static_assert(offsetof(corepy_kernels, mask_positions) == 20832, "layout of kernels.mask_positions");
+static_assert(offsetof(corepy_kernels, ramp_integer) == 20840, "layout of kernels.ramp_integer");
+static_assert(offsetof(corepy_kernels, ramp_float) == 20848, "layout of kernels.ramp_float");
+static_assert(offsetof(corepy_kernels, reductions) == 20856, "layout of kernels.reductions");
+static_assert(offsetof(corepy_kernels, cumulative) == 35136, "layout of kernels.cumulative");
+static_assert(offsetof(corepy_kernels, gemm) == 37056, "layout of kernels.gemm");
+static_assert(offsetof(corepy_kernels, multiply_add) == 38016, "layout of kernels.multiply_add");
+static_assert(offsetof(corepy_kernels, multiply_add_chain) == 38616, "layout of kernels.multiply_add_chain");
+static_assert(offsetof(corepy_kernels, mask_bits) == 38736, "layout of kernels.mask_bits");
+static_assert(offsetof(corepy_kernels, mask_bytes) == 38744, "layout of kernels.mask_bytes");
+static_assert(offsetof(corepy_kernels, lane_bounds) == 38752, "layout of kernels.lane_bounds");
+static_assert(offsetof(corepy_kernels, lane_gather) == 38760, "layout of kernels.lane_gather");
+static_assert(offsetof(corepy_kernels, lane_scatter) == 38792, "layout of kernels.lane_scatter");
+static_assert(offsetof(corepy_kernels, lane_combine) == 38824, "layout of kernels.lane_combine");
+static_assert(sizeof(corepy_kernels) == 39664, "layout of kernels");
 #endif
 
 #endif

@@ -1588,6 +1588,75 @@ fn take<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, indices: &Bound<'py, PyAny>
     functions::indexing::take(py, x, indices, axis)
 }
 
+#[doc = r#"The sums of each element and all before it along an axis.
+
+Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first.
+axis may be left out for one axis; a tensor without axes counts as one element. include_initial
+begins each line with the total of no element, so that it is one longer. float32 is added in
+float64, float64 with compensation (Knuth's TwoSum), left to right inside blocks of 1,024
+elements and then block by block: the bits do not depend on threads, SIMD or layout. The last
+element need not have the bits of sum. Raises ValueError where axis is left out for several
+axes, AxisError for an axis out of range, TypeError for complex to real, NotImplementedError for
+float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.cumulative_sum(cp.asarray([1, 2, 3]), include_initial=True).tolist()
+[0, 1, 3, 6]"#]
+#[pyfunction]
+#[pyo3(signature = (x, /, *, axis=Argument::Given(None), dtype=None, include_initial=Argument::Given(false)), text_signature = "(x, /, *, axis=None, dtype=None, include_initial=False)")]
+fn cumulative_sum<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Argument<Option<i64>>, dtype: Option<&Bound<'py, PyAny>>, include_initial: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+    let axis = axis.read(py, "cumulative_sum", "axis")?;
+    let include_initial = include_initial.read(py, "cumulative_sum", "include_initial")?;
+    functions::cumulative::cumulative_sum(py, x, axis, dtype, include_initial)
+}
+
+#[doc = r#"The products of each element and all before it along an axis.
+
+Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first.
+axis may be left out for one axis; a tensor without axes counts as one element. include_initial
+begins each line with the total of no element, so that it is one longer. Floats are multiplied
+in float64, left to right inside blocks of 1,024 elements and then block by block, so that a
+block whose own product overflows gives an infinity: the bits do not depend on threads, SIMD or
+layout. Raises ValueError where axis is left out for several axes, AxisError for an axis out of
+range, TypeError for complex to real, NotImplementedError for float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.cumulative_prod(cp.asarray([1, 2, 3])).tolist()
+[1, 2, 6]"#]
+#[pyfunction]
+#[pyo3(signature = (x, /, *, axis=Argument::Given(None), dtype=None, include_initial=Argument::Given(false)), text_signature = "(x, /, *, axis=None, dtype=None, include_initial=False)")]
+fn cumulative_prod<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Argument<Option<i64>>, dtype: Option<&Bound<'py, PyAny>>, include_initial: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+    let axis = axis.read(py, "cumulative_prod", "axis")?;
+    let include_initial = include_initial.read(py, "cumulative_prod", "include_initial")?;
+    functions::cumulative::cumulative_prod(py, x, axis, dtype, include_initial)
+}
+
+#[doc = r#"Each element less the one before it along an axis.
+
+n is how often that is done; 0 copies x, and from the extent on nothing is left. prepend and
+append are joined to x first; their shapes are that of x but for the axis, and one without axes
+stands for one element of each line. Dtypes are promoted, a Python number takes that of x;
+integers wrap, bools give where neighbours differ. Raises AxisError for an axis out of range,
+ValueError for n below 0, a tensor without axes and shapes that do not fit, NotImplementedError
+for float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.diff(cp.asarray([1, 4, 9]), prepend=0).tolist()
+[1, 3, 5]"#]
+#[pyfunction]
+#[pyo3(signature = (x, /, *, axis=Argument::Given(-1), n=Argument::Given(1), prepend=None, append=None), text_signature = "(x, /, *, axis=-1, n=1, prepend=None, append=None)")]
+fn diff<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Argument<i64>, n: Argument<i64>, prepend: Option<&Bound<'py, PyAny>>, append: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTensor>> {
+    let axis = axis.read(py, "diff", "axis")?;
+    let n = n.read(py, "diff", "n")?;
+    functions::cumulative::diff(py, x, axis, n, prepend, append)
+}
+
 #[doc = r#"The matrix product over the last two axes; other axes broadcast.
 
 One fused multiply-add chain per 256 terms, panels added in rising order: element (i, j) depends
@@ -1990,26 +2059,29 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("concat", calls::wrap(wrap_pyfunction!(self::concat, m)?, 78)?)?;
     m.add("stack", calls::wrap(wrap_pyfunction!(self::stack, m)?, 79)?)?;
     m.add("take", calls::wrap(wrap_pyfunction!(self::take, m)?, 80)?)?;
-    m.add("matmul", calls::wrap(wrap_pyfunction!(self::matmul, m)?, 81)?)?;
-    m.add("dot", calls::wrap(wrap_pyfunction!(self::dot, m)?, 82)?)?;
-    m.add("vecdot", calls::wrap(wrap_pyfunction!(self::vecdot, m)?, 83)?)?;
-    m.add("result_type", calls::wrap(wrap_pyfunction!(self::result_type, m)?, 84)?)?;
-    m.add("can_cast", calls::wrap(wrap_pyfunction!(self::can_cast, m)?, 85)?)?;
-    m.add("isdtype", calls::wrap(wrap_pyfunction!(self::isdtype, m)?, 86)?)?;
-    m.add("finfo", calls::wrap(wrap_pyfunction!(self::finfo, m)?, 87)?)?;
-    m.add("iinfo", calls::wrap(wrap_pyfunction!(self::iinfo, m)?, 88)?)?;
-    m.add("simd_levels", calls::wrap(wrap_pyfunction!(self::simd_levels, m)?, 89)?)?;
-    m.add("simd_level", calls::wrap(wrap_pyfunction!(self::simd_level, m)?, 90)?)?;
-    m.add("config", calls::wrap(wrap_pyfunction!(self::config, m)?, 91)?)?;
-    m.add("show_config", calls::wrap(wrap_pyfunction!(self::show_config, m)?, 92)?)?;
-    m.add("get_num_threads", calls::wrap(wrap_pyfunction!(self::get_num_threads, m)?, 93)?)?;
-    m.add("set_num_threads", calls::wrap(wrap_pyfunction!(self::set_num_threads, m)?, 94)?)?;
-    m.add("set_printoptions", calls::wrap(wrap_pyfunction!(self::set_printoptions, m)?, 95)?)?;
-    m.add("get_printoptions", calls::wrap(wrap_pyfunction!(self::get_printoptions, m)?, 96)?)?;
-    m.add("memory_stats", calls::wrap(wrap_pyfunction!(self::memory_stats, m)?, 97)?)?;
-    m.add("arena_stats", calls::wrap(wrap_pyfunction!(self::arena_stats, m)?, 98)?)?;
-    m.add("trim_memory", calls::wrap(wrap_pyfunction!(self::trim_memory, m)?, 99)?)?;
-    m.add("get_allocator", calls::wrap(wrap_pyfunction!(self::get_allocator, m)?, 100)?)?;
-    m.add("set_allocator", calls::wrap(wrap_pyfunction!(self::set_allocator, m)?, 101)?)?;
+    m.add("cumulative_sum", calls::wrap(wrap_pyfunction!(self::cumulative_sum, m)?, 81)?)?;
+    m.add("cumulative_prod", calls::wrap(wrap_pyfunction!(self::cumulative_prod, m)?, 82)?)?;
+    m.add("diff", calls::wrap(wrap_pyfunction!(self::diff, m)?, 83)?)?;
+    m.add("matmul", calls::wrap(wrap_pyfunction!(self::matmul, m)?, 84)?)?;
+    m.add("dot", calls::wrap(wrap_pyfunction!(self::dot, m)?, 85)?)?;
+    m.add("vecdot", calls::wrap(wrap_pyfunction!(self::vecdot, m)?, 86)?)?;
+    m.add("result_type", calls::wrap(wrap_pyfunction!(self::result_type, m)?, 87)?)?;
+    m.add("can_cast", calls::wrap(wrap_pyfunction!(self::can_cast, m)?, 88)?)?;
+    m.add("isdtype", calls::wrap(wrap_pyfunction!(self::isdtype, m)?, 89)?)?;
+    m.add("finfo", calls::wrap(wrap_pyfunction!(self::finfo, m)?, 90)?)?;
+    m.add("iinfo", calls::wrap(wrap_pyfunction!(self::iinfo, m)?, 91)?)?;
+    m.add("simd_levels", calls::wrap(wrap_pyfunction!(self::simd_levels, m)?, 92)?)?;
+    m.add("simd_level", calls::wrap(wrap_pyfunction!(self::simd_level, m)?, 93)?)?;
+    m.add("config", calls::wrap(wrap_pyfunction!(self::config, m)?, 94)?)?;
+    m.add("show_config", calls::wrap(wrap_pyfunction!(self::show_config, m)?, 95)?)?;
+    m.add("get_num_threads", calls::wrap(wrap_pyfunction!(self::get_num_threads, m)?, 96)?)?;
+    m.add("set_num_threads", calls::wrap(wrap_pyfunction!(self::set_num_threads, m)?, 97)?)?;
+    m.add("set_printoptions", calls::wrap(wrap_pyfunction!(self::set_printoptions, m)?, 98)?)?;
+    m.add("get_printoptions", calls::wrap(wrap_pyfunction!(self::get_printoptions, m)?, 99)?)?;
+    m.add("memory_stats", calls::wrap(wrap_pyfunction!(self::memory_stats, m)?, 100)?)?;
+    m.add("arena_stats", calls::wrap(wrap_pyfunction!(self::arena_stats, m)?, 101)?)?;
+    m.add("trim_memory", calls::wrap(wrap_pyfunction!(self::trim_memory, m)?, 102)?)?;
+    m.add("get_allocator", calls::wrap(wrap_pyfunction!(self::get_allocator, m)?, 103)?)?;
+    m.add("set_allocator", calls::wrap(wrap_pyfunction!(self::set_allocator, m)?, 104)?)?;
     Ok(())
 }

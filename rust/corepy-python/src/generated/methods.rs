@@ -1229,6 +1229,72 @@ Examples
         functions::indexing::take(py, slf.as_any(), indices, axis)
     }
 
+    #[doc = r#"The sums of each element and all before it along an axis.
+
+Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first.
+axis may be left out for one axis; a tensor without axes counts as one element. include_initial
+begins each line with the total of no element, so that it is one longer. float32 is added in
+float64, float64 with compensation (Knuth's TwoSum), left to right inside blocks of 1,024
+elements and then block by block: the bits do not depend on threads, SIMD or layout. The last
+element need not have the bits of sum. Raises ValueError where axis is left out for several
+axes, AxisError for an axis out of range, TypeError for complex to real, NotImplementedError for
+float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.cumulative_sum(cp.asarray([1, 2, 3]), include_initial=True).tolist()
+[0, 1, 3, 6]"#]
+    #[pyo3(signature = (*, axis=Argument::Given(None), dtype=None, include_initial=Argument::Given(false)), text_signature = "($self, /, *, axis=None, dtype=None, include_initial=False)")]
+    fn cumulative_sum<'py>(slf: &Bound<'py, Self>, py: Python<'py>, axis: Argument<Option<i64>>, dtype: Option<&Bound<'py, PyAny>>, include_initial: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+        let axis = axis.read(py, "cumulative_sum", "axis")?;
+        let include_initial = include_initial.read(py, "cumulative_sum", "include_initial")?;
+        functions::cumulative::cumulative_sum(py, slf.as_any(), axis, dtype, include_initial)
+    }
+
+    #[doc = r#"The products of each element and all before it along an axis.
+
+Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first.
+axis may be left out for one axis; a tensor without axes counts as one element. include_initial
+begins each line with the total of no element, so that it is one longer. Floats are multiplied
+in float64, left to right inside blocks of 1,024 elements and then block by block, so that a
+block whose own product overflows gives an infinity: the bits do not depend on threads, SIMD or
+layout. Raises ValueError where axis is left out for several axes, AxisError for an axis out of
+range, TypeError for complex to real, NotImplementedError for float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.cumulative_prod(cp.asarray([1, 2, 3])).tolist()
+[1, 2, 6]"#]
+    #[pyo3(signature = (*, axis=Argument::Given(None), dtype=None, include_initial=Argument::Given(false)), text_signature = "($self, /, *, axis=None, dtype=None, include_initial=False)")]
+    fn cumulative_prod<'py>(slf: &Bound<'py, Self>, py: Python<'py>, axis: Argument<Option<i64>>, dtype: Option<&Bound<'py, PyAny>>, include_initial: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+        let axis = axis.read(py, "cumulative_prod", "axis")?;
+        let include_initial = include_initial.read(py, "cumulative_prod", "include_initial")?;
+        functions::cumulative::cumulative_prod(py, slf.as_any(), axis, dtype, include_initial)
+    }
+
+    #[doc = r#"Each element less the one before it along an axis.
+
+n is how often that is done; 0 copies x, and from the extent on nothing is left. prepend and
+append are joined to x first; their shapes are that of x but for the axis, and one without axes
+stands for one element of each line. Dtypes are promoted, a Python number takes that of x;
+integers wrap, bools give where neighbours differ. Raises AxisError for an axis out of range,
+ValueError for n below 0, a tensor without axes and shapes that do not fit, NotImplementedError
+for float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.diff(cp.asarray([1, 4, 9]), prepend=0).tolist()
+[1, 3, 5]"#]
+    #[pyo3(signature = (*, axis=Argument::Given(-1), n=Argument::Given(1), prepend=None, append=None), text_signature = "($self, /, *, axis=-1, n=1, prepend=None, append=None)")]
+    fn diff<'py>(slf: &Bound<'py, Self>, py: Python<'py>, axis: Argument<i64>, n: Argument<i64>, prepend: Option<&Bound<'py, PyAny>>, append: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTensor>> {
+        let axis = axis.read(py, "diff", "axis")?;
+        let n = n.read(py, "diff", "n")?;
+        functions::cumulative::diff(py, slf.as_any(), axis, n, prepend, append)
+    }
+
     #[doc = r#"The matrix product over the last two axes; other axes broadcast.
 
 One fused multiply-add chain per 256 terms, panels added in rising order: element (i, j) depends

@@ -147,6 +147,8 @@ pub enum Error {
     OneAxis { op: &'static str, given: usize },
     #[error("[{op}] axis can be left out for one axis only, not for {ndim}")]
     AxisNeeded { op: &'static str, ndim: usize },
+    #[error("[{op}] n is how often differences are taken, 0 or more, not {n}")]
+    DifferenceOrder { op: &'static str, n: i64 },
     #[error("[{op}] {source_count} axes do not move to {destination_count} places")]
     MoveCounts { op: &'static str, source_count: usize, destination_count: usize },
     #[error("[{op}] axis {axis} of shape {shape} has {extent} elements, not 1")]
@@ -352,6 +354,7 @@ impl Error {
             Error::SliceType { .. } => "TypeError",
             Error::OneAxis { .. } => "TypeError",
             Error::AxisNeeded { .. } => "ValueError",
+            Error::DifferenceOrder { .. } => "ValueError",
             Error::MoveCounts { .. } => "ValueError",
             Error::SqueezeExtent { .. } => "ValueError",
             Error::TransposeAxes { .. } => "ValueError",

@@ -209,6 +209,20 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
                 need(filled, format!("reduction {family:?} {}", dtype.name()));
             }
         }
+        if ops::CUMULATIVE_DTYPES.contains(&dtype) {
+            for op in ops::Cumulative::ALL {
+                let kernels = &table.cumulative[op as usize][number];
+                let filled = kernels.start.is_some()
+                    && kernels.absorb.is_some()
+                    && kernels.totals.is_some()
+                    && kernels.line.is_some()
+                    && kernels.lines.is_some()
+                    && kernels.rows.is_some()
+                    && kernels.carry_bytes > 0
+                    && kernels.total_bytes > 0;
+                need(filled, format!("cumulative {op:?} {}", dtype.name()));
+            }
+        }
         if dtypes::NUMERIC.contains(dtype) {
             let gemm = &table.gemm[number];
             let filled = gemm.pack_a.is_some()

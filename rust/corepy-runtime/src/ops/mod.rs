@@ -2,6 +2,8 @@
 
 pub mod copy;
 pub mod create;
+pub mod cumulative;
+pub mod difference;
 pub mod elementwise;
 mod exact_sum;
 pub mod gather;
