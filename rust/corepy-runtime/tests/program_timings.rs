@@ -6,8 +6,8 @@ mod lanes;
 
 use corepy_runtime::backends::{Argument, Options, launch};
 use corepy_runtime::kernels::{self, Form};
-use corepy_runtime::program::{Program, Type, Value};
-use corepy_runtime::{Binary, DType, Scalar, Tensor};
+use corepy_runtime::program::Program;
+use corepy_runtime::{Binary, DType, Tensor};
 use lanes::{Random, program};
 use std::sync::Arc;
 use std::time::Instant;
@@ -189,17 +189,4 @@ fn front_end() {
         launch(&p, &arguments, &Options::lanes(1), "tile").unwrap();
     });
     println!("100 instructions: parse and verify {parse:.0} us, with decoding and a launch {time:.0} us");
-    _ = (Scalar::from_i64(1), Value::index(1), Type::F32);
-}
-
-#[test]
-#[ignore = "for a profiler"]
-fn profile() {
-    let p = program(ADD);
-    let n = 16_384;
-    let [a, b, c] = [floats(n, 1), floats(n, 2), floats(n, 3)];
-    let arguments = tensors(&[&a, &b, &c]);
-    for _ in 0..400_000 {
-        run(&p, &arguments, [n as i64, 1, 1], [256, 1, 1]);
-    }
 }

@@ -45,6 +45,39 @@ fn a_value_that_was_loaded_stays_what_it_was() {
 }
 
 #[test]
+fn lanes_that_do_not_run_do_not_fault() {
+    // Where a divisor is 0, an exponent has no power or an index lies outside, the lane goes round it.
+    let text = ".kernel k\n.buffer n: inout i32[:]\n.buffer f: inout f64[:]\n\
+        rem.i64 r, %gid, 3\nsub.i64 d, r, 1\ncvt.i32.i64 d32, d\nseteq.i64 p, d, 0\nldg.i32 a, n[%gid]\n\
+        ldg.f64 b, f[%gid]\ncvt.f64.i64 e, d\nadd.f64 e, e, 0.25\nsel.f64 e, p, e, 2\n\
+        sel.i64 k, p, 1152921504606846976, %gid\nbra p, skip\nfloordiv.i32 a, a, d32\nrem.i32 c, 100, d32\nadd.i32 a, a, c\n\
+        pow.f64 b, b, e\nldg.i32 c, n[k]\nadd.i32 a, a, c\nskip:\nadd.i32 a, a, 1\nstg.f64 f[%gid], b\n\
+        stg.i32 n[%gid], a\nexit";
+    for (lanes, block) in [(9i64, 4), (1000, 256), (3000, 100)] {
+        let n = tensor(
+            Type::I32,
+            &[lanes],
+            &(0..lanes).map(|i| Value::integer(Type::I32, i128::from(i * 7919 % 1000))).collect::<Vec<_>>(),
+        );
+        let f = tensor(
+            Type::F64,
+            &[lanes],
+            &(0..lanes).map(|i| Value::double(i as f64 / 8.0)).collect::<Vec<_>>(),
+        );
+        run_blocks(text, &tensors(&[&n, &f]), lanes, block).unwrap();
+    }
+    // The lowest of those that do.
+    let text = text
+        .replace("sel.f64 e, p, e, 2", "setgt.i64 q, %gid, 40\nsel.f64 e, q, e, 2")
+        .replace("bra p, skip", "bra false, skip");
+    let (n, f) = (
+        tensor(Type::I32, &[50], &[Value::new(Type::I32, 5); 50]),
+        tensor(Type::F64, &[50], &[Value::double(2.0); 50]),
+    );
+    run_blocks(&text, &tensors(&[&n, &f]), 50, 64).unwrap_err();
+}
+
+#[test]
 fn any_layout_alignment_and_index() {
     // Twice and half the lane, backwards, the same for all, by way of registers that wrap around on their way.
     let text = ".kernel k\n.buffer x: in f32[:]\n.buffer h: in f16[:]\n.buffer q: in b1[:]\n.buffer y: inout f32[:]\n\

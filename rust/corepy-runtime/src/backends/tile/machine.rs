@@ -4,16 +4,16 @@
 //! a step where others wait; so they meet again where their ways do. At a block-wide instruction all lanes that are
 //! left must meet.
 
-use super::decode::{Decoded, Op, Source, Target, Write, is_of_launch, slot_of};
+use super::decode::{Decoded, Op, Source, Target, Write};
 use super::lanes::{Active, Group, Set};
 use super::run::Run;
 use crate::backends::fault::LaneFault;
 use crate::generated::abi;
 use crate::generated::lanes::Fault;
 use crate::generated::ops::Binary;
-use crate::kernels::{self, Form};
+use crate::kernels::Form;
 use crate::memory::arena::Arena;
-use crate::program::{Combine, Place, Special, Type, Value};
+use crate::program::{Combine, Type, Value};
 use crate::scheduler;
 
 /// The launch is to stop: the user wants that, or a lower tile has a fault.
@@ -30,6 +30,12 @@ const PATIENCE: i64 = 1 << 22;
 const TURN: i64 = 4096;
 /// Tiles of scratch of eight bytes a lane.
 pub const TEMPS: usize = 4;
+
+/// What a comparison says of the active lanes: all the same, or these are those for which it holds.
+enum Split {
+    None(bool),
+    Lanes(Set),
+}
 
 /// A buffer or a shared array.
 #[derive(Clone, Copy)]
@@ -61,6 +67,8 @@ pub struct Private {
     pub op: Combine,
 }
 
+/// Most sums of which a thread keeps copies.
+pub const MOST_PRIVATE: usize = 4;
 pub struct Machine<'a> {
     pub run: &'a Run<'a>,
     pub table: &'static abi::kernels,
@@ -75,9 +83,9 @@ pub struct Machine<'a> {
     pub bytes: *mut u8,
     pub has_bytes: bool,
     pub arrays: *mut Array,
-    shared: *mut u8,
+    pub shared: *mut u8,
     shared_bytes: usize,
-    private: [Option<Private>; MOST_PRIVATE],
+    pub private: [Option<Private>; MOST_PRIVATE],
     groups: *mut Group,
     pub waiting: usize,
     /// Groups at block-wide instructions.
@@ -86,6 +94,8 @@ pub struct Machine<'a> {
     /// Branches back and rounds of loops of each lane, where they are limited.
     rounds: *mut u64,
     pub active: Active,
+    /// All lanes of a whole tile are active.
+    is_whole: bool,
     pub alive: Set,
     /// The lowest step at which lanes wait.
     limit: u32,
@@ -98,15 +108,10 @@ pub struct Machine<'a> {
     tile: i64,
     /// The first block of the tile, its place, and how many there are.
     pub first: i64,
-    place: [i64; 3],
+    pub place: [i64; 3],
     pub blocks: i64,
     pub fault: Option<Box<LaneFault>>,
 }
-
-/// Most sums of which a thread keeps copies.
-const MOST_PRIVATE: usize = 4;
-/// Most bytes of such a copy: with the tiles it stays in the cache.
-const PRIVATE_BYTES: usize = 64 << 10;
 
 impl<'a> Machine<'a> {
     /// Prepares the calling thread for a number of tiles.
@@ -143,6 +148,7 @@ impl<'a> Machine<'a> {
             parked: 0,
             rounds: arena.scratch(rounds).as_ptr().cast(),
             active: Active::NONE,
+            is_whole: false,
             alive: Set::NONE,
             limit: NOBODY,
             detour: false,
@@ -164,128 +170,30 @@ impl<'a> Machine<'a> {
         machine
     }
 
-    /// Memory for the registers of a decoded form, with what is the same for the whole launch.
-    pub fn frame(run: &Run<'_>, arena: &Arena, code: &'a Decoded) -> Frame<'a> {
-        let slots = arena.scratch(8 * code.slots.len()).as_ptr().cast::<u64>();
-        let count = code.tiles.len() + code.aliases as usize;
-        let pointers = arena.scratch(8 * count).as_ptr().cast::<*mut u8>();
-        // A cache line more than the lanes need, so that tiles do not all begin at the same place of a page.
-        let size = |bytes: u8| (run.lanes * usize::from(bytes)).next_multiple_of(64) + 64;
-        let total = code.tiles.iter().map(|&bytes| size(bytes)).sum();
-        let mut at = arena.scratch(total).as_ptr();
-        // SAFETY: scratch of these lengths, which nobody else has; the tiles' sizes add up to the last one's.
-        unsafe {
-            slots.copy_from_nonoverlapping(code.slots.as_ptr(), code.slots.len());
-            for (i, &bytes) in code.tiles.iter().enumerate() {
-                pointers.add(i).write(at);
-                at = at.add(size(bytes));
-            }
-            for alias in code.tiles.len()..count {
-                pointers.add(alias).write(std::ptr::null_mut());
-            }
-        }
-        let frame = Frame { code, pointers, slots };
-        for &(slot, param) in &code.params {
-            frame.set_slot(slot, slot_of(run.launch.params()[usize::from(param)]));
-        }
-        for &(slot, buffer, axis) in &code.extents {
-            let shape = run.launch.buffers()[usize::from(buffer)].shape();
-            frame.set_slot(slot, shape[usize::from(axis)] as u64);
-        }
-        for &(slot, special) in &code.special_slots {
-            frame.set_slot(slot, run.special(special, [0; 3]) as u64);
-        }
-        frame
-    }
-
-    fn describe_arrays(&mut self) {
-        let (launch, program) = (self.run.launch, self.run.launch.program());
-        let mut at = self.arrays;
-        let mut add = |array: Array| {
-            // SAFETY: there is room for every buffer and shared array.
-            unsafe {
-                at.write(array);
-                at = at.add(1);
-            }
-        };
-        let none = [0; crate::program::MAX_AXES];
-        for tensor in launch.buffers() {
-            let (mut extents, mut strides, axes) = (none, none, tensor.ndim());
-            extents[..axes].copy_from_slice(tensor.shape());
-            strides[..axes].copy_from_slice(tensor.strides());
-            let (aligned, atomic) = (tensor.is_aligned(), self.run.parallel);
-            add(Array { data: tensor.data(), extents, strides, aligned, atomic });
-        }
-        for array in program.shared() {
-            let (mut extents, mut strides, axes) = (none, none, array.extents.len());
-            extents[..axes].copy_from_slice(&array.extents);
-            let mut stride = array.ty.bytes() as i64;
-            for axis in (0..axes).rev() {
-                strides[axis] = stride;
-                stride *= extents[axis];
-            }
-            let data = self.shared.wrapping_add(array.offset);
-            add(Array { data, extents, strides, aligned: true, atomic: false });
-        }
-    }
-
-    /// Makes own copies of the sums for which that pays.
-    fn keep_sums(&mut self, tiles: i64) {
-        let lanes = (tiles as u128) * self.run.lanes as u128;
-        for &(buffer, op, ty, identity) in &self.run.code.sums {
-            let tensor = &self.run.launch.buffers()[usize::from(buffer)];
-            let bytes = tensor.size() * ty.bytes();
-            let pays = bytes <= PRIVATE_BYTES && lanes >= 4 * tensor.size() as u128 && tensor.size() > 0;
-            let Some(free) = self.private.iter_mut().find(|p| p.is_none()) else { return };
-            if !pays || !tensor.is_contiguous() {
-                continue;
-            }
-            let data = self.arena.scratch(bytes).as_ptr();
-            let value = slot_of(identity);
-            // SAFETY: scratch for as many elements.
-            unsafe { kernels::fill(ty.dtype())(data, std::ptr::from_ref(&value).cast(), tensor.size()) };
-            *free = Some(Private { buffer: usize::from(buffer), data, elements: tensor.size(), ty, op });
-            // SAFETY: the place of a buffer.
-            let array = unsafe { &mut *self.arrays.add(usize::from(buffer)) };
-            (array.data, array.atomic) = (data, false);
-        }
-    }
-
-    /// Adds this thread's sums to everybody's.
-    pub fn finish(&mut self) {
-        for private in self.private.iter().flatten() {
-            let tensor = &self.run.launch.buffers()[private.buffer];
-            let bytes = private.ty.bytes();
-            let Some(kernel) = self.table.lane_combine[private.op as usize][private.ty.dtype().number()]
-            else {
-                continue;
-            };
-            let index = 0i64;
-            for i in 0..private.elements {
-                // SAFETY: element i of a contiguous tensor and of its copy, both aligned.
-                unsafe {
-                    let (to, from) = (tensor.data().add(i * bytes), private.data.add(i * bytes));
-                    kernel(to, from, 1, &raw const index, std::ptr::null(), 1, 0, 1);
-                }
-            }
-        }
-    }
-
     /// Runs one tile; the answer is its fault.
     pub fn run(&mut self, tile: i64) -> Result<Option<Box<LaneFault>>, Halt> {
         self.tile = tile;
-        (self.first, self.blocks) = self.run.blocks_of(tile);
+        (self.first, self.place, self.blocks) = self.run.blocks_of(tile);
         self.frame = self.precise;
         (self.waiting, self.parked, self.limit) = (0, 0, NOBODY);
         (self.detour, self.wants_detour, self.patience) = (false, false, PATIENCE);
         self.fault = None;
-        self.place = self.run.grid.block_at(self.first);
-        self.set_active(self.run.present(self.first, self.place, self.blocks));
-        self.alive = self.active.set;
+        // Sets of lanes are left as they are from one whole tile to the next: copying what has just been written
+        // in smaller pieces stalls.
+        if !self.run.is_whole(self.place, self.blocks) {
+            self.set_active(self.run.present(self.first, self.place, self.blocks));
+            self.alive = self.active.set;
+        } else if !self.is_whole {
+            self.set_active(Active::new(Set::range(0, self.run.lanes)));
+            self.alive = self.active.set;
+            self.is_whole = true;
+        }
         self.fill_tile_specials(self.frame);
         // SAFETY: scratch of as many bytes; counters for every lane where they are limited.
         unsafe {
-            self.shared.write_bytes(0, self.shared_bytes);
+            if self.shared_bytes > 0 {
+                self.shared.write_bytes(0, self.shared_bytes);
+            }
             if self.run.launch.step_limit().is_some() {
                 self.rounds.write_bytes(0, self.run.lanes);
             }
@@ -323,8 +231,11 @@ impl<'a> Machine<'a> {
                 }
                 Op::Branch { condition, negated, target } => self.branch(step, *condition, *negated, *target),
                 Op::Range { op, slot, step: by, other, negated, target } => {
-                    let set = self.range(*op, *slot, *by, *other);
-                    self.go(step + 1, set, *negated, *target, step + 2)
+                    match self.range(*op, *slot, *by, *other) {
+                        Split::None(answer) if answer != *negated => *target,
+                        Split::None(_) => step + 2,
+                        Split::Lanes(set) => self.go(step + 1, set, *negated, *target, step + 2),
+                    }
                 }
                 Op::Loop { counter, count, from, exit } => {
                     self.begin_loop(counter, count, *from, *exit, step)
@@ -338,7 +249,7 @@ impl<'a> Machine<'a> {
 
     pub fn set_active(&mut self, active: Active) {
         self.active = active;
-        self.has_bytes = false;
+        (self.is_whole, self.has_bytes) = (false, false);
     }
 
     /// Whether some lanes of the tile wait while others run.
@@ -577,7 +488,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The lanes of a comparison of a value that changes with the lane.
-    fn range(&mut self, op: Binary, slot: u32, by: i64, other: u32) -> Set {
+    fn range(&mut self, op: Binary, slot: u32, by: i64, other: u32) -> Split {
         let (first, bound) = (self.frame.index(slot), self.frame.index(other));
         let (lo, hi) = (self.active.lo, self.active.hi);
         let value = |lane: usize| first.checked_add(by.checked_mul(lane as i64)?);
@@ -590,13 +501,12 @@ impl<'a> Machine<'a> {
                     set.add_range(lane, lane + 1);
                 }
             }
-            return set;
+            return Split::Lanes(set);
         }
         let is = |lane: usize| value(lane).is_some_and(|value| holds(op, value, bound));
         let (start, end) = (is(lo), is(hi - 1));
         let set = match (start, end) {
-            (true, true) => return self.active.set,
-            (false, false) => return Set::NONE,
+            (true, true) | (false, false) => return Split::None(start),
             _ => {
                 // The first lane whose answer is not that of `lo`.
                 let (mut low, mut high) = (lo, hi - 1);
@@ -607,7 +517,7 @@ impl<'a> Machine<'a> {
                 if start { Set::range(lo, high) } else { Set::range(high, hi) }
             }
         };
-        set.and(&self.active.set)
+        Split::Lanes(set.and(&self.active.set))
     }
 
     fn begin_loop(&mut self, counter: &Write, count: &Write, from: Source, exit: u32, step: u32) -> u32 {
@@ -784,66 +694,6 @@ impl<'a> Machine<'a> {
             self.fold(fold);
         }
         step + 1
-    }
-
-    // ---- special registers
-
-    /// Fills the tiles of places in the block, which are the same for every tile.
-    pub fn fill_places(&self, frame: Frame<'a>) {
-        for (tile, special) in frame.code.special_tiles.iter().enumerate() {
-            if special.what == Place::Lane {
-                self.each_lane(frame, tile, *special, |_, local| local);
-            }
-        }
-    }
-
-    /// Sets what special registers are in this tile.
-    pub fn fill_tile_specials(&self, frame: Frame<'a>) {
-        for &(slot, special) in &frame.code.special_slots {
-            if !is_of_launch(special) {
-                frame.set_slot(slot, self.run.special(special, self.place) as u64);
-            }
-        }
-        for (tile, special) in frame.code.special_tiles.iter().enumerate() {
-            let (axis, extent) = (usize::from(special.axis), self.run.grid.block[usize::from(special.axis)]);
-            let grid = &self.run.grid;
-            match special.what {
-                Place::Gid => self.each_lane(frame, tile, *special, |block, local| {
-                    grid.block_at(self.first + block)[axis] * extent + local
-                }),
-                Place::Block => {
-                    self.each_lane(frame, tile, *special, |block, _| grid.block_at(self.first + block)[axis])
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn each_lane(&self, frame: Frame<'a>, tile: usize, special: Special, f: impl Fn(i64, i64) -> i64) {
-        let [width, height, _] = self.run.grid.block.map(|e| e as usize);
-        let out = frame.pointer(tile as u32).cast::<i64>();
-        let (size, lanes) = (self.run.block_size, self.run.lanes);
-        for block in 0..lanes.div_ceil(size) {
-            let (start, count) = (block * size, size.min(lanes - block * size));
-            // In blocks that are not there nothing looks at it.
-            let there = (block as i64).min(self.blocks.max(1) - 1);
-            let base = f(there, 0);
-            // The value rises with the place on the axis by one, or not at all.
-            let by = f(there, 1).wrapping_sub(base);
-            let (mut x, mut y, mut z) = (0, 0, 0);
-            for lane in start..start + count {
-                let local = [x, y, z][usize::from(special.axis)];
-                // SAFETY: the tile has an element for every lane.
-                unsafe { out.add(lane).write(base.wrapping_add(by * local)) };
-                x += 1;
-                if x == width as i64 {
-                    (x, y) = (0, y + 1);
-                    if y == height as i64 {
-                        (y, z) = (0, z + 1);
-                    }
-                }
-            }
-        }
     }
 }
 

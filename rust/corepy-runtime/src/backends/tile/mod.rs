@@ -11,7 +11,9 @@ mod fault;
 mod lanes;
 mod machine;
 mod parted;
+mod places;
 mod run;
+mod setup;
 
 use super::fault::LaunchError;
 use super::launch::Launch;

@@ -155,15 +155,26 @@ impl Run<'_> {
         }
     }
 
-    /// The blocks of a tile: the number of the first, and how many there are.
-    pub fn blocks_of(&self, tile: i64) -> (i64, i64) {
-        if self.flat {
-            let (row, x) = (tile / self.per_row, tile % self.per_row * self.blocks);
-            (row * self.grid.blocks[0] + x, self.blocks.min(self.grid.blocks[0] - x))
-        } else {
+    /// The blocks of a tile: the number of the first and its place, and how many there are.
+    pub fn blocks_of(&self, tile: i64) -> (i64, [i64; 3], i64) {
+        let [x, y, z] = self.grid.blocks;
+        if self.flat && y == 1 && z == 1 {
             let first = tile * self.blocks;
-            (first, self.blocks.min(self.grid.block_count() - first))
+            return (first, [first, 0, 0], self.blocks.min(x - first));
         }
+        let (first, end) = if self.flat {
+            let (row, start) = (tile / self.per_row, tile % self.per_row * self.blocks);
+            (row * x + start, row * x + x)
+        } else {
+            (tile * self.blocks, self.grid.block_count())
+        };
+        (first, self.grid.block_at(first), self.blocks.min(end - first))
+    }
+
+    /// Whether all lanes of a tile are there.
+    pub fn is_whole(&self, place: [i64; 3], blocks: i64) -> bool {
+        let [left, width] = [self.grid.lanes[0] - place[0] * self.grid.block[0], self.grid.block[0]];
+        self.flat && self.lanes as i64 <= left && self.lanes as i64 <= blocks * width
     }
 
     /// The lanes of a tile that are in the grid.
