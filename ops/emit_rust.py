@@ -8,6 +8,7 @@ from ops import abi
 from ops.dtypes import DTYPE_SETS, DTYPES, PROMOTION
 from ops.emit_c import NOTICE, families, struct_sizes
 from ops.errors import ERRORS
+from ops.lanes import COMBINES
 from ops.table import BINARY, KERNEL_REDUCTIONS, REDUCTIONS, UNARY, Elementwise
 
 _RUST_TYPES = {
@@ -15,6 +16,8 @@ _RUST_TYPES = {
     "const void *": "*const u8",
     "int64_t *": "*mut i64",
     "const int64_t *": "*const i64",
+    "uint64_t *": "*mut u64",
+    "const uint64_t *": "*const u64",
     "double *": "*mut f64",
     "size_t ": "usize",
     "ptrdiff_t ": "isize",
@@ -137,7 +140,6 @@ def _parameters(text: str) -> str:
 def abi_bindings() -> str:
     out = [head("The C ABI of the kernels."), "#![allow(non_camel_case_types)]\n"]
     results = {"void": "", "uint64_t": " -> u64"}
-    counts = {"DTYPES": "DTYPES", "UNARY_OPS": "UNARY_OPS", "BINARY_OPS": "BINARY_OPS", "REDUCE_OPS": "REDUCE_OPS", "CUMULATIVE_OPS": "CUMULATIVE_OPS", "FORMS": "FORMS", "WIDTHS": "WIDTHS"}
     for name, value in (
         ("ABI_VERSION: u32", abi.VERSION),
         ("DTYPES: usize", len(DTYPES)),
@@ -147,6 +149,9 @@ def abi_bindings() -> str:
         ("CUMULATIVE_OPS: usize", len(abi.CUMULATIVE)),
         ("FORMS: usize", len(abi.FORMS)),
         ("WIDTHS: usize", len(abi.WIDTHS)),
+        ("LANE_WIDTHS: usize", len(abi.LANE_WIDTHS)),
+        ("MULTIPLY_ADD_FORMS: usize", len(abi.MULTIPLY_ADD_FORMS)),
+        ("COMBINE_OPS: usize", len(COMBINES)),
         ("BLOCK: usize", abi.BLOCK),
         ("STRIPES: usize", abi.STRIPES),
         ("PANEL: usize", abi.PANEL),
@@ -162,7 +167,7 @@ def abi_bindings() -> str:
         for kind, name, extents in s.fields:
             rust = plain.get(kind) or (kind if kind in structs else f"Option<{kind}>")
             for e in reversed(extents):
-                rust = f"[{rust}; {counts[e]}]"
+                rust = f"[{rust}; {e}]"
             out.append(f"    pub {name}: {rust},")
         out.append("}\n")
     for name, value in struct_sizes().items():

@@ -187,6 +187,7 @@ top:
     stg.i64 x[%gid], v
     bra top
 """
+NESTED = ".kernel nested\nloop i, 4294967296\nloop j, 4294967296\nadd.i64 k, i, j\nendloop\nendloop\nexit"
 STRAIGHT = ".kernel straight\n.param a: f64\n" + "mul.f64 b, a, a\n" * 50 + "exit"
 for backend in (b.name for b in cp.lanes.backends() if b.available):
     for lanes in (1, 300, 100_000):
@@ -196,6 +197,9 @@ for backend in (b.name for b in cp.lanes.backends() if b.available):
             return lambda: p.launch(x, lanes=lanes, backend=backend)
 
         LONG[f"a lane program without end over {lanes} lanes, {backend}"] = endless
+    LONG[f"a lane program with long loops, {backend}"] = lambda backend=backend: (
+        lambda: cp.lanes.parse(NESTED).launch(lanes=1, backend=backend)
+    )
     LONG[f"a lane program over many lanes, {backend}"] = lambda backend=backend: (
         lambda: cp.lanes.parse(STRAIGHT).launch(1, lanes=2**50, backend=backend)
     )

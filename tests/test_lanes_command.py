@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import corepy as cp
+from corepy.__main__ import main
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = """\
@@ -58,9 +62,35 @@ l:
 """
 
 
-def call(*arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "corepy", "lanes", *map(str, arguments)]
-    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=120)
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def call(*arguments: str | Path, given: str = "") -> Done:
+    """The command in this process, as `main` runs it."""
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.stdin
+    sys.stdin = io.StringIO(given)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(["lanes", *map(str, arguments)])
+    except SystemExit as usage:
+        code = int(usage.code or 0)
+    finally:
+        sys.stdin = before
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def test_the_command_as_a_process(good: Path) -> None:
+    command = [sys.executable, "-m", "corepy", "lanes"]
+    done = subprocess.run([*command, "check", str(good)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, call("check", good).stdout, "")
+    done = subprocess.run([*command, "fmt", "-"], input="exit", capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "-:1:1: error: expected .kernel and a name, found `exit`\nexit\n^\n"
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+import corepy as cp
+
 KEYS = [
     "op",
     "dtype",
@@ -217,6 +219,32 @@ except ValueError:
     assert done.stdout == "refused\n"
     line = parse(done.stderr.splitlines()[-1])
     assert (line["op"], line["kernel"], line["outcome"]) == ("matmul", "none", "ValueError")
+
+
+def test_launches() -> None:
+    names = [b.name for b in cp.lanes.backends() if b.available]
+    code = f"""
+import corepy as cp
+p = cp.lanes.parse(".kernel k\\n.param a: f32\\n.buffer x: in f32[:]\\n.buffer y: out f32[:, :]\\n ldg.f32 v, x[%gid]\\n stg.f32 y[0, %gid], v\\n exit")
+x, y = cp.ones(5, dtype=cp.float32), cp.ones((5, 3), dtype=cp.float32).T
+for backend in {names}:
+    p.launch(1, x, y, lanes=5, backend=backend)
+    try:
+        p.launch(1, x, y, lanes=9, backend=backend)
+    except cp.lanes.LaneFault:
+        pass
+"""
+    found = [line for line in logged(code) if line["op"] == "launch"]
+    assert [(line["path"], line["outcome"]) for line in found] == [
+        (name, outcome) for name in names for outcome in ("ok", "LaneFault")
+    ]
+    for line in found:
+        assert (line["dtype"], line["shape"], line["layout"]) == (
+            "float32;float32",
+            "(5,);(3,5)",
+            "contiguous;transposed",
+        )
+        assert (line["result"], line["kernel"]) == ("none", "none")
 
 
 def test_views_write_no_line() -> None:

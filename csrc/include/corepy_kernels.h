@@ -114,8 +114,29 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 3,
+  COREPY_MULTIPLY_ADD_VVV = 0,
+  COREPY_MULTIPLY_ADD_VVS = 1,
+  COREPY_MULTIPLY_ADD_VSV = 2,
+  COREPY_MULTIPLY_ADD_VSS = 3,
+  COREPY_MULTIPLY_ADD_SSV = 4,
+  COREPY_MULTIPLY_ADD_FORMS = 5
+};
+
+enum {
+  COREPY_COMBINE_ADD = 0,
+  COREPY_COMBINE_MUL = 1,
+  COREPY_COMBINE_MIN = 2,
+  COREPY_COMBINE_MAX = 3,
+  COREPY_COMBINE_AND = 4,
+  COREPY_COMBINE_OR = 5,
+  COREPY_COMBINE_XOR = 6,
+  COREPY_COMBINE_OPS = 7
+};
+
+enum {
+  COREPY_ABI_VERSION = 4,
   COREPY_WIDTHS = 5,
+  COREPY_LANE_WIDTHS = 4,
   COREPY_BLOCK = 1024,
   COREPY_STRIPES = 16,
   COREPY_PANEL = 256
@@ -217,6 +238,30 @@ typedef void (*corepy_gemm_vector)(void *c, const void *x, const void *m, ptrdif
 // The whole product of two small matrices, element by element; c is contiguous, strides are in bytes. The same bits as `block` over all panels.
 typedef void (*corepy_gemm_small)(void *c, const void *a, ptrdiff_t a_row, ptrdiff_t a_column, const void *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t rows, size_t cols, size_t depth);
 
+// out[i] = a[i] * b[i] + c[i]: floats rounded once, integers wrapping. By its form an operand is one element. out may be exactly an operand.
+typedef void (*corepy_multiply_add)(void *out, const void *a, const void *b, const void *c, size_t n);
+
+// out[i] = a[i], of which in turn v * b[i] + c is taken for each of count values c, rounded once each: c is the element at the beginning of slots[places[k]]. out may be exactly a.
+typedef void (*corepy_multiply_add_chain)(void *out, const void *a, const void *b, const uint64_t *slots, const int64_t *places, size_t count, size_t n);
+
+// Bit i is whether mask byte i is not 0; bits from n on, to the end of their word, are 0.
+typedef void (*corepy_mask_bits)(uint64_t *bits, const void *mask, size_t n);
+
+// Mask byte i is bit i: 0 or 1.
+typedef void (*corepy_mask_bytes)(void *mask, const uint64_t *bits, size_t n);
+
+// The first i that the mask selects and whose index is not 0 ... extent - 1; n where there is none. Without a mask (null) all are selected.
+typedef uint64_t (*corepy_lane_bounds)(const int64_t *index, const void *mask, size_t n, int64_t extent);
+
+// out[i] = the element at in + index[i] * stride, of any alignment; where the mask does not select, out[i] is the element at in. Without a mask (null) all are selected.
+typedef void (*corepy_lane_gather)(void *out, const void *in, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride);
+
+// The element at out + index[i] * stride, of any alignment, = in[i * step], in rising i, where the mask selects; nothing else is written. Without a mask (null) all are selected, without an index (null) it is i.
+typedef void (*corepy_lane_scatter)(void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride);
+
+// Folds in[i * step] into the element at out + index[i] * stride where the mask selects. Without a mask (null) all are selected, without an index (null) all fold into the element at out. With atomic other threads may do the same, and elements are aligned.
+typedef void (*corepy_lane_combine)(void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride, uint32_t atomic);
+
 // One reduction of one dtype. The functions are null where the op takes no such dtype.
 typedef struct {
   corepy_reduce_blocks blocks;
@@ -258,6 +303,7 @@ typedef struct {
   uint32_t struct_bytes;
   corepy_unary unary[COREPY_UNARY_OPS][COREPY_DTYPES];
   corepy_binary binary[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
+  corepy_binary binary_streamed[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
   corepy_cast cast[COREPY_DTYPES][COREPY_DTYPES];
   corepy_select select[COREPY_WIDTHS];
   corepy_gather gather[COREPY_WIDTHS];
@@ -275,6 +321,14 @@ typedef struct {
   corepy_reduction reductions[COREPY_REDUCE_OPS][COREPY_DTYPES];
   corepy_cumulative cumulative[COREPY_CUMULATIVE_OPS][COREPY_DTYPES];
   corepy_gemm gemm[COREPY_DTYPES];
+  corepy_multiply_add multiply_add[COREPY_DTYPES][COREPY_MULTIPLY_ADD_FORMS];
+  corepy_multiply_add_chain multiply_add_chain[COREPY_DTYPES];
+  corepy_mask_bits mask_bits;
+  corepy_mask_bytes mask_bytes;
+  corepy_lane_bounds lane_bounds;
+  corepy_lane_gather lane_gather[COREPY_LANE_WIDTHS];
+  corepy_lane_scatter lane_scatter[COREPY_LANE_WIDTHS];
+  corepy_lane_combine lane_combine[COREPY_COMBINE_OPS][COREPY_DTYPES];
 } corepy_kernels;
 
 #ifdef __cplusplus
@@ -308,24 +362,33 @@ static_assert(offsetof(corepy_kernels, abi_version) == 0, "layout of kernels.abi
 static_assert(offsetof(corepy_kernels, struct_bytes) == 4, "layout of kernels.struct_bytes");
 static_assert(offsetof(corepy_kernels, unary) == 8, "layout of kernels.unary");
 static_assert(offsetof(corepy_kernels, binary) == 2168, "layout of kernels.binary");
-static_assert(offsetof(corepy_kernels, cast) == 10448, "layout of kernels.cast");
-static_assert(offsetof(corepy_kernels, select) == 12248, "layout of kernels.select");
-static_assert(offsetof(corepy_kernels, gather) == 12288, "layout of kernels.gather");
-static_assert(offsetof(corepy_kernels, scatter) == 12328, "layout of kernels.scatter");
-static_assert(offsetof(corepy_kernels, copy_rows) == 12368, "layout of kernels.copy_rows");
-static_assert(offsetof(corepy_kernels, transpose) == 12376, "layout of kernels.transpose");
-static_assert(offsetof(corepy_kernels, fill) == 12416, "layout of kernels.fill");
-static_assert(offsetof(corepy_kernels, take) == 12456, "layout of kernels.take");
-static_assert(offsetof(corepy_kernels, compress) == 12496, "layout of kernels.compress");
-static_assert(offsetof(corepy_kernels, wrap_indices) == 12536, "layout of kernels.wrap_indices");
-static_assert(offsetof(corepy_kernels, count_mask) == 12544, "layout of kernels.count_mask");
-static_assert(offsetof(corepy_kernels, mask_positions) == 12552, "layout of kernels.mask_positions");
-static_assert(offsetof(corepy_kernels, ramp_integer) == 12560, "layout of kernels.ramp_integer");
-static_assert(offsetof(corepy_kernels, ramp_float) == 12568, "layout of kernels.ramp_float");
-static_assert(offsetof(corepy_kernels, reductions) == 12576, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, cumulative) == 26856, "layout of kernels.cumulative");
-static_assert(offsetof(corepy_kernels, gemm) == 28776, "layout of kernels.gemm");
-static_assert(sizeof(corepy_kernels) == 29736, "layout of kernels");
+static_assert(offsetof(corepy_kernels, binary_streamed) == 10448, "layout of kernels.binary_streamed");
+static_assert(offsetof(corepy_kernels, cast) == 18728, "layout of kernels.cast");
+static_assert(offsetof(corepy_kernels, select) == 20528, "layout of kernels.select");
+static_assert(offsetof(corepy_kernels, gather) == 20568, "layout of kernels.gather");
+static_assert(offsetof(corepy_kernels, scatter) == 20608, "layout of kernels.scatter");
+static_assert(offsetof(corepy_kernels, copy_rows) == 20648, "layout of kernels.copy_rows");
+static_assert(offsetof(corepy_kernels, transpose) == 20656, "layout of kernels.transpose");
+static_assert(offsetof(corepy_kernels, fill) == 20696, "layout of kernels.fill");
+static_assert(offsetof(corepy_kernels, take) == 20736, "layout of kernels.take");
+static_assert(offsetof(corepy_kernels, compress) == 20776, "layout of kernels.compress");
+static_assert(offsetof(corepy_kernels, wrap_indices) == 20816, "layout of kernels.wrap_indices");
+static_assert(offsetof(corepy_kernels, count_mask) == 20824, "layout of kernels.count_mask");
+static_assert(offsetof(corepy_kernels, mask_positions) == 20832, "layout of kernels.mask_positions");
+static_assert(offsetof(corepy_kernels, ramp_integer) == 20840, "layout of kernels.ramp_integer");
+static_assert(offsetof(corepy_kernels, ramp_float) == 20848, "layout of kernels.ramp_float");
+static_assert(offsetof(corepy_kernels, reductions) == 20856, "layout of kernels.reductions");
+static_assert(offsetof(corepy_kernels, cumulative) == 35136, "layout of kernels.cumulative");
+static_assert(offsetof(corepy_kernels, gemm) == 37056, "layout of kernels.gemm");
+static_assert(offsetof(corepy_kernels, multiply_add) == 38016, "layout of kernels.multiply_add");
+static_assert(offsetof(corepy_kernels, multiply_add_chain) == 38616, "layout of kernels.multiply_add_chain");
+static_assert(offsetof(corepy_kernels, mask_bits) == 38736, "layout of kernels.mask_bits");
+static_assert(offsetof(corepy_kernels, mask_bytes) == 38744, "layout of kernels.mask_bytes");
+static_assert(offsetof(corepy_kernels, lane_bounds) == 38752, "layout of kernels.lane_bounds");
+static_assert(offsetof(corepy_kernels, lane_gather) == 38760, "layout of kernels.lane_gather");
+static_assert(offsetof(corepy_kernels, lane_scatter) == 38792, "layout of kernels.lane_scatter");
+static_assert(offsetof(corepy_kernels, lane_combine) == 38824, "layout of kernels.lane_combine");
+static_assert(sizeof(corepy_kernels) == 39664, "layout of kernels");
 #endif
 
 #endif

@@ -26,4 +26,5 @@ void fill_moves(corepy_kernels *table);
 void fill_reductions(corepy_kernels *table);
 void fill_cumulative(corepy_kernels *table);
 void fill_gemm(corepy_kernels *table);
+void fill_lanes(corepy_kernels *table);
 } // namespace COREPY_NAMESPACE

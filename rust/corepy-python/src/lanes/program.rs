@@ -6,7 +6,7 @@ use crate::dtype::PyDType;
 use crate::enter::{enter, error};
 use corepy_runtime::Error;
 use corepy_runtime::backends::{self, LaunchError, Options, check_count};
-use corepy_runtime::program::{ArgumentKind, Flow, Program};
+use corepy_runtime::program::{ArgumentKind, Flow, Instruction, Operand, Program};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use std::cell::Cell;
@@ -38,7 +38,7 @@ const STEP_BYTES: i64 = 8;
 #[pyclass(name = "Program", module = "corepy.lanes", frozen, weakref, eq)]
 pub struct PyProgram {
     program: Arc<Program>,
-    /// Steps that a lane takes at most, where no loop and no branch back makes them more.
+    /// Steps that a lane takes at most, where that is known.
     steps: Option<i64>,
 }
 
@@ -50,23 +50,41 @@ impl PartialEq for PyProgram {
 
 impl PyProgram {
     pub fn new(program: Arc<Program>) -> PyProgram {
-        let steps = program.code().steps();
-        let back = steps.iter().enumerate().any(|(i, step)| match step.flow {
-            Flow::Jump(target) | Flow::Branch(target) => target as usize <= i,
-            Flow::Loop { .. } | Flow::Again { .. } => true,
-            Flow::Next | Flow::Exit => false,
-        });
-        let steps = (!back).then_some(steps.len() as i64);
+        let steps = most_steps(&program);
         PyProgram { program, steps }
     }
 
     /// Bytes that a launch touches, roughly: how long it will take. Loops may take for ever.
     fn work(&self, lanes: [i64; 3]) -> usize {
         let count = |steps: i64| {
-            lanes.iter().fold(steps * STEP_BYTES, |all, &extent| all.saturating_mul(extent.max(0)))
+            lanes
+                .iter()
+                .fold(steps.saturating_mul(STEP_BYTES), |all, &extent| all.saturating_mul(extent.max(0)))
         };
         self.steps.map_or(usize::MAX, |steps| count(steps) as usize)
     }
+}
+
+/// How many steps a lane takes at most, where only loops with constant counts make it go back.
+fn most_steps(program: &Program) -> Option<i64> {
+    let steps = program.code().steps();
+    // How often each step runs, and of loops the body. Loops stand before what is in them.
+    let mut runs: Vec<(i64, i64)> = Vec::with_capacity(steps.len());
+    let mut total = 0i64;
+    for (i, step) in steps.iter().enumerate() {
+        let own = step.inside.map_or(1, |outer| runs[outer as usize].1);
+        let body = match (step.flow, &program.instructions()[step.instruction as usize]) {
+            (Flow::Jump(target) | Flow::Branch(target), _) if target as usize <= i => return None,
+            (Flow::Loop { .. }, Instruction::Loop { count: Operand::Constant(count), .. }) => {
+                own.saturating_mul(count.to_index().max(0))
+            }
+            (Flow::Loop { .. }, _) => return None,
+            _ => own,
+        };
+        runs.push((own, body));
+        total = total.saturating_add(own);
+    }
+    Some(total)
 }
 
 /// What a launch is given besides its arguments and its grid.

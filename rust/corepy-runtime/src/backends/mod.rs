@@ -24,6 +24,7 @@ mod fault;
 mod launch;
 mod overlap;
 pub mod reference;
+pub mod tile;
 
 pub use crate::generated::lanes::Fault;
 pub use fault::{FaultAccess, LaneFault, LaunchError, Place, RacePair};
@@ -34,6 +35,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::program::Program;
 use crate::tensor::Tensor;
+use crate::trace;
 use std::sync::Arc;
 
 /// What a backend is and can do.
@@ -77,7 +79,7 @@ pub trait Executable: Send + Sync {
 
 /// Every backend that this build has, in the order in which `auto` tries them.
 pub fn all() -> &'static [&'static dyn Backend] {
-    static ALL: [&dyn Backend; 1] = [&reference::Reference];
+    static ALL: [&dyn Backend; 2] = [&reference::Reference, &tile::Tile];
     &ALL
 }
 
@@ -127,5 +129,20 @@ pub fn launch_taking(
         chosen = &reference::Reference;
     }
     let launch = Launch::taking(program, arguments, options)?;
-    chosen.load(program)?.launch(&launch)
+    let ready = chosen.load(program)?;
+    let fault = trace::operation(
+        "launch",
+        |call| {
+            call.operands(launch.buffers());
+        },
+        || {
+            trace::path(chosen.name());
+            match ready.launch(&launch) {
+                Ok(()) => Ok(None),
+                Err(LaunchError::Fault(fault)) => Ok(Some(fault)),
+                Err(LaunchError::Refused(error)) => Err(error),
+            }
+        },
+    )?;
+    fault.map_or(Ok(()), |fault| Err(LaunchError::Fault(fault)))
 }

@@ -4,7 +4,7 @@
 
 #![allow(non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 pub const DTYPES: usize = 15;
 pub const UNARY_OPS: usize = 18;
 pub const BINARY_OPS: usize = 23;
@@ -12,6 +12,9 @@ pub const REDUCE_OPS: usize = 17;
 pub const CUMULATIVE_OPS: usize = 2;
 pub const FORMS: usize = 3;
 pub const WIDTHS: usize = 5;
+pub const LANE_WIDTHS: usize = 4;
+pub const MULTIPLY_ADD_FORMS: usize = 5;
+pub const COMBINE_OPS: usize = 7;
 pub const BLOCK: usize = 1024;
 pub const STRIPES: usize = 16;
 pub const PANEL: usize = 256;
@@ -112,6 +115,30 @@ pub type gemm_vector = unsafe extern "C" fn(c: *mut u8, x: *const u8, m: *const 
 /// The whole product of two small matrices, element by element; c is contiguous, strides are in bytes. The same bits as `block` over all panels.
 pub type gemm_small = unsafe extern "C" fn(c: *mut u8, a: *const u8, a_row: isize, a_column: isize, b: *const u8, b_row: isize, b_column: isize, rows: usize, cols: usize, depth: usize);
 
+/// out[i] = a[i] * b[i] + c[i]: floats rounded once, integers wrapping. By its form an operand is one element. out may be exactly an operand.
+pub type multiply_add = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, c: *const u8, n: usize);
+
+/// out[i] = a[i], of which in turn v * b[i] + c is taken for each of count values c, rounded once each: c is the element at the beginning of slots[places[k]]. out may be exactly a.
+pub type multiply_add_chain = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, slots: *const u64, places: *const i64, count: usize, n: usize);
+
+/// Bit i is whether mask byte i is not 0; bits from n on, to the end of their word, are 0.
+pub type mask_bits = unsafe extern "C" fn(bits: *mut u64, mask: *const u8, n: usize);
+
+/// Mask byte i is bit i: 0 or 1.
+pub type mask_bytes = unsafe extern "C" fn(mask: *mut u8, bits: *const u64, n: usize);
+
+/// The first i that the mask selects and whose index is not 0 ... extent - 1; n where there is none. Without a mask (null) all are selected.
+pub type lane_bounds = unsafe extern "C" fn(index: *const i64, mask: *const u8, n: usize, extent: i64) -> u64;
+
+/// out[i] = the element at in + index[i] * stride, of any alignment; where the mask does not select, out[i] is the element at in. Without a mask (null) all are selected.
+pub type lane_gather = unsafe extern "C" fn(out: *mut u8, in_: *const u8, index: *const i64, mask: *const u8, n: usize, stride: isize);
+
+/// The element at out + index[i] * stride, of any alignment, = in[i * step], in rising i, where the mask selects; nothing else is written. Without a mask (null) all are selected, without an index (null) it is i.
+pub type lane_scatter = unsafe extern "C" fn(out: *mut u8, in_: *const u8, step: usize, index: *const i64, mask: *const u8, n: usize, stride: isize);
+
+/// Folds in[i * step] into the element at out + index[i] * stride where the mask selects. Without a mask (null) all are selected, without an index (null) all fold into the element at out. With atomic other threads may do the same, and elements are aligned.
+pub type lane_combine = unsafe extern "C" fn(out: *mut u8, in_: *const u8, step: usize, index: *const i64, mask: *const u8, n: usize, stride: isize, atomic: u32);
+
 /// One reduction of one dtype. The functions are null where the op takes no such dtype.
 #[repr(C)]
 #[derive(Clone)]
@@ -161,6 +188,7 @@ pub struct kernels {
     pub struct_bytes: u32,
     pub unary: [[Option<unary>; DTYPES]; UNARY_OPS],
     pub binary: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
+    pub binary_streamed: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
     pub cast: [[Option<cast>; DTYPES]; DTYPES],
     pub select: [Option<select>; WIDTHS],
     pub gather: [Option<gather>; WIDTHS],
@@ -178,6 +206,14 @@ pub struct kernels {
     pub reductions: [[reduction; DTYPES]; REDUCE_OPS],
     pub cumulative: [[cumulative; DTYPES]; CUMULATIVE_OPS],
     pub gemm: [gemm; DTYPES],
+    pub multiply_add: [[Option<multiply_add>; MULTIPLY_ADD_FORMS]; DTYPES],
+    pub multiply_add_chain: [Option<multiply_add_chain>; DTYPES],
+    pub mask_bits: Option<mask_bits>,
+    pub mask_bytes: Option<mask_bytes>,
+    pub lane_bounds: Option<lane_bounds>,
+    pub lane_gather: [Option<lane_gather>; LANE_WIDTHS],
+    pub lane_scatter: [Option<lane_scatter>; LANE_WIDTHS],
+    pub lane_combine: [[Option<lane_combine>; DTYPES]; COMBINE_OPS],
 }
 
 const _: () = assert!(std::mem::offset_of!(reduction, blocks) == 0);
@@ -210,21 +246,30 @@ const _: () = assert!(std::mem::offset_of!(kernels, abi_version) == 0);
 const _: () = assert!(std::mem::offset_of!(kernels, struct_bytes) == 4);
 const _: () = assert!(std::mem::offset_of!(kernels, unary) == 8);
 const _: () = assert!(std::mem::offset_of!(kernels, binary) == 2168);
-const _: () = assert!(std::mem::offset_of!(kernels, cast) == 10448);
-const _: () = assert!(std::mem::offset_of!(kernels, select) == 12248);
-const _: () = assert!(std::mem::offset_of!(kernels, gather) == 12288);
-const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 12328);
-const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 12368);
-const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 12376);
-const _: () = assert!(std::mem::offset_of!(kernels, fill) == 12416);
-const _: () = assert!(std::mem::offset_of!(kernels, take) == 12456);
-const _: () = assert!(std::mem::offset_of!(kernels, compress) == 12496);
-const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 12536);
-const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 12544);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 12552);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 12560);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 12568);
-const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 12576);
-const _: () = assert!(std::mem::offset_of!(kernels, cumulative) == 26856);
-const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 28776);
-const _: () = assert!(size_of::<kernels>() == 29736);
+const _: () = assert!(std::mem::offset_of!(kernels, binary_streamed) == 10448);
+const _: () = assert!(std::mem::offset_of!(kernels, cast) == 18728);
+const _: () = assert!(std::mem::offset_of!(kernels, select) == 20528);
+const _: () = assert!(std::mem::offset_of!(kernels, gather) == 20568);
+const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 20608);
+const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 20648);
+const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 20656);
+const _: () = assert!(std::mem::offset_of!(kernels, fill) == 20696);
+const _: () = assert!(std::mem::offset_of!(kernels, take) == 20736);
+const _: () = assert!(std::mem::offset_of!(kernels, compress) == 20776);
+const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 20816);
+const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 20824);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 20832);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 20840);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 20848);
+const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 20856);
+const _: () = assert!(std::mem::offset_of!(kernels, cumulative) == 35136);
+const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 37056);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 38016);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 38616);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 38736);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 38744);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 38752);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 38760);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 38792);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 38824);
+const _: () = assert!(size_of::<kernels>() == 39664);

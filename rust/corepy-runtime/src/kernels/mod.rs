@@ -44,6 +44,13 @@ pub fn binary(op: Binary, dtype: DType, form: Form) -> Option<abi::binary> {
     table().binary[op as usize][dtype.number()][form as usize]
 }
 
+/// The kernel of a two-operand operation that stores past the caches, or `None` where there is none. Its
+/// output overlaps no operand.
+#[inline]
+pub fn binary_streamed(op: Binary, dtype: DType, form: Form) -> Option<abi::binary> {
+    table().binary_streamed[op as usize][dtype.number()][form as usize]
+}
+
 /// The kernels of a reduction family; its functions are `None` where it takes no such dtype.
 #[inline]
 pub fn reduction(family: Family, dtype: DType) -> &'static abi::reduction {

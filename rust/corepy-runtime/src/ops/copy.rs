@@ -157,7 +157,12 @@ fn fill_untraced(op: &'static str, dst: &Tensor, value: &Scalar) -> Result<()> {
 /// Sets every element of `dst` from `src`, which broadcasts to its shape and does not overlap it.
 pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
     let (from, to) = (src.dtype(), dst.dtype());
-    if dst.size() <= STRAIGHT && dst.is_plain() && src.is_plain() && dst.shape() == src.shape() {
+    let bytes = (from.itemsize() + to.itemsize()).saturating_mul(dst.size());
+    let cast_ns = if from == to { 0.0 } else { CAST_NS };
+    let cost_ns = byte_ns(bytes) * bytes as f64 + cast_ns * dst.size() as f64;
+    // As for elementwise operations: no thread would be asked to help.
+    let short = dst.size() <= STRAIGHT || cost_ns < cost::hot_ns();
+    if short && dst.is_plain() && src.is_plain() && dst.shape() == src.shape() {
         // SAFETY: both are contiguous, aligned and of one size, and do not overlap.
         unsafe {
             if from == to {
@@ -180,9 +185,7 @@ pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
     let access = accesses(&plan, &operands, [false; 2]);
     let cast = kernels::cast(from, to);
     trace::kernel("cast");
-    let bytes = from.itemsize() + to.itemsize();
-    let ns = byte_ns(bytes.saturating_mul(dst.size())) * bytes as f64 + CAST_NS;
-    execute(&plan, &operands, &access, ns, &|[out, x], n| {
+    execute(&plan, &operands, &access, cost_ns / dst.size() as f64, &|[out, x], n| {
         // SAFETY: execute gives n elements of each dtype, aligned.
         unsafe { cast(out, x, n) };
         n

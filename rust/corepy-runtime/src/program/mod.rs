@@ -50,7 +50,8 @@ pub use syntax::{Declaration, Mode, Module, Place, Special, Statement, Term, is_
 pub use value::{Type, TypeSet, Value};
 pub use verify::verify;
 
-use std::sync::OnceLock;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 
 /// Most instructions of a program, calls inlined.
 pub const MAX_INSTRUCTIONS: usize = 65_536;
@@ -127,6 +128,7 @@ pub struct Program {
     lines: Vec<u32>,
     code: Code,
     graph: OnceLock<Graph>,
+    attached: OnceLock<Arc<dyn Any + Send + Sync>>,
     text: String,
     digest: String,
 }
@@ -219,6 +221,14 @@ impl Program {
     /// The control-flow graph of [`Program::code`], made when first asked for.
     pub fn graph(&self) -> &Graph {
         self.graph.get_or_init(|| Graph::new(&self.code))
+    }
+
+    /// What a backend has made of the program, so that finding it again takes no lock.
+    pub(crate) fn attached<T: Any + Send + Sync>(
+        &self,
+        make: impl FnOnce() -> Arc<T>,
+    ) -> &Arc<dyn Any + Send + Sync> {
+        self.attached.get_or_init(|| make())
     }
 
     /// The canonical text; parsing it gives an equal program.

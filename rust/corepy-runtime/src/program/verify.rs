@@ -82,6 +82,7 @@ impl Checker<'_> {
             lines,
             code,
             graph: OnceLock::new(),
+            attached: OnceLock::new(),
             text: String::new(),
             digest: String::new(),
         }

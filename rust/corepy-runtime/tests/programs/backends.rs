@@ -75,11 +75,13 @@ fn setting(seed: u64, program: &Program, random: &mut Random) -> Setting {
         (false, _) => [1 + random.below(9) as i64, 1 + random.below(5) as i64, 1 + random.below(4) as i64],
     };
     let block = match flat {
-        true => [*random.pick(&[1, 3, 16, 64, 100, 256, 1024]), 1, 1],
-        false => *random.pick(&[[2, 2, 2], [4, 3, 1], [1, 1, 8], [8, 8, 4]]),
+        true => [*random.pick(&[1, 3, 16, 64, 100, 256, 700, 1024]), 1, 1],
+        false => *random.pick(&[[2, 2, 2], [4, 3, 1], [1, 1, 8], [8, 8, 4], [8, 1, 1]]),
     };
     let threads = *random.pick(&[1, 2, 3]).min(&MAX_THREADS);
-    Setting { seed, options: Options { lanes, block, step_limit: Some(10_000), check_races: false }, threads }
+    // Sometimes too few steps.
+    let step_limit = Some(if random.chance(5) { random.below(30) } else { 10_000 });
+    Setting { seed, options: Options { lanes, block, step_limit, check_races: false }, threads }
 }
 
 #[test]

@@ -6,4 +6,5 @@ mod launch;
 mod run;
 mod semantics;
 mod text;
+mod tile;
 mod verify;

@@ -30,6 +30,7 @@ pub fn guarded(program: &Program, lanes: [i64; 3], random: &mut Random) -> Guard
                 let shape: Vec<i64> = match (buffer.name.as_bytes()[0], buffer.axes) {
                     (b'y', 1) => vec![lanes[0]],
                     (b'y', _) => vec![lanes[2], lanes[1], lanes[0]],
+                    (b'w', _) => vec![lanes[0] + random.below(2) as i64],
                     (_, axes) => (0..axes).map(|_| 1 + random.below(9) as i64).collect(),
                 };
                 let size = shape.iter().product::<i64>() * buffer.ty.bytes() as i64;
