@@ -108,6 +108,8 @@ ERRORS = (
     Error("ShapeMismatch", "ValueError", "[{op}] shapes {a} and {b} differ outside axis {axis}", "op, a: String, b: String, axis: usize"),
     Error("NothingToJoin", "ValueError", "[{op}] needs at least one tensor", "op"),
     Error("TooManyToJoin", "MemoryError", "[{op}] no memory for more than {n} tensors", "op, n: usize"),
+    Error("TuneSeconds", "ValueError", "[{op}] seconds is 0 to 600, not {seconds:?}", "op, seconds: f64"),
+    Error("TuningFile", "OSError", "[{op}] {path:?} cannot be written: {why}", "op, path: String, why: String"),
     Error("Threads", "ValueError", "[{op}] the number of threads is 1 to 1024, not {n}", "op, n: i64"),
     Error("Allocator", "ValueError", "[{op}] allocator {name:?} is not one of: {valid}", "op, name: String, valid: String"),
     Error("Setting", "ValueError", "{name}={value:?} is not valid: {valid}", "name: &'static str, value: String, valid: String"),

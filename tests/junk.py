@@ -90,6 +90,8 @@ def plausible(r: random.Random, name: str) -> Any:
             return r.choice(["a", "%gid", "x[0]", "!p", 1, 0.5, True])
         case "arrays":
             return [tensor(r) for _ in range(r.randrange(4))]
+        case "seconds":
+            return r.choice([0.0, 0.01, -1.0, float("nan")])
         case "max_version" | "dl_device":
             return r.choice([None, (1, 0), (0, 8), (1, 2)])
     return tensor(r) if r.random() < 0.8 else r.choice([1, 2.5, True, [1, 2, 3]])
@@ -451,6 +453,8 @@ def main() -> None:
     parser.add_argument("--result", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    # What tune measures here is not kept.
+    os.environ["COREPY_TUNING"] = "off"
     np.seterr(all="ignore")
     signal.signal(signal.SIGALRM, raise_time_up)
     # Numbers of processors and pool sizes differ; what is mapped now is not to be counted.

@@ -165,6 +165,7 @@ def functions() -> None:
     call("set_num_threads", c.get_num_threads())
     call("set_printoptions", precision=8)
     call("set_allocator", "nothing")
+    call("tune", seconds=-1.0)
     missing = {row.name for row in FUNCTIONS} - used
     assert not missing, f"not called: {missing}"
 

@@ -133,6 +133,17 @@ def launch(n: Any = 1, x: Any = F4, y: Any = F22, z: Any = None, **options: Any)
     KERNEL.launch(n, x, y, z, **{"lanes": 1, **options})
 
 
+def unwritable() -> None:
+    before = os.environ.get("COREPY_TUNING")
+    os.environ["COREPY_TUNING"] = "/dev/null/table"
+    try:
+        c.tune(seconds=0.0)
+    finally:
+        os.environ.pop("COREPY_TUNING")
+        if before is not None:
+            os.environ["COREPY_TUNING"] = before
+
+
 # For each entry of the catalogue: calls, and the whole message of each.
 CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "Broadcast": [
@@ -165,6 +176,8 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "ZeroDivision": [(lambda: I3 // c.asarray([1, 0, 0]), "[floor_divide] integer division by zero at index 1")],
     "NegativeExponent": [(lambda: I3 ** c.asarray([1, 1, -2]), "[pow] integers to a negative power are not integers: exponent -2 at index 2")],
     "Exponent": [(lambda: c.asarray([1.0, 2.0]) ** c.asarray([2.0, 0.25]), "[pow] exponent 0.25 at index 1: only whole numbers and 0.5 are supported")],
+    "TuneSeconds": [(lambda: c.tune(seconds=-1.0), "[tune] seconds is 0 to 600, not -1.0")],
+    "TuningFile": [(unwritable, '[tune] "/dev/null/table" cannot be written: File exists (os error 17)')],
     "DifferenceOrder": [(lambda: c.diff(c.zeros(3), n=-1), "[diff] n is how often differences are taken, 0 or more, not -1")],
     "EmptyReduction": [(lambda: c.max(c.zeros((2, 0)), axis=1), "[max] shape (2, 0) has no elements along the reduced axes, and max has no value for none")],
     "ReshapeSize": [(lambda: c.reshape(F23, (4, 2)), "[reshape] 6 elements of shape (2, 3) do not fit shape (4, 2)")],

@@ -5,7 +5,7 @@ use corepy_runtime::scheduler::{self, Flow, fork, fp_state, panics};
 use corepy_runtime::{Error, Result, trace};
 use pyo3::exceptions::{
     PyAttributeError, PyBufferError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError,
-    PyOverflowError, PyRuntimeError, PyTypeError, PyValueError, PyZeroDivisionError,
+    PyOSError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError, PyZeroDivisionError,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -114,6 +114,7 @@ pub fn error(py: Python<'_>, error: Error) -> PyErr {
         "TypeError" => PyTypeError::new_err(message),
         "IndexError" => PyIndexError::new_err(message),
         "MemoryError" => PyMemoryError::new_err(message),
+        "OSError" => PyOSError::new_err(message),
         "BufferError" => PyBufferError::new_err(message),
         "OverflowError" => PyOverflowError::new_err(message),
         "ZeroDivisionError" => PyZeroDivisionError::new_err(message),

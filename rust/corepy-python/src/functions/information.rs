@@ -298,3 +298,9 @@ pub fn get_num_threads(py: Python<'_>) -> Any<'_> {
 pub fn set_num_threads(py: Python<'_>, n: i64) -> PyResult<()> {
     enter(py, 0, || scheduler::set_num_threads(n))
 }
+
+/// Costs are measured for about as long; the GIL is released, and Ctrl-C stops it.
+pub fn tune(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+    let path = crate::enter::enter(py, usize::MAX, || corepy_runtime::ops::tune::tune(seconds))?;
+    Ok(path.into_pyobject(py)?)
+}

@@ -1833,6 +1833,28 @@ fn show_config<'py>(py: Python<'py>) -> PyResult<()> {
     functions::information::show_config(py)
 }
 
+#[doc = r#"Measures what operations and threads cost on this machine, and keeps it for later processes.
+
+The costs decide how many threads help an operation, how large their tiles are and whether
+results are stored past the caches: times, and never a bit of a result. The file lies in
+$XDG_CACHE_HOME/corepy or ~/.cache/corepy, one for each processor model, number of processors
+and SIMD level, and its path is returned. COREPY_TUNING names another file, or is `off`: then
+nothing is read or written, and None is returned. A file that is damaged, of another machine or
+of another version is ignored with a warning. Measure while nothing else runs; `python -m corepy
+tune` does the same. Raises ValueError for seconds out of range, OSError where the file cannot
+be written.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.tune(seconds=10.0)  # doctest: +SKIP"#]
+#[pyfunction]
+#[pyo3(signature = (*, seconds=Argument::Given(10.0)), text_signature = "(*, seconds=10.0)")]
+fn tune<'py>(py: Python<'py>, seconds: Argument<f64>) -> PyResult<Bound<'py, PyAny>> {
+    let seconds = seconds.read(py, "tune", "seconds")?;
+    functions::information::tune(py, seconds)
+}
+
 #[doc = r#"How many threads operations may use.
 
 Examples
@@ -2074,14 +2096,15 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("simd_level", calls::wrap(wrap_pyfunction!(self::simd_level, m)?, 93)?)?;
     m.add("config", calls::wrap(wrap_pyfunction!(self::config, m)?, 94)?)?;
     m.add("show_config", calls::wrap(wrap_pyfunction!(self::show_config, m)?, 95)?)?;
-    m.add("get_num_threads", calls::wrap(wrap_pyfunction!(self::get_num_threads, m)?, 96)?)?;
-    m.add("set_num_threads", calls::wrap(wrap_pyfunction!(self::set_num_threads, m)?, 97)?)?;
-    m.add("set_printoptions", calls::wrap(wrap_pyfunction!(self::set_printoptions, m)?, 98)?)?;
-    m.add("get_printoptions", calls::wrap(wrap_pyfunction!(self::get_printoptions, m)?, 99)?)?;
-    m.add("memory_stats", calls::wrap(wrap_pyfunction!(self::memory_stats, m)?, 100)?)?;
-    m.add("arena_stats", calls::wrap(wrap_pyfunction!(self::arena_stats, m)?, 101)?)?;
-    m.add("trim_memory", calls::wrap(wrap_pyfunction!(self::trim_memory, m)?, 102)?)?;
-    m.add("get_allocator", calls::wrap(wrap_pyfunction!(self::get_allocator, m)?, 103)?)?;
-    m.add("set_allocator", calls::wrap(wrap_pyfunction!(self::set_allocator, m)?, 104)?)?;
+    m.add("tune", calls::wrap(wrap_pyfunction!(self::tune, m)?, 96)?)?;
+    m.add("get_num_threads", calls::wrap(wrap_pyfunction!(self::get_num_threads, m)?, 97)?)?;
+    m.add("set_num_threads", calls::wrap(wrap_pyfunction!(self::set_num_threads, m)?, 98)?)?;
+    m.add("set_printoptions", calls::wrap(wrap_pyfunction!(self::set_printoptions, m)?, 99)?)?;
+    m.add("get_printoptions", calls::wrap(wrap_pyfunction!(self::get_printoptions, m)?, 100)?)?;
+    m.add("memory_stats", calls::wrap(wrap_pyfunction!(self::memory_stats, m)?, 101)?)?;
+    m.add("arena_stats", calls::wrap(wrap_pyfunction!(self::arena_stats, m)?, 102)?)?;
+    m.add("trim_memory", calls::wrap(wrap_pyfunction!(self::trim_memory, m)?, 103)?)?;
+    m.add("get_allocator", calls::wrap(wrap_pyfunction!(self::get_allocator, m)?, 104)?)?;
+    m.add("set_allocator", calls::wrap(wrap_pyfunction!(self::set_allocator, m)?, 105)?)?;
     Ok(())
 }

@@ -87,6 +87,10 @@ pub enum Error {
     NothingToJoin { op: &'static str },
     #[error("[{op}] no memory for more than {n} tensors")]
     TooManyToJoin { op: &'static str, n: usize },
+    #[error("[{op}] seconds is 0 to 600, not {seconds:?}")]
+    TuneSeconds { op: &'static str, seconds: f64 },
+    #[error("[{op}] {path:?} cannot be written: {why}")]
+    TuningFile { op: &'static str, path: String, why: String },
     #[error("[{op}] the number of threads is 1 to 1024, not {n}")]
     Threads { op: &'static str, n: i64 },
     #[error("[{op}] allocator {name:?} is not one of: {valid}")]
@@ -324,6 +328,8 @@ impl Error {
             Error::ShapeMismatch { .. } => "ValueError",
             Error::NothingToJoin { .. } => "ValueError",
             Error::TooManyToJoin { .. } => "MemoryError",
+            Error::TuneSeconds { .. } => "ValueError",
+            Error::TuningFile { .. } => "OSError",
             Error::Threads { .. } => "ValueError",
             Error::Allocator { .. } => "ValueError",
             Error::Setting { .. } => "ValueError",

@@ -164,7 +164,7 @@ pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
     let cast_ns = if from == to { 0.0 } else { CAST_NS };
     let cost_ns = byte_ns(bytes) * bytes as f64 + cast_ns * dst.size() as f64;
     // As for elementwise operations: no thread would be asked to help.
-    let short = dst.size() <= STRAIGHT || cost_ns < cost::HOT_NS;
+    let short = dst.size() <= STRAIGHT || cost_ns < cost::hot_ns();
     if short && dst.is_plain() && src.is_plain() && dst.shape() == src.shape() {
         // SAFETY: both are contiguous, aligned and of one size, and do not overlap.
         unsafe {

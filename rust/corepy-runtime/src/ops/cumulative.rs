@@ -305,7 +305,7 @@ impl Job {
         let each = (element_ns(self.kept) + copying) * (self.n * self.width) as f64;
         let all = each * units as f64;
         // Two passes pay for threads that are sure to come.
-        if threads > 1 && units < 2 * threads && self.blocks() > 1 && all >= cost::COLD_NS {
+        if threads > 1 && units < 2 * threads && self.blocks() > 1 && all >= cost::cold_ns() {
             let even = (self.blocks() * units).div_ceil(4 * threads);
             let least = (TILE_NS / (each / self.n as f64 * BLOCK as f64)).ceil() as usize;
             let piece = even.max(least).next_multiple_of(STAGED / BLOCK);

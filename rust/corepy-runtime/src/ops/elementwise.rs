@@ -11,7 +11,8 @@ use crate::ops::iterate::{Layout, Plan, TILE};
 use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order};
 use crate::ops::{byte_ns, check_storable, copy, empty_as, select, show_index};
 use crate::scalar::Scalar;
-use crate::scheduler::cost::{HOT_NS, is_past_caches};
+use crate::scheduler::cost::{hot_ns, is_past_caches};
+use crate::scheduler::tuning::{self, Cost};
 use crate::tensor::Tensor;
 use crate::trace;
 
@@ -23,7 +24,7 @@ const STRAIGHT: usize = 4096;
 /// would cost some 190 ns, a quarter of adding 10,000 float32.
 #[inline]
 fn is_straight(row: &Elementwise, dtype: DType, operands: usize, size: usize) -> bool {
-    size <= STRAIGHT || cost(row, dtype, operands, size) * (size as f64) < HOT_NS
+    size <= STRAIGHT || cost(row, dtype, operands, size) * (size as f64) < hot_ns()
 }
 
 /// Estimated ns for one element on one thread, of an operation on `operands` elements of a dtype at a
@@ -31,16 +32,10 @@ fn is_straight(row: &Elementwise, dtype: DType, operands: usize, size: usize) ->
 /// how many threads help, never a result. Measured on one thread of an AMD EPYC (Zen 5): add of float32
 /// 0.10 ns with 1e6 elements, 0.29 ns with 1e7.
 fn cost(row: &Elementwise, dtype: DType, operands: usize, size: usize) -> f64 {
-    /// A division or square root: a vector every 5 to 16 cycles.
-    const ROOT: f64 = 0.2;
-    /// Integer division has no vector instruction: 6 to 18 cycles an element.
-    const INTEGER_DIVISION: f64 = 1.5;
-    /// Powers: a loop over the exponent's bits.
-    const POWER: f64 = 1.5;
     let arithmetic = match (row.fault, row.compute) {
-        (Fault::ZeroDivision, _) => INTEGER_DIVISION,
-        (Fault::Exponent, _) => POWER,
-        (Fault::None, ComputeRule::Floating) => ROOT,
+        (Fault::ZeroDivision, _) => tuning::get(Cost::IntegerDivision),
+        (Fault::Exponent, _) => tuning::get(Cost::Power),
+        (Fault::None, ComputeRule::Floating) => tuning::get(Cost::Root),
         (Fault::None, _) => 0.0,
     };
     let bytes = operands * dtype.itemsize();

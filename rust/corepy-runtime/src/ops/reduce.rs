@@ -14,7 +14,8 @@ use crate::ops::copy;
 use crate::ops::exact_sum;
 use crate::ops::reduce_plan::{Operand, Plan};
 use crate::ops::reduce_run::{Job, Kernels};
-use crate::scheduler::cost::HOT_NS;
+use crate::scheduler::cost;
+use crate::scheduler::tuning::{self, Cost};
 use crate::tensor::Tensor;
 use crate::trace;
 
@@ -25,13 +26,16 @@ fn element_ns(family: Family, dtype: DType) -> f64 {
     let floating = matches!(dtype.kind(), Kind::Floating | Kind::Complex);
     let (per_byte, least) = match family {
         Family::Var | Family::Std => (0.07, 0.25),
-        Family::Sum | Family::Mean | Family::Center | Family::Vecdot | Family::Dot if floating => (0.03, 0.1),
+        Family::Sum | Family::Mean | Family::Center | Family::Vecdot | Family::Dot if floating => {
+            let single = matches!(dtype, DType::Float32 | DType::Complex64);
+            (tuning::get(if single { Cost::SumSingle } else { Cost::SumDouble }), 0.1)
+        }
         Family::ExactSum => (0.04, 0.14),
         Family::Superaccumulator => (0.18, 1.2),
         Family::Prod if dtype.kind() == Kind::Complex => (0.08, 0.3),
         Family::Prod if floating => (0.02, 0.09),
         Family::Prod => (0.02, 0.25),
-        Family::Sum => (0.015, 0.03),
+        Family::Sum => (tuning::get(Cost::SumInteger), 0.03),
         _ => (0.018, 0.018),
     };
     (per_byte * bytes).max(least)
@@ -205,7 +209,7 @@ impl Work {
         let straight = dense(a)
             && dense(b)
             && (out.size() == 1 || reduces_trailing(a.ndim(), reduced))
-            && ns * (a.size() as f64) < HOT_NS;
+            && ns * (a.size() as f64) < cost::hot_ns();
         if straight || self.n == 0 {
             let Some(each) = kernels::reduction(self.family, self.computed).each else {
                 return Err(self.no_kernel());
