@@ -40,7 +40,7 @@ VALGRIND = (
 # What stays for the life of the process on purpose, by a function on the stack that took it.
 KEPT = (
     "pyo3::pyclass::create_type_object::create_type_object",  # the members of a class: one block a class
-    "corepy_runtime::memory::allocator::install",  # two words an allocator, which other threads may be reading
+    "corepy_runtime::memory::allocator::install",  # two words each, which other threads may be reading
 )
 
 

@@ -18,9 +18,10 @@ const CROSS_BYTES: usize = 256;
 /// pays to read each row of the source on for so long that the processor fetches ahead. Copies of
 /// transposed float32 on two processors of an AMD EPYC (Zen 5), in us:
 ///
-///                    256 x 64   1,024 x 64   128 x 256   1,024 x 256
-///   1,000 x 1,000          45           70          45            51
-///   4,000 x 4,000       2,530        1,550       2,700         1,750
+/// | block | 256 x 64 | 1,024 x 64 | 128 x 256 | 1,024 x 256 |
+/// |---|---:|---:|---:|---:|
+/// | 1,000 x 1,000 | 45 | 70 | 45 | 51 |
+/// | 4,000 x 4,000 | 2,530 | 1,550 | 2,700 | 1,750 |
 const MOVED: [(usize, usize); 2] = [(256, 64), (1024, 64)];
 /// Tiles of blocks are as wide as the plan where that makes them no more than so many times as large:
 /// two threads side by side write to the same cache lines where blocks meet.
