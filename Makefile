@@ -9,6 +9,7 @@
 #   make tsan      the scheduler's Rust tests under ThreadSanitizer; needs rust-src
 #   make junk      a million calls with junk arguments; minutes
 #   make fuzz      buffers, DLPack structs, arrays and pickles drawn at random; minutes
+#   make fuzz-lanes  lane programs drawn at random on every backend, and mutated texts; minutes
 #   make memcheck  Rust tests and a script through every operation under valgrind; builds its own library
 #   make soak      100,000 cycles and 1,000 forks: memory stays flat; minutes
 #   make bench     against NumPy, numexpr and, after `make bench-venv`, PyTorch; ONLY=sum runs a part, QUICK=1
@@ -43,7 +44,7 @@ export PYO3_PYTHON := $(PY)
 export CXX
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: demo test bits stress tsan junk fuzz memcheck lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
+.PHONY: demo test bits stress tsan junk fuzz fuzz-lanes fuzz-programs memcheck lint coverage bench soak wheel generate clean build kernels-test rust-test python-test sanitized cross
 
 # ---- set-up and build
 
@@ -52,7 +53,7 @@ $(INSTALLED): requirements-dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	touch $@
 
-NATIVE_SOURCES := $(shell find rust csrc/src csrc/include -type f \
+NATIVE_SOURCES := $(shell find rust/corepy-runtime rust/corepy-python csrc/src csrc/include -type f \
 	\( -name '*.rs' -o -name '*.toml' -o -name '*.cpp' -o -name '*.h' \)) \
 	Cargo.toml Cargo.lock pyproject.toml
 
@@ -189,15 +190,45 @@ rust-test: $(NATIVE)
 python-test: $(NATIVE)
 	$(PY) .ci/test_levels.py
 
-# What depends on the moment is repeated.
+# What depends on the moment is repeated, twenty times each.
+STRESS_RUNS ?= 20
 stress: $(NATIVE)
-	COREPY_TEST_RUNS=20 $(PY) -m pytest --quiet tests/test_fork.py tests/test_interrupts.py tests/test_threads.py
+	COREPY_TEST_RUNS=$(STRESS_RUNS) $(PY) -m pytest --quiet tests/test_fork.py tests/test_interrupts.py
+	for run in $$(seq $(STRESS_RUNS)); do \
+	    $(PY) -m pytest --quiet tests/test_threads.py tests/test_memory.py \
+	        --deselect tests/test_memory.py::test_long_runs_stay_flat && \
+	    cargo test --release --locked --quiet --package corepy-runtime --lib -- scheduler:: && \
+	    cargo test --release --locked --quiet --package corepy-runtime --test scheduler --test exhausted || exit 1; \
+	done
 
 junk: $(NATIVE)
 	COREPY_JUNK_CALLS=100000 COREPY_JUNK_SEEDS=10 $(PY) -m pytest --quiet tests/test_junk.py
 
+# Random programs on every backend, then texts that are cut, mixed and swapped.
+fuzz-lanes: $(NATIVE)
+	COREPY_FUZZ_PROGRAMS=20000 cargo test --release --locked --quiet --package corepy-runtime --test programs \
+	    -- random_programs_have_the_bits
+	COREPY_FUZZ_EXAMPLES=20000 $(PY) -m pytest --quiet tests/test_fuzz_lanes.py
+
 fuzz: $(NATIVE)
 	COREPY_FUZZ_EXAMPLES=10000 $(PY) -m pytest --quiet tests/test_fuzz_memory.py tests/test_fuzz_pickle.py
+
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(CURDIR)/target/tools/bin/cargo-fuzz
+FUZZ_SECONDS ?= 600
+
+$(CARGO_FUZZ):
+	CARGO_TARGET_DIR=target/tools/build cargo install cargo-fuzz --version $(CARGO_FUZZ_VERSION) --locked --quiet \
+	    --root $(CURDIR)/target/tools
+	rm -rf target/tools/build
+
+# Texts of lane programs under AddressSanitizer, starting from the examples; what it keeps stays in build/fuzz.
+fuzz-programs: $(INSTALLED) $(CARGO_FUZZ)
+	mkdir -p build/fuzz/programs
+	$(PY) -m rust.fuzz.dictionary > build/fuzz/programs.dict
+	cd rust/fuzz && RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --fuzz-dir . --target-dir $(CURDIR)/target/fuzz programs \
+	    $(CURDIR)/build/fuzz/programs $(CURDIR)/examples/lanes -- -max_total_time=$(FUZZ_SECONDS) \
+	    -dict=$(CURDIR)/build/fuzz/programs.dict -only_ascii=1 -max_len=2000 -timeout=20
 
 memcheck: $(INSTALLED)
 	$(PY) .ci/memcheck.py
@@ -217,7 +248,7 @@ tsan:
 # ---- checks
 
 CPP_FILES := $(shell find csrc -name '*.cpp' -o -name '*.h')
-TYPED := python/corepy ops benchmarks tests/typed_use.py $(wildcard .ci/*.py examples/*/*.py)
+TYPED := python/corepy ops benchmarks tests/typed_use.py rust/fuzz/dictionary.py $(wildcard .ci/*.py examples/*/*.py)
 
 # The level that this machine cannot run has to compile, where a cross compiler is.
 CROSS_CXX := $(if $(filter-out aarch64,$(shell uname -m)),$(shell command -v aarch64-linux-gnu-g++ 2>/dev/null))

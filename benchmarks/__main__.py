@@ -17,7 +17,7 @@ from benchmarks import limits as machine_limits
 from benchmarks.cases import select
 from benchmarks.machine import describe, import_seconds
 from benchmarks.measure import measure
-from benchmarks.peers import TITLES, peers
+from benchmarks.peers import OWN, TITLES, peers
 from benchmarks.report import write
 
 REPORT = Path(__file__).resolve().parent / "report"
@@ -50,7 +50,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--only", action="append", default=[], metavar="TEXT", help="cases whose name holds it"
     )
@@ -71,7 +71,9 @@ def main() -> int:
     print(
         f"{about['cpu']}, {about['cores']} cores, level {about['level']}, load {about['load_at_start']:.1f}"
     )
-    print(", ".join(f"{TITLES[who]} {version}" for who, version in about["versions"].items() if who != "sum"))
+    print(
+        ", ".join(f"{TITLES[who]} {version}" for who, version in about["versions"].items() if who not in OWN)
+    )
     limits = None
     if not arguments.without_limits:
         print("measuring the machine's limits", flush=True)

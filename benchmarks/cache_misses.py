@@ -64,7 +64,9 @@ def by_simulation(name: str, calls: int) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.cache_misses", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("case")
     parser.add_argument("--calls", type=int, default=20)
     arguments = parser.parse_args()

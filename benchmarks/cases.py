@@ -59,6 +59,8 @@ class Input:
             return rng.integers(0, self.shape[0], self.shape).astype(self.dtype)
         if self.kind == "list":
             return (rng.random(self.shape) + 0.5).tolist()
+        if self.kind == "bytes":
+            return rng.integers(0, 256, self.shape).astype(self.dtype)
         if self.kind in ("zeros", "ones"):
             return np.full(self.shape, self.kind == "ones", dtype=self.dtype)
         raise ValueError(self.kind)
@@ -93,6 +95,12 @@ class Case:
     series: str = ""
     quick: bool = False
     note: str = ""
+    # What the text may name besides.
+    names: Mapping[str, Any] = field(default_factory=dict)
+    # The most seconds that a call may take; 0 sets no such goal.
+    within: float = 0.0
+    # No ratio to NumPy may fall below it, unless a goal is lower.
+    floor: float = FLOOR
 
     def text_of(self, peer: str) -> str | None:
         """What a library runs, or None when it takes no part."""
@@ -396,13 +404,41 @@ def axis_reductions() -> Iterator[Case]:
             "std", f"a.std(axis={axis})", "float32", square, axis, goals={"numpy": 2.0, "torch": 1.0},
             texts={"torch": f"a.std(dim={axis}, correction=0)"},
         )
-        yield row(
-            "cumulative_sum", f"xp.cumulative_sum(a, axis={axis})", "float64", square, axis,
-            texts={"torch": f"xp.cumsum(a, dim={axis})"},
-        )
-    yield row("diff", "xp.diff(a)", "float64", (1_000_000,), 0, rtol=0.0)
     yield row("vecdot", "xp.vecdot(a, a)", "float32", (1_000_000,), 0, texts={"torch": "xp.dot(a, a)"})
     yield row("vecdot", "xp.vecdot(a, a)", "float64", (1_000_000,), 0, texts={"torch": "xp.dot(a, a)"})
+
+
+def running() -> Iterator[Case]:
+    def row(name: str, dtype: str, shape: tuple[int, ...], axis: int, theirs: str | None, **more: Any) -> Case:
+        n = int(np.prod(shape))
+        one = len(shape) == 1
+        return Case(
+            f"{name} {dtype} {spelled(n) if one else f'{spelled(shape)} axis {axis}'}",
+            "reductions" if one else "axes",
+            f"xp.{name}(a, axis={axis})",
+            {"a": Input(shape, dtype, more.pop("kind", "positive"))},
+            goals={"numpy": 1.0},
+            texts={"torch": theirs and f"xp.{theirs}(a, dim={axis})"},
+            rtol=SUM_RTOL.get(dtype, 0.0),
+            operations=n,
+            dtype=dtype,
+            size=n,
+            series=f"{name} {dtype}" if one else "",
+            quick=one and n in QUICK and dtype == "float64",
+            **more,
+        )
+
+    for dtype in ("float64", "float32", "int64"):
+        for n in POINTS:
+            yield row("cumulative_sum", dtype, (n,), 0, "cumsum")
+        for shape in ((1_000, 1_000), (100_000, 8), (300_000, 3)):
+            for axis in (0, 1):
+                yield row("cumulative_sum", dtype, shape, axis, "cumsum")
+    for dtype in ("float64", "int64"):
+        yield row("cumulative_prod", dtype, (1_000_000,), 0, "cumprod", kind="ones")
+    for dtype in ("float64", "float32"):
+        for n in POINTS:
+            yield row("diff", dtype, (n,), 0, "diff")
 
 
 def exact_sums() -> Iterator[Case]:
@@ -549,15 +585,19 @@ def products() -> Iterator[Case]:
 
 def table() -> list[Case]:
     """Every case, in the order of the report."""
+    from benchmarks import lanes  # which makes cases itself
+
     groups = (
         elementwise,
         layouts,
         whole_reductions,
         exact_sums,
+        running,
         axis_reductions,
         moves,
         chains,
         products,
+        lanes.cases,
     )
     rows = [case for group in groups for case in group()]
     names = [case.name for case in rows]

@@ -46,7 +46,9 @@ def build() -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.flame", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("case")
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--out", type=Path, help="the SVG; benchmarks/report/flame-CASE.svg by default")

@@ -45,7 +45,7 @@ def runner(case: Case, peer: Peer, made: Mapping[str, Any]) -> Runner:
         own = peer.own(array)
         view = case.inputs[name].view
         inputs[name] = own if view == "x" else eval(view, {"x": own})
-    scope: dict[str, Any] = {**NAMES, **inputs, "xp": peer.namespace, "inputs": inputs}
+    scope: dict[str, Any] = {**NAMES, **case.names, **inputs, "xp": peer.namespace, "inputs": inputs}
     loop = f"def timed(count):\n result = None\n for _ in range(count):\n  result = {text}\n return result\n"
     exec(compile(loop, f"<{case.name}>", "exec"), scope)
     return Runner(peer, scope["timed"], inputs)
@@ -97,11 +97,11 @@ def summary(times: list[float]) -> dict[str, Any]:
     return {"median": middle, "q1": first, "q3": third, "min": min(times), "rounds": len(times)}
 
 
-def verdict(ratio: float, goal: float | None) -> str:
+def verdict(ratio: float, goal: float | None, floor: float = FLOOR) -> str:
     """`met`, `LOW` below the goal, `BELOW` under the floor that nothing may fall through."""
     if goal is not None and ratio >= goal:
         return "met"
-    floor = min(FLOOR, goal) if goal is not None else FLOOR
+    floor = min(floor, goal) if goal is not None else floor
     if ratio < floor:
         return "BELOW"
     return "LOW" if goal is not None else ""
@@ -182,7 +182,12 @@ def measure(
         row["ratios"][who] = statistics.median(pairs)
         row["best"][who] = min(times[who]) / min(times["corepy"])
         floor = who == "numpy" or who in case.goals
-        row["verdicts"][who] = verdict(row["ratios"][who], case.goals.get(who)) if floor else ""
+        row["verdicts"][who] = verdict(row["ratios"][who], case.goals.get(who), case.floor) if floor else ""
+    if case.within:
+        ours = row["times"]["corepy"]
+        row["goals"]["clock"] = 1.0
+        row["ratios"]["clock"], row["best"]["clock"] = case.within / ours["median"], case.within / ours["min"]
+        row["verdicts"]["clock"] = verdict(row["ratios"]["clock"], 1.0)
     row |= {"pattern": pattern, "bytes": moved, "operations": case.operations}
     if limits is not None:
         row |= against_limits(case, row, limits, level)
@@ -193,8 +198,8 @@ def against_limits(case: Case, row: dict[str, Any], limits: Limits, level: str) 
     """What the memory and the arithmetic units would need at least, over what corepy needed."""
     memory = row["bytes"] / limits.rate(row["pattern"], row["bytes"])
     peak = limits.operations(level, "float64" if case.dtype in ("float64", "complex128") else "float32")
-    # Only matrix products are made of multiply-adds, and only they come near that limit.
-    arithmetic = case.operations / peak if peak and case.group == "products" else 0.0
+    # Only these are made of multiply-adds, and only they come near that limit.
+    arithmetic = case.operations / peak if peak and case.group in ("products", "lanes") else 0.0
     share = max(memory, arithmetic) / row["times"]["corepy"]["median"]
     found: dict[str, Any] = {"limit": "arithmetic" if arithmetic > memory else row["pattern"], "share": share}
     if "limit" in case.goals:

@@ -22,7 +22,9 @@ def find(name: str) -> Case:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.one", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("case")
     parser.add_argument("--calls", type=int, default=0, help="run it this often")
     parser.add_argument("--seconds", type=float, default=2.0, help="or for this long")

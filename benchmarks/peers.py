@@ -19,7 +19,14 @@ TITLES = {
     "numexpr": "numexpr",
     "fsum": "math.fsum",
     "sum": "corepy's sum",
+    "numba": "Numba",
+    "parts": "corepy in parts",
+    "reference": "the reference interpreter",
+    "clock": "the time allowed",
 }
+
+# Further ways of corepy's own, for rows that compare it with itself.
+OWN = ("sum", "parts", "reference")
 
 
 @dataclass(frozen=True)
@@ -80,18 +87,29 @@ def _fsum() -> Peer | None:
     return Peer("fsum", "math.fsum", "", math, own, np.asarray, 1)
 
 
+def _numba() -> Peer | None:
+    try:
+        numba = importlib.import_module("numba")
+    except ImportError:
+        return None
+    return Peer("numba", "Numba", numba.__version__, numba, lambda a: a, np.asarray, numba.get_num_threads())
+
+
 MAKERS: dict[str, Callable[[], Peer | None]] = {
     "corepy": _corepy,
     "numpy": _numpy,
     "torch": _torch,
     "numexpr": _numexpr,
     "fsum": _fsum,
+    "numba": _numba,
     "sum": lambda: _corepy("sum"),
+    "parts": lambda: _corepy("parts"),
+    "reference": lambda: _corepy("reference"),
 }
 
 
 def peers(only: tuple[str, ...] = ()) -> dict[str, Peer]:
-    """All that are installed, or those named. `sum` is corepy, for rows that compare it with its own sum."""
+    """All that are installed, or those named. OWN are corepy, for rows that compare it with itself."""
     present: dict[str, Peer] = {}
     for name, make in MAKERS.items():
         if not only or name in only:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.limits import Limits, table
-from benchmarks.peers import TITLES
+from benchmarks.peers import OWN, TITLES
 
 # A load average above this at the start means that other programs ran; the suite itself has not begun.
 BUSY = 0.7
@@ -20,6 +20,7 @@ GROUPS = {
     "moves": "Copies, conversions, selections",
     "chains": "Chains of operations",
     "products": "Matrix products",
+    "lanes": "Lane programs",
 }
 
 
@@ -66,8 +67,11 @@ def _share(row: dict[str, Any]) -> str:
 
 
 def _group(rows: list[dict[str, Any]]) -> list[str]:
-    others = [w for w in ("numexpr", "fsum", "sum") if any(w in r["times"] for r in rows)]
-    compared = ["numpy", "torch", *others]
+    others = ("torch", "numexpr", "numba", "fsum", *OWN, "clock")
+    compared = [
+        "numpy",
+        *(w for w in others if any(w in {**r["times"], **r["absent"], **r["ratios"]} for r in rows)),
+    ]
     head = (
         ["case", "corepy"] + [cell for who in compared for cell in (TITLES[who], "ratio")] + ["of the limit"]
     )
@@ -126,8 +130,8 @@ def markdown(report: dict[str, Any], plots: list[str]) -> str:
             " suffer most."
         ]
     caches = ", ".join(f"{name} {size >> 10:,} KiB" for name, size in about["caches"].items())
-    threads = ", ".join(f"{TITLES[w]} {n}" for w, n in about["threads"].items() if w not in ("sum", "fsum"))
-    versions = ", ".join(f"{TITLES[w]} {v}" for w, v in about["versions"].items() if w != "sum")
+    threads = ", ".join(f"{TITLES[w]} {n}" for w, n in about["threads"].items() if w not in (*OWN, "fsum"))
+    versions = ", ".join(f"{TITLES[w]} {v}" for w, v in about["versions"].items() if w not in OWN)
     lines = [
         "# corepy's benchmark report",
         "",

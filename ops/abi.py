@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised whenever a type below changes meaning; checked when a kernel table is loaded.
-VERSION = 2
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,22 @@ FUNCTIONS = (
         "void",
         "void *out, const void *in, size_t n, ptrdiff_t stride",
         "Copies n contiguous elements to places stride bytes apart (any sign, any alignment).",
+    ),
+    Function(
+        "copy_rows",
+        "void",
+        "void *out, const void *in, size_t rows, size_t bytes, ptrdiff_t out_stride,"
+        " ptrdiff_t in_stride, uint32_t past_caches",
+        "Copies rows of contiguous bytes, which lie strides apart. past_caches: by stores that do"
+        " not fetch lines into caches, where the level has them.",
+    ),
+    Function(
+        "transpose",
+        "void",
+        "void *out, const void *in, size_t rows, size_t columns, ptrdiff_t out_stride,"
+        " ptrdiff_t in_stride, uint32_t past_caches",
+        "out[r][c] = in[c][r]. Elements of a row of out and of a row of in are contiguous, rows lie"
+        " strides apart (any sign, any alignment). past_caches: as for copy_rows.",
     ),
     Function(
         "fill",
@@ -169,6 +185,49 @@ FUNCTIONS = (
         " out is contiguous. The same bits as rows and finish.",
     ),
     Function(
+        "cumulative_start",
+        "void",
+        "void *carry, void *running, size_t cols",
+        "The carry of cols columns that have no block before, and the running totals of a block that"
+        " has no element yet. In both, lanes of all columns lie side by side, plane after plane.",
+    ),
+    Function(
+        "cumulative_absorb",
+        "void",
+        "void *carry, const void *total, size_t cols",
+        "Adds the totals of the next block of cols columns to their carry.",
+    ),
+    Function(
+        "cumulative_totals",
+        "void",
+        "void *totals, const void *in, size_t n",
+        "The totals of the blocks of n contiguous elements, one after the other.",
+    ),
+    Function(
+        "cumulative_line",
+        "void",
+        "void *out, void *carry, const void *in, size_t n",
+        "Writes the running totals of n contiguous elements that start a block; carry is that of"
+        " all blocks before, and becomes that of these too.",
+    ),
+    Function(
+        "cumulative_lines",
+        "void",
+        "void *out, ptrdiff_t out_stride, const void *in, ptrdiff_t in_stride, size_t count,"
+        " size_t n",
+        "The running totals of count lines of n contiguous elements, the lines out_stride and"
+        " in_stride bytes apart. The same bits as start and line for each.",
+    ),
+    Function(
+        "cumulative_rows",
+        "void",
+        "void *out, ptrdiff_t out_stride, const void *carry, void *running, const void *in,"
+        " ptrdiff_t in_stride, size_t rows, size_t cols",
+        "Adds rows of cols contiguous elements, in_stride bytes apart, to the running totals of"
+        " their block and writes what carry and these give; without out, only adds. The rows lie in"
+        " one block.",
+    ),
+    Function(
         "pack",
         "void",
         "void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride,"
@@ -202,6 +261,66 @@ FUNCTIONS = (
         "The whole product of two small matrices, element by element; c is contiguous, strides are"
         " in bytes. The same bits as `block` over all panels.",
     ),
+    Function(
+        "multiply_add",
+        "void",
+        "void *out, const void *a, const void *b, const void *c, size_t n",
+        "out[i] = a[i] * b[i] + c[i]: floats rounded once, integers wrapping. By its form an operand"
+        " is one element. out may be exactly an operand.",
+    ),
+    Function(
+        "multiply_add_chain",
+        "void",
+        "void *out, const void *a, const void *b, const uint64_t *slots, const int64_t *places,"
+        " size_t count, size_t n",
+        "out[i] = a[i], of which in turn v * b[i] + c is taken for each of count values c, rounded once"
+        " each: c is the element at the beginning of slots[places[k]]. out may be exactly a.",
+    ),
+    Function(
+        "mask_bits",
+        "void",
+        "uint64_t *bits, const void *mask, size_t n",
+        "Bit i is whether mask byte i is not 0; bits from n on, to the end of their word, are 0.",
+    ),
+    Function(
+        "mask_bytes",
+        "void",
+        "void *mask, const uint64_t *bits, size_t n",
+        "Mask byte i is bit i: 0 or 1.",
+    ),
+    Function(
+        "lane_bounds",
+        "uint64_t",
+        "const int64_t *index, const void *mask, size_t n, int64_t extent",
+        "The first i that the mask selects and whose index is not 0 ... extent - 1; n where there is"
+        " none. Without a mask (null) all are selected.",
+    ),
+    Function(
+        "lane_gather",
+        "void",
+        "void *out, const void *in, const int64_t *index, const void *mask, size_t n,"
+        " ptrdiff_t stride",
+        "out[i] = the element at in + index[i] * stride, of any alignment; where the mask does not"
+        " select, out[i] is the element at in. Without a mask (null) all are selected.",
+    ),
+    Function(
+        "lane_scatter",
+        "void",
+        "void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n,"
+        " ptrdiff_t stride",
+        "The element at out + index[i] * stride, of any alignment, = in[i * step], in rising i, where"
+        " the mask selects; nothing else is written. Without a mask (null) all are selected, without"
+        " an index (null) it is i.",
+    ),
+    Function(
+        "lane_combine",
+        "void",
+        "void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n,"
+        " ptrdiff_t stride, uint32_t atomic",
+        "Folds in[i * step] into the element at out + index[i] * stride where the mask selects."
+        " Without a mask (null) all are selected, without an index (null) all fold into the element"
+        " at out. With atomic other threads may do the same, and elements are aligned.",
+    ),
 )
 
 STRUCTS = (
@@ -216,6 +335,20 @@ STRUCTS = (
             ("reduce_each", "each", ()),
             ("reduce_columns", "columns", ()),
             ("size_t", "lane_bytes", ()),  # bytes of state a lane, over all planes
+        ),
+    ),
+    Struct(
+        "cumulative",
+        "Running totals of one dtype. Null where running totals are kept in another dtype.",
+        (
+            ("cumulative_start", "start", ()),
+            ("cumulative_absorb", "absorb", ()),
+            ("cumulative_totals", "totals", ()),
+            ("cumulative_line", "line", ()),
+            ("cumulative_lines", "lines", ()),
+            ("cumulative_rows", "rows", ()),
+            ("size_t", "carry_bytes", ()),  # a column
+            ("size_t", "total_bytes", ()),
         ),
     ),
     Struct(
@@ -240,10 +373,14 @@ STRUCTS = (
             ("uint32_t", "struct_bytes", ()),
             ("unary", "unary", ("UNARY_OPS", "DTYPES")),
             ("binary", "binary", ("BINARY_OPS", "DTYPES", "FORMS")),
+            # Those that store past the caches, where there are any; out overlaps no operand.
+            ("binary", "binary_streamed", ("BINARY_OPS", "DTYPES", "FORMS")),
             ("cast", "cast", ("DTYPES", "DTYPES")),
             ("select", "select", ("WIDTHS",)),
             ("gather", "gather", ("WIDTHS",)),
             ("scatter", "scatter", ("WIDTHS",)),
+            ("copy_rows", "copy_rows", ()),
+            ("transpose", "transpose", ("WIDTHS",)),
             ("fill", "fill", ("WIDTHS",)),
             ("take", "take", ("WIDTHS",)),
             ("compress", "compress", ("WIDTHS",)),
@@ -253,15 +390,30 @@ STRUCTS = (
             ("ramp_integer", "ramp_integer", ()),
             ("ramp_float", "ramp_float", ()),
             ("reduction", "reductions", ("REDUCE_OPS", "DTYPES")),
+            ("cumulative", "cumulative", ("CUMULATIVE_OPS", "DTYPES")),
             ("gemm", "gemm", ("DTYPES",)),
+            ("multiply_add", "multiply_add", ("DTYPES", "MULTIPLY_ADD_FORMS")),
+            ("multiply_add_chain", "multiply_add_chain", ("DTYPES",)),
+            ("mask_bits", "mask_bits", ()),
+            ("mask_bytes", "mask_bytes", ()),
+            ("lane_bounds", "lane_bounds", ()),
+            ("lane_gather", "lane_gather", ("LANE_WIDTHS",)),
+            ("lane_scatter", "lane_scatter", ("LANE_WIDTHS",)),
+            ("lane_combine", "lane_combine", ("COMBINE_OPS", "DTYPES")),
         ),
     ),
 )
 
+# Running totals, and the dtypes that they are kept in.
+CUMULATIVE = ("sum", "prod")
+CUMULATIVE_DTYPES = ("int64", "uint64", "float32", "float64", "complex64", "complex128")
 # Form of a binary kernel: which operand is one element.
 FORMS = ("vv", "vs", "sv")
-# Element widths in bytes; a width's number is its log2.
+# Which operands of a * b + c are one element; a and b may change places.
+MULTIPLY_ADD_FORMS = ("vvv", "vvs", "vsv", "vss", "ssv")
+# Element widths in bytes; a width's number is its log2. Registers of lane programs have no complex numbers.
 WIDTHS = (1, 2, 4, 8, 16)
+LANE_WIDTHS = WIDTHS[:4]
 # The reduction's fixed shape (see ARCHITECTURE.md, "Reduction order").
 BLOCK = 1024
 STRIPES = 16

@@ -375,6 +375,8 @@ _CONSTANTS = {"e": "2.718281828459045", "inf": 'float("inf")', "nan": 'float("na
 # Named tuples that functions give, and the module that has them: imported on first use, since `typing`,
 # which makes them, takes longer to import than all of corepy.
 _RECORDS = {"corepy.memory": ("ArenaStats", "MemoryStats")}
+# Modules that `import corepy` brings along.
+_MODULES = ("lanes",)
 _CLASSES = ("DType", "Tensor", "finfo_object", "iinfo_object", "printoptions", "threads")
 
 
@@ -383,12 +385,12 @@ def _native_names() -> list[str]:
 
 
 def _public_names() -> list[str]:
-    errors = [c.name for c in ERROR_CLASSES]
-    return sorted({*_native_names(), *errors, *_CONSTANTS, "__version__", "__array_api_version__"})
+    errors = [c.name for c in ERROR_CLASSES if not c.module]
+    return sorted({*_native_names(), *errors, *_CONSTANTS, *_MODULES, "__version__", "__array_api_version__"})
 
 
 def package() -> str:
-    errors = sorted(c.name for c in ERROR_CLASSES)
+    errors = sorted(c.name for c in ERROR_CLASSES if not c.module)
     every = _public_names()
     names = [n for n in every if n in {*_native_names(), "__version__"}]
     out = [
@@ -397,6 +399,7 @@ def package() -> str:
         NOTICE,
         '"""',
         "",
+        f"from corepy import {', '.join(_MODULES)}",
         "from corepy._native import (",
         *(f"    {n}," for n in (*names, "_missing_name", "_register_with_threadpoolctl")),
         ")",
@@ -419,11 +422,77 @@ def package() -> str:
 
 
 def error_classes() -> str:
-    out = ['"""The exception classes of corepy\'s own.', "", NOTICE, '"""', ""]
+    out = ['"""The exception classes of corepy\'s own.', "", NOTICE, '"""', "", "from __future__ import annotations", ""]
     for c in ERROR_CLASSES:
-        out += ["", f"class {c.name}({', '.join(c.bases)}):", f'    """{c.doc}"""', ""]
+        doc = _wrap(c.doc)
+        text = [f'"""{doc[0]}', *doc[1:]]
+        text = [f'{text[0]}"""'] if len(doc) == 1 else [*text, '"""']
+        out += ["", f"class {c.name}({', '.join(c.bases)}):", *(f"    {line}" for line in text), ""]
+        if c.fields:
+            # Attributes and no arguments, so that instances pickle as any exception does.
+            out += [*(f"    {name}: {kind} = {default}" for name, kind, default in c.fields), ""]
     return "\n".join(out)
 
+
+# Of lane programs; corepy.lanes gives the classes to users.
+_LANE_CLASSES = ("Argument", "Backend", "Builder", "Launcher", "Program")
+_LANE_OPTIONS = "block: builtins.int | tuple[builtins.int, ...] = 256, backend: str = 'auto', check_races: builtins.bool = False, step_limit: builtins.int | None = None"
+_LANE_STUBS = f'''@final
+class Argument:
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def dtype(self) -> DType: ...
+    @property
+    def ndim(self) -> builtins.int: ...
+
+@final
+class Backend:
+    @property
+    def name(self) -> str: ...
+    @property
+    def available(self) -> builtins.bool: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+
+@final
+class Builder:
+    def __new__(cls, name: str, /) -> Builder: ...
+    def param(self, name: str, type: str | DType, /) -> Builder: ...
+    def buffer(self, name: str, mode: str, type: str | DType, axes: builtins.int = 1, /) -> Builder: ...
+    def shared(self, name: str, type: str | DType, extents: builtins.int | Sequence[builtins.int], /) -> Builder: ...
+    def label(self, name: str, /) -> Builder: ...
+    def emit(self, opcode: str, /, *operands: str | builtins.bool | builtins.int | builtins.float) -> Builder: ...
+    def build(self) -> Program: ...
+    @property
+    def text(self) -> str: ...
+    def __len__(self) -> builtins.int: ...
+    def __bool__(self) -> builtins.bool: ...
+
+@final
+class Launcher:
+    def __call__(self, *args: Tensor | Scalar | Buffer | SupportsDLPack, {_LANE_OPTIONS}) -> None: ...
+
+@final
+class Program:
+    @property
+    def name(self) -> str: ...
+    @property
+    def arguments(self) -> tuple[Argument, ...]: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    def launch(self, *args: Tensor | Scalar | Buffer | SupportsDLPack, lanes: builtins.int | tuple[builtins.int, ...], {_LANE_OPTIONS}) -> None: ...
+    def __getitem__(self, lanes: builtins.int | tuple[builtins.int, ...], /) -> Launcher: ...
+    def __len__(self) -> builtins.int: ...
+    def __eq__(self, other: object, /) -> builtins.bool: ...
+    def __hash__(self) -> builtins.int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...'''
 
 _STUB_HEAD = '''"""Types of the native module.
 
@@ -509,6 +578,8 @@ class threads:
     def __enter__(self) -> threads: ...
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /) -> None: ...
 
+{lanes}
+
 @final
 class Tensor:
     __array_ufunc__: ClassVar[None]
@@ -588,9 +659,9 @@ def _stub_signature(row: Elementwise | Reduction | Function, method: bool) -> st
 
 
 def stubs() -> str:
-    names = sorted([*_CLASSES, *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_missing_name", "_panic", "_rebuild", "_register_with_threadpoolctl", "_set_own_threads"])
+    names = sorted([*_CLASSES, *_LANE_CLASSES, "_backends", "_parse", *(d.name for d in DTYPES), *(row.name for row in ROWS), "__version__", "_missing_name", "_panic", "_rebuild", "_register_with_threadpoolctl", "_set_own_threads"])
     records = "\n".join(f"from {module} import {', '.join(classes)}" for module, classes in _RECORDS.items())
-    out = [_STUB_HEAD.format(notice=NOTICE, records=records, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
+    out = [_STUB_HEAD.format(notice=NOTICE, records=records, lanes=_LANE_STUBS, names="\n".join(f'    "{n}",' for n in names)).rstrip("\n")]
     out += [f"    {_stub_signature(row, method=True)}" for row in ROWS if is_method(row)]
     for op in (*UNARY, *BINARY):
         if not op.operator:
@@ -611,6 +682,8 @@ def stubs() -> str:
     out += [f"{d.name}: DType" for d in DTYPES]
     out.append("")
     out += [_stub_signature(row, method=False) for row in ROWS]
+    out.append("def _backends() -> tuple[Backend, ...]: ...")
+    out.append("def _parse(text: str, filename: str, /) -> Program: ...")
     out.append("def _panic(on_worker: builtins.bool, /) -> None: ...")
     out.append("def _register_with_threadpoolctl() -> None: ...")
     out.append("def _set_own_threads(n: builtins.int, /) -> None: ...")

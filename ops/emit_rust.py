@@ -8,6 +8,7 @@ from ops import abi
 from ops.dtypes import DTYPE_SETS, DTYPES, PROMOTION
 from ops.emit_c import NOTICE, families, struct_sizes
 from ops.errors import ERRORS
+from ops.lanes import COMBINES
 from ops.table import BINARY, KERNEL_REDUCTIONS, REDUCTIONS, UNARY, Elementwise
 
 _RUST_TYPES = {
@@ -15,6 +16,8 @@ _RUST_TYPES = {
     "const void *": "*const u8",
     "int64_t *": "*mut i64",
     "const int64_t *": "*const i64",
+    "uint64_t *": "*mut u64",
+    "const uint64_t *": "*const u64",
     "double *": "*mut f64",
     "size_t ": "usize",
     "ptrdiff_t ": "isize",
@@ -62,7 +65,7 @@ def dtypes() -> str:
 
 
 def ops() -> str:
-    out = [head("Metadata of every operation."), "use super::dtypes::{self, DTypeSet};\n"]
+    out = [head("Metadata of every operation."), "use super::dtypes::{self, DType, DTypeSet};\n"]
     out.append("/// Dtype of the result, given the compute dtype.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum ResultRule { Same, Bool, Real, Sum, Index, Floating }\n")
     out.append("/// Dtype of the computation, given the promoted dtype.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum ComputeRule { Promote, Floating, Bool }\n")
     out.append("/// What the fault index of a kernel means.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum Fault { None, ZeroDivision, Exponent }\n")
@@ -88,6 +91,8 @@ def ops() -> str:
     table("UNARY", UNARY)
     enum("Binary", "Elementwise operations of two operands.", [r.name for r in BINARY])
     table("BINARY", BINARY)
+    enum("Cumulative", "Running totals.", list(abi.CUMULATIVE))
+    out.append(f"/// The dtypes that running totals are kept in.\npub const CUMULATIVE_DTYPES: [DType; {len(abi.CUMULATIVE_DTYPES)}] = [{', '.join(f'DType::{camel(d)}' for d in abi.CUMULATIVE_DTYPES)}];\n")
     enum("Family", "Reduction kernel families.", list(families()))
     enum("Reduce", "Reductions.", [r.name for r in REDUCTIONS])
     out.append("/// One reduction.\npub struct Reduction { pub name: &'static str, pub family: Family, pub dtypes: DTypeSet, pub result: ResultRule, pub one_axis: bool, pub empty_is_error: bool }\n")
@@ -135,15 +140,18 @@ def _parameters(text: str) -> str:
 def abi_bindings() -> str:
     out = [head("The C ABI of the kernels."), "#![allow(non_camel_case_types)]\n"]
     results = {"void": "", "uint64_t": " -> u64"}
-    counts = {"DTYPES": "DTYPES", "UNARY_OPS": "UNARY_OPS", "BINARY_OPS": "BINARY_OPS", "REDUCE_OPS": "REDUCE_OPS", "FORMS": "FORMS", "WIDTHS": "WIDTHS"}
     for name, value in (
         ("ABI_VERSION: u32", abi.VERSION),
         ("DTYPES: usize", len(DTYPES)),
         ("UNARY_OPS: usize", len(UNARY)),
         ("BINARY_OPS: usize", len(BINARY)),
         ("REDUCE_OPS: usize", len(families())),
+        ("CUMULATIVE_OPS: usize", len(abi.CUMULATIVE)),
         ("FORMS: usize", len(abi.FORMS)),
         ("WIDTHS: usize", len(abi.WIDTHS)),
+        ("LANE_WIDTHS: usize", len(abi.LANE_WIDTHS)),
+        ("MULTIPLY_ADD_FORMS: usize", len(abi.MULTIPLY_ADD_FORMS)),
+        ("COMBINE_OPS: usize", len(COMBINES)),
         ("BLOCK: usize", abi.BLOCK),
         ("STRIPES: usize", abi.STRIPES),
         ("PANEL: usize", abi.PANEL),
@@ -159,7 +167,7 @@ def abi_bindings() -> str:
         for kind, name, extents in s.fields:
             rust = plain.get(kind) or (kind if kind in structs else f"Option<{kind}>")
             for e in reversed(extents):
-                rust = f"[{rust}; {counts[e]}]"
+                rust = f"[{rust}; {e}]"
             out.append(f"    pub {name}: {rust},")
         out.append("}\n")
     for name, value in struct_sizes().items():

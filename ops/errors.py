@@ -14,6 +14,8 @@ class ErrorClass:
     name: str
     bases: tuple[str, ...]
     doc: str
+    module: str = ""  # the module of corepy that has it; none: corepy itself
+    fields: tuple[tuple[str, str, str], ...] = ()  # name, type and default of each attribute
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,43 @@ class Error:
     fields: str = ""  # "name: rust type, ..."; &'static str op is written op
 
 
+_PLACE = "tuple[int, int, int]"
+_NOWHERE = "(0, 0, 0)"
+
 ERROR_CLASSES = (
     ErrorClass("AxisError", ("ValueError", "IndexError"), "An axis is out of range or given twice."),
     ErrorClass("InternalError", ("RuntimeError",), "A defect in corepy itself; the process can go on."),
+    ErrorClass("ParseError", ("SyntaxError",), "A text is no lane program: filename, lineno, offset and text say where.", "lanes"),
+    ErrorClass(
+        "VerifyError",
+        ("ValueError",),
+        "A lane program breaks a rule: which, and the line of the text with the instruction or declaration on it.",
+        "lanes",
+        (("kernel", "str", '""'), ("line", "int", "0"), ("instruction", "str", '""'), ("rule", "str", '""')),
+    ),
+    ErrorClass(
+        "LaneFault",
+        ("RuntimeError",),
+        "A lane did what no lane may. lane is its place in the grid, block that of its block, both (x, y, z). Of an access, buffer is the name of the buffer or shared array, index and shape are its index and that array's shape; else they are None. What the buffers of the launch hold is unspecified.",
+        "lanes",
+        (
+            ("kernel", "str", '""'),
+            ("line", "int", "0"),
+            ("instruction", "str", '""'),
+            ("lane", _PLACE, _NOWHERE),
+            ("block", _PLACE, _NOWHERE),
+            ("buffer", "str | None", "None"),
+            ("index", "tuple[int, ...] | None", "None"),
+            ("shape", "tuple[int, ...] | None", "None"),
+        ),
+    ),
+    ErrorClass(
+        "RaceError",
+        ("LaneFault",),
+        "Two lanes accessed one element without a barrier between them. lanes and lines are those of the two accesses; lane and line are those of the second.",
+        "lanes",
+        (("lanes", f"tuple[{_PLACE}, {_PLACE}]", f"({_NOWHERE}, {_NOWHERE})"), ("lines", "tuple[int, int]", "(0, 0)")),
+    ),
 )
 
 ERRORS = (
@@ -72,6 +108,8 @@ ERRORS = (
     Error("ShapeMismatch", "ValueError", "[{op}] shapes {a} and {b} differ outside axis {axis}", "op, a: String, b: String, axis: usize"),
     Error("NothingToJoin", "ValueError", "[{op}] needs at least one tensor", "op"),
     Error("TooManyToJoin", "MemoryError", "[{op}] no memory for more than {n} tensors", "op, n: usize"),
+    Error("TuneSeconds", "ValueError", "[{op}] seconds is 0 to 600, not {seconds:?}", "op, seconds: f64"),
+    Error("TuningFile", "OSError", "[{op}] {path:?} cannot be written: {why}", "op, path: String, why: String"),
     Error("Threads", "ValueError", "[{op}] the number of threads is 1 to 1024, not {n}", "op, n: i64"),
     Error("Allocator", "ValueError", "[{op}] allocator {name:?} is not one of: {valid}", "op, name: String, valid: String"),
     Error("Setting", "ValueError", "{name}={value:?} is not valid: {valid}", "name: &'static str, value: String, valid: String"),
@@ -106,6 +144,7 @@ ERRORS = (
     # axes and shapes of one operation or a few
     Error("OneAxis", "TypeError", "[{op}] axis is one integer or None, not {given} axes", "op, given: usize"),
     Error("AxisNeeded", "ValueError", "[{op}] axis can be left out for one axis only, not for {ndim}", "op, ndim: usize"),
+    Error("DifferenceOrder", "ValueError", "[{op}] n is how often differences are taken, 0 or more, not {n}", "op, n: i64"),
     Error("MoveCounts", "ValueError", "[{op}] {source_count} axes do not move to {destination_count} places", "op, source_count: usize, destination_count: usize"),
     Error("SqueezeExtent", "ValueError", "[{op}] axis {axis} of shape {shape} has {extent} elements, not 1", "op, axis: usize, shape: String, extent: i64"),
     Error("TransposeAxes", "ValueError", "[{op}] needs a tensor with 2 axes, not {ndim}; use mT or permute_dims(axes)", "op, ndim: usize"),
@@ -157,17 +196,21 @@ ERRORS = (
     Error("ImportUnaligned", "BufferError", "[{op}] the elements of {class} are not aligned", "op, class: String"),
     # launches of lane programs; `kernel` is the program's name.
     Error("LaneArguments", "TypeError", "[{kernel}] takes {expected} arguments ({names}), not {given}", "kernel: String, expected: usize, names: String, given: usize"),
-    Error("LaneNeedsTensor", "TypeError", "[{kernel}] {name} is a buffer: needs a tensor of {dtype}, not a number", "kernel: String, name: String, dtype: &'static str"),
-    Error("LaneNeedsNumber", "TypeError", "[{kernel}] {name} is a param: needs a number for {ty}, not a tensor", "kernel: String, name: String, ty: &'static str"),
+    Error("LaneNeedsTensor", "TypeError", "[{kernel}] {name} is a buffer: needs a tensor of {dtype}, not {given}", "kernel: String, name: String, dtype: &'static str, given: String"),
+    Error("LaneNeedsNumber", "TypeError", "[{kernel}] {name} is a param: needs a number for {ty}, not {given}", "kernel: String, name: String, ty: &'static str, given: String"),
     Error("LaneKind", "TypeError", "[{kernel}] param {name} of {ty} does not take a number of {given}", "kernel: String, name: String, ty: &'static str, given: &'static str"),
     Error("LaneDtype", "TypeError", "[{kernel}] buffer {name} is of {expected} and does not take a tensor of {given}: tensors are not converted", "kernel: String, name: String, expected: &'static str, given: &'static str"),
     Error("LaneNumber", "ValueError", "[{kernel}] {value} does not fit param {name} of {ty}", "kernel: String, value: String, name: String, ty: &'static str"),
     Error("LaneRank", "ValueError", "[{kernel}] buffer {name} has rank {axes} and does not take a tensor of shape {shape}", "kernel: String, name: String, axes: usize, shape: String"),
+    Error("LaneCopy", "ValueError", "[{kernel}] buffer {name} takes memory as it lies, and {why} would need a copy", "kernel: String, name: String, why: &'static str"),
     Error("LaneReadOnly", "ValueError", "[{kernel}] {name} is an {mode} buffer, and the tensor is read-only: its memory belongs to {owner}", "kernel: String, name: String, mode: &'static str, owner: String"),
     Error("LaneSelfOverlap", "ValueError", "[{kernel}] {name} is an {mode} buffer, and elements of the tensor share memory", "kernel: String, name: String, mode: &'static str"),
     Error("LaneOverlap", "ValueError", "[{kernel}] the tensors of {a} and {b} share memory, and {a} is an {mode} buffer", "kernel: String, a: String, b: String, mode: &'static str"),
     Error("LaneGrid", "ValueError", "[{kernel}] lanes {lanes}: extents are 0 or more, at most 2**62 in all", "kernel: String, lanes: String"),
     Error("LaneBlock", "ValueError", "[{kernel}] block {block}: extents are 1 or more, at most 1024 in all", "kernel: String, block: String"),
+    Error("LaneExtents", "ValueError", "[{kernel}] {argument} has 1 to 3 extents, not {given}", "kernel: String, argument: &'static str, given: usize"),
+    Error("LaneSteps", "ValueError", "[{kernel}] step_limit is 0 or more, not {given}", "kernel: String, given: i64"),
+    Error("BufferMode", "ValueError", "[{op}] mode {mode} is not one of: 'in', 'out', 'inout'", "op, mode: String"),
     Error("LaneBackend", "ValueError", "[{kernel}] there is no backend {name:?} here; there are {known}", "kernel: String, name: String, known: String"),
     # What the caller's signal handler has raised takes its place; Python's own handler gives no text.
     Error("Interrupted", "KeyboardInterrupt", ""),

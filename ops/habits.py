@@ -56,13 +56,16 @@ zeros_like __array_namespace_info__
 
 # Others that a tensor library is expected to have one day.
 _PLANNED = """
-average bincount cross cummax cummin cumprod cumsum diag digitize einsum fromfile histogram interp kron load loadtxt median
+average bincount cross cummax cummin diag digitize einsum fromfile histogram interp kron load loadtxt median
 nanmax nanmean nanmin nanstd nansum nanvar outer pad percentile ptp quantile rand randn random save
 savez unique
 """
 
 # Names of NumPy and PyTorch for what is called otherwise here.
 NAMES = {
+    "cumsum": "cumulative_sum(t, axis=...)",
+    "cumprod": "cumulative_prod(t, axis=...)",
+    "fsum": "exact_sum",
     "array": "asarray(data, copy=True), or asarray(data), which shares memory where it can",
     "tensor": "asarray(data)",
     "as_tensor": "asarray(data)",
@@ -171,6 +174,8 @@ NEEDLESS_NAMES = {
 
 # Attributes of NumPy's and PyTorch's arrays for what is called otherwise here.
 ATTRIBUTES = {
+    "cumsum": "cumulative_sum(axis=...)",
+    "cumprod": "cumulative_prod(axis=...)",
     "transpose": "permute_dims(axes), mT, or T for a matrix",
     "permute": "permute_dims(axes)",
     "swapaxes": "permute_dims(axes) or moveaxis(source, destination)",
@@ -241,7 +246,7 @@ NEEDLESS_ATTRIBUTES = {
 
 # Attributes for what is not there yet under any name.
 _PLANNED_ATTRIBUTES = """
-argpartition argsort choose compress cumprod cumsum diagonal dump dumps nonzero norm partition ptp put
+argpartition argsort choose compress diagonal dump dumps nonzero norm partition ptp put
 repeat searchsorted sort topk trace
 """
 

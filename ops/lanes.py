@@ -153,6 +153,7 @@ SYNTAX = (
     Message("Number", "", "{text} is not a number", "text: String"),
     Message("Unclosed", "", "the message has no closing quote"),
     Message("Escape", "", "\\\\{escape} is no escape; there are \\\\\\\" \\\\\\\\ \\\\n \\\\t \\\\r \\\\u{{hex}}", "escape: String"),
+    Message("TooLong", "", "{count} {what} are more than {limit}", "count: usize, what: &'static str, limit: usize"),
     Message("Late", "", "declarations stand before the first instruction and label"),
 )  # fmt: skip
 

@@ -57,7 +57,7 @@ class Function:
     name: str
     signature: str  # Python parameter list with annotations
     returns: str
-    category: str  # creation | conversion | manipulation | indexing | linear | information | printing | memory
+    category: str  # creation | conversion | manipulation | indexing | cumulative | linear | information | printing | memory
     doc: str
     method: bool = False  # also a method of Tensor; the first parameter is self
     notes: str = ""
@@ -126,6 +126,7 @@ _SUM_NOTES = (
 
 REDUCTIONS = (
     Reduction("sum", "sum", "any", "The sum of the elements along axes.", "sum", "axis, dtype, keepdims", mnemonic="add", ulp=_SUM_BOUND, condition=_SUM_CONDITION, notes=_SUM_NOTES + " Integers and bool add up in 64 bits and wrap.", example="cp.sum(cp.asarray([[1, 2], [3, 4]]), axis=0).tolist()\n[4, 6]"),
+    Reduction("exact_sum", "exact_sum", "floating", "The sum of the elements along axes, correctly rounded.", notes="Infinitely precise, then rounded once to the nearest value, ties to even; complex parts each by itself. No order of the elements and no overflow on the way changes it. An infinity or NaN gives what IEEE 754 gives, inf and -inf together NaN; nothing to add gives +0.0, nothing but -0.0 gives -0.0. A compensated sum answers where its error bound proves the rounding; else a superaccumulator (R. M. Neal, Fast exact summation using small and large superaccumulators, arXiv:1505.05571, 2015) does.", example="cp.exact_sum(cp.asarray([1e308, 1e308, -1e308, 1.0])).item()\n1e+308"),
     Reduction("prod", "prod", "any", "The product of the elements along axes.", "sum", "axis, dtype, keepdims", mnemonic="mul", notes="float32 multiplies in float64, float64 in float64; one fixed order. Integers multiply in 64 bits and wrap.", example="cp.prod(cp.asarray([1, 2, 3, 4])).tolist()\n24"),
     Reduction("mean", "mean", "floating", "The arithmetic mean of the elements along axes.", "floating", "axis, keepdims", ulp=_SUM_BOUND, condition=_SUM_CONDITION, notes="Integers and bool are converted to float64 first. The unrounded sum is divided and rounded once. Nothing to average gives NaN.", example="cp.mean(cp.asarray([1.0, 2.0, 4.5])).item()\n2.5"),
     Reduction("var", "var", "real_floating", "The variance of the elements along axes: the sum of squared deviations from the mean over n - correction.", "floating", "axis, correction, keepdims", ulp=(("float32", 2.0), ("float64", 2.0)), notes="Two passes, so that a large mean does not cancel. Integers and bool are converted to float64 first.", example="cp.var(cp.asarray([1.0, 2.0, 3.0]), correction=1.0).item()\n1.0"),
@@ -143,11 +144,15 @@ REDUCTIONS = (
 INTERNAL_REDUCTIONS = (
     Reduction("vecdot", "vecdot", "numeric", "The sum of products of two vectors, the first one conjugated."),
     Reduction("dot", "dot", "numeric", "The sum of products of two vectors, without conjugation."),
+    Reduction("superaccumulator", "superaccumulator", "floating", "The sum in an accumulator that holds it exactly, for what exact_sum's first pass does not prove."),
     Reduction("center", "center", "real_floating", "The mean in float64, for the second pass of var and std."),
 )
 
 _LIKE = "x: ArrayLike, /, {fill}*, dtype: DTypeLike | None = None, device: Device | None = None"
 _NEW = "*, dtype: DTypeLike | None = None, device: Device | None = None"
+
+_RUNNING = "Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first. axis may be left out for one axis; a tensor without axes counts as one element. include_initial begins each line with the total of no element, so that it is one longer."
+_RUNNING_RAISES = " Raises ValueError where axis is left out for several axes, AxisError for an axis out of range, TypeError for complex to real, NotImplementedError for float16 and bfloat16."
 
 _PRINTING = "precision: int | None = None, threshold: int | None = None, edgeitems: int | None = None, linewidth: int | None = None, suppress: bool | None = None"
 
@@ -182,6 +187,10 @@ FUNCTIONS = (
     Function("concat", "arrays: Sequence[ArrayLike], /, *, axis: int | None = 0", "Tensor", "manipulation", "Tensors joined along an existing axis; None joins them flattened.", notes="Shapes agree but for that axis; dtypes are promoted. Raises ValueError for other shapes and for no tensors.", example="cp.concat([cp.asarray([1]), cp.asarray([2, 3])]).tolist()\n[1, 2, 3]"),
     Function("stack", "arrays: Sequence[ArrayLike], /, *, axis: int = 0", "Tensor", "manipulation", "Tensors of one shape joined along a new axis.", notes="axis counts in the result; dtypes are promoted. Raises ValueError for different shapes and for no tensors.", example="cp.stack([cp.asarray([1, 2]), cp.asarray([3, 4])]).tolist()\n[[1, 2], [3, 4]]"),
     Function("take", "x: ArrayLike, indices: ArrayLike, /, *, axis: int | None = None", "Tensor", "indexing", "Elements at integer indices along an axis.", method=True, notes="Negative indices count from the end. Raises IndexError for others out of range. axis may be left out for one axis only.", example="cp.take(cp.asarray([10, 20, 30]), cp.asarray([2, 0])).tolist()\n[30, 10]"),
+    # cumulative
+    Function("cumulative_sum", "x: ArrayLike, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False", "Tensor", "cumulative", "The sums of each element and all before it along an axis.", method=True, notes=_RUNNING + " float32 is added in float64, float64 with compensation (Knuth's TwoSum), left to right inside blocks of 1,024 elements and then block by block: the bits do not depend on threads, SIMD or layout. The last element need not have the bits of sum." + _RUNNING_RAISES, example="cp.cumulative_sum(cp.asarray([1, 2, 3]), include_initial=True).tolist()\n[0, 1, 3, 6]"),
+    Function("cumulative_prod", "x: ArrayLike, /, *, axis: int | None = None, dtype: DTypeLike | None = None, include_initial: bool = False", "Tensor", "cumulative", "The products of each element and all before it along an axis.", method=True, notes=_RUNNING + " Floats are multiplied in float64, left to right inside blocks of 1,024 elements and then block by block, so that a block whose own product overflows gives an infinity: the bits do not depend on threads, SIMD or layout." + _RUNNING_RAISES, example="cp.cumulative_prod(cp.asarray([1, 2, 3])).tolist()\n[1, 2, 6]"),
+    Function("diff", "x: ArrayLike, /, *, axis: int = -1, n: int = 1, prepend: ArrayLike | None = None, append: ArrayLike | None = None", "Tensor", "cumulative", "Each element less the one before it along an axis.", method=True, notes="n is how often that is done; 0 copies x, and from the extent on nothing is left. prepend and append are joined to x first; their shapes are that of x but for the axis, and one without axes stands for one element of each line. Dtypes are promoted, a Python number takes that of x; integers wrap, bools give where neighbours differ. Raises AxisError for an axis out of range, ValueError for n below 0, a tensor without axes and shapes that do not fit, NotImplementedError for float16 and bfloat16.", example="cp.diff(cp.asarray([1, 4, 9]), prepend=0).tolist()\n[1, 3, 5]"),
     # linear algebra
     Function("matmul", "x1: ArrayLike, x2: ArrayLike, /", "Tensor", "linear", "The matrix product over the last two axes; other axes broadcast.", method=True, notes="One fused multiply-add chain per 256 terms, panels added in rising order: element (i, j) depends on row i and column j alone, whatever the shapes around them. One-axis operands are row or column vectors. Both are converted to their common dtype first, which is any numeric one; integers wrap. Raises ValueError where the columns of x1 are not as many as the rows of x2 or the other axes do not broadcast, TypeError for bool and for Python numbers, NotImplementedError for float16 and bfloat16.", example="cp.matmul(cp.asarray([[1, 2], [3, 4]]), cp.asarray([1, 1])).tolist()\n[3, 7]"),
     Function("dot", "x1: ArrayLike, x2: ArrayLike, /", "Tensor", "linear", "The dot product of two vectors, or the matrix product of tensors with one or two axes.", method=True, notes="For more axes there is matmul. Raises ValueError where the shapes do not fit.", example="cp.dot(cp.asarray([1, 2]), cp.asarray([3, 4])).item()\n11"),
@@ -196,6 +205,7 @@ FUNCTIONS = (
     Function("simd_level", "", "str", "information", "The SIMD level in use; COREPY_SIMD forces one.", example="cp.simd_level() in cp.simd_levels()\nTrue"),
     Function("config", "", "dict[str, Any]", "information", "What corepy found on this machine and chose, as plain values that json can write: version, simd, threads, memory, log, build, dependencies.", notes="Numbers of bytes and of threads say where they come from. The keys are described in docs/observing.md.", example="cp.config()['simd']['level'] == cp.simd_level()\nTrue"),
     Function("show_config", "", "None", "information", "Prints what config gives, for people. `python -m corepy info` does the same.", notes="The text may change; programs read config.", example="cp.show_config()  # doctest: +ELLIPSIS\ncorepy ..."),
+    Function("tune", "*, seconds: float = 10.0", "str | None", "information", "Measures what operations and threads cost on this machine, and keeps it for later processes.", notes="The costs decide how many threads help an operation, how large their tiles are and whether results are stored past the caches: times, and never a bit of a result. The file lies in $XDG_CACHE_HOME/corepy or ~/.cache/corepy, one for each processor model, number of processors and SIMD level, and its path is returned. COREPY_TUNING names another file, or is `off`: then nothing is read or written, and None is returned. A file that is damaged, of another machine or of another version is ignored with a warning. Measure while nothing else runs; `python -m corepy tune` does the same. Raises ValueError for seconds out of range, OSError where the file cannot be written.", example="cp.tune(seconds=10.0)  # doctest: +SKIP"),
     Function("get_num_threads", "", "int", "information", "How many threads operations may use.", example="cp.get_num_threads() >= 1\nTrue"),
     Function("set_num_threads", "n: int, /", "None", "information", "Sets how many threads (1 to 1,024) operations of this process may use.", example="cp.set_num_threads(cp.get_num_threads())"),
     # printing

@@ -30,7 +30,7 @@ c: Any = cp
 # What a call may raise, as documented, besides what the hostile objects below raise.
 DOCUMENTED = (
     TypeError, ValueError, IndexError, OverflowError, MemoryError, BufferError, ZeroDivisionError,
-    NotImplementedError, AttributeError, KeyError, OSError, RecursionError,
+    NotImplementedError, AttributeError, KeyError, OSError, RecursionError, cp.lanes.ParseError, cp.lanes.LaneFault,
 )  # fmt: skip
 
 

@@ -72,8 +72,26 @@ def plausible(r: random.Random, name: str) -> Any:
             return r.choice([0, 1, 2, 5, -1, 1.5])
         case "key":
             return r.choice([0, -1, ..., None, slice(None), (0, ...), [0, 0], True, (slice(None), None)])
+        case "lanes" | "block":
+            return r.choice([0, 1, 5, (2, 3), (1, 1, 1)])
+        case "backend":
+            return r.choice(["auto", "reference", "tile"])
+        case "check_races":
+            return r.choice([True, False])
+        case "step_limit":
+            return r.choice([None, 0, 3, 100])
+        case "text":
+            return r.choice([p.text for p in PROGRAMS])[: r.choice([None, 40, 90])]
+        case "name" | "mode" | "opcode":
+            return r.choice(["k", "x", "in", "out", "add.f32", "exit", "assert", "ldg.i8"])
+        case "extents":
+            return r.choice([1, (2, 3), [4], ()])
+        case "operands":
+            return r.choice(["a", "%gid", "x[0]", "!p", 1, 0.5, True])
         case "arrays":
             return [tensor(r) for _ in range(r.randrange(4))]
+        case "seconds":
+            return r.choice([0.0, 0.01, -1.0, float("nan")])
         case "max_version" | "dl_device":
             return r.choice([None, (1, 0), (0, 8), (1, 2)])
     return tensor(r) if r.random() < 0.8 else r.choice([1, 2.5, True, [1, 2, 3]])
@@ -107,6 +125,46 @@ def parameters_of(target: Any, bound: bool = False) -> list[inspect.Parameter] |
     except (TypeError, ValueError):
         return None
     return found[1:] if bound else found
+
+
+PROGRAMS = [
+    cp.lanes.parse(text)
+    for text in (
+        ".kernel saxpy\n.param a: f32\n.buffer x: in f32[:]\n.buffer y: inout f32[:]\nldg.f32 u, x[%gid]\n"
+        "mul.f32 u, a, u\nstg.f32 y[%gid], u\nexit",
+        ".kernel i\n.param n: i64\n.buffer x: inout i64[:, :]\nloop i, n\nred.add.i64 x[%gid.y, i], 1\nendloop\nexit",
+        ".kernel b\n.param p: b1\n.buffer x: out b1[:]\nstg.b1 x[%lane], p\nbarrier\nexit",
+        ".kernel endless\ntop:\nbra top",
+        '.kernel c\n.buffer x: in bf16[:]\n.buffer y: out u8[:, :, :]\n assert false, "no"\nexit',
+    )
+]
+
+
+def program(r: random.Random) -> Any:
+    return r.choice(PROGRAMS)
+
+
+def builder(r: random.Random) -> Any:
+    b = c.lanes.Builder("k")
+    return b.param("a", "f32").emit("mov.f32", "v", "a") if r.random() < 0.7 else b
+
+
+def launch(r: random.Random) -> tuple[Any, list[Any], dict[str, Any]]:
+    """A launch whose arguments are mostly what the program takes."""
+    p, good = program(r), r.choice([0.5, 0.9, 1.0])
+    args: list[Any] = []
+    for a in p.arguments:
+        if r.random() > good:
+            args.append(junk(r))
+        elif a.kind == "param":
+            args.append(r.choice([True, False]) if a.dtype is cp.bool else r.choice([0, 1, 3, -1, 2.0]))
+        else:
+            args.append(c.zeros(r.choice([(7,) * a.ndim, (0,) * a.ndim, (2, 3, 4)[: a.ndim]]), dtype=a.dtype))
+    options = {"lanes": r.choice([0, 1, 3, 7, (2, 3), (7, 7, 7), 2**40]) if r.random() < good else junk(r)}
+    for name, values in (("block", [1, 256, 1024, (4, 4)]), ("backend", ["auto", "reference"]), ("check_races", [True, False]), ("step_limit", [None, 0, 10])):  # fmt: skip
+        if r.random() < 0.4:
+            options[name] = r.choice(values) if r.random() < good else junk(r)
+    return p.launch, args, options
 
 
 # Not called: what ends or changes the process on purpose, and Python's own machinery of classes.
@@ -185,6 +243,16 @@ def targets() -> list[Target]:
     methods("finfo", type(cp.finfo(cp.float32)), lambda r: cp.finfo(r.choice(DTYPES[9:])))
     methods("iinfo", type(cp.iinfo(cp.int8)), lambda r: cp.iinfo(r.choice(DTYPES[1:9])))
     methods("threads", cp.threads, lambda r: cp.threads(r.randrange(1, 4)))
+    function("lanes.parse", cp.lanes.parse)
+    function("lanes.load", cp.lanes.load)
+    function("lanes.backends", cp.lanes.backends)
+    function("lanes.Builder", cp.lanes.Builder)
+    methods("Builder", cp.lanes.Builder, builder)
+    methods("Program", cp.lanes.Program, program)
+    methods("Launcher", cp.lanes.Launcher, lambda r: program(r)[r.choice([0, 1, 7, (3, 2)])])
+    methods("Argument", cp.lanes.Argument, lambda r: r.choice(PROGRAMS[0].arguments))
+    methods("Backend", cp.lanes.Backend, lambda r: r.choice(cp.lanes.backends()))
+    add("launch", launch)
     rows = type(iter(cp.zeros(1)))
     methods("rows", rows, lambda r: iter(c.zeros(r.choice([s for s in SHAPES if s]))))
 
@@ -265,6 +333,7 @@ def targets() -> list[Target]:
 DEEP = {
     "asarray", "Tensor", "from_dlpack", "result_type", "full", "arange", "linspace", "concat", "stack", "where", "take", "_rebuild",
     "reshape", "astype", "zeros", "isdtype", "Tensor.__getitem__", "Tensor.__setitem__", "Tensor.__contains__", "sum",
+    "launch", "Program.launch", "Builder.emit",
 }  # fmt: skip
 
 
@@ -384,6 +453,8 @@ def main() -> None:
     parser.add_argument("--result", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    # What tune measures here is not kept.
+    os.environ["COREPY_TUNING"] = "off"
     np.seterr(all="ignore")
     signal.signal(signal.SIGALRM, raise_time_up)
     # Numbers of processors and pool sizes differ; what is mapped now is not to be counted.

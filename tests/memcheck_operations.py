@@ -45,6 +45,8 @@ REFUSED = (
     ZeroDivisionError,
     NotImplementedError,
     MemoryError,
+    cp.lanes.ParseError,
+    cp.lanes.LaneFault,
 )
 
 
@@ -135,6 +137,11 @@ def functions() -> None:
         call("concat", [x, x], axis=1)
         call("stack", [x, x], axis=-1)
         call("take", x, c.asarray([0, -1, 2]), axis=1)
+        for name in ("cumulative_sum", "cumulative_prod"):
+            call(name, x, axis=0)
+            call(name, x.mT, axis=1, include_initial=True)
+            call(name, c.astype(c.arange(9000), dtype))
+        call("diff", x, n=2, prepend=0, append=x)
         call("take", x, c.asarray([9]), axis=1)
         for a, b in (
             (x, x.mT),
@@ -158,6 +165,7 @@ def functions() -> None:
     call("set_num_threads", c.get_num_threads())
     call("set_printoptions", precision=8)
     call("set_allocator", "nothing")
+    call("tune", seconds=-1.0)
     missing = {row.name for row in FUNCTIONS} - used
     assert not missing, f"not called: {missing}"
 
@@ -223,8 +231,39 @@ def objects() -> None:
         c.sum(c.ones(10))
 
 
+def lanes() -> None:
+    """Every example and every kind of refusal, on every backend."""
+    for path in sorted((Path(__file__).resolve().parent.parent / "examples/lanes").glob("*.lanes")):
+        p = c.lanes.load(path)
+        for backend in (b.name for b in c.lanes.backends() if b.available):
+            for extents in ((8, 8), (3, 2), (0, 1)):
+                args = [
+                    3 if a.kind == "param" else c.zeros((8, 8)[: a.ndim], dtype=a.dtype) for a in p.arguments
+                ]
+                for options in ({}, {"block": (4, 4)}, {"check_races": True}, {"step_limit": 2}):
+                    attempt(p.launch, *args, lanes=extents, backend=backend, **options)
+                attempt(p.launch, *args[1:], lanes=extents, backend=backend)
+                attempt(p.launch, *args[::-1], lanes=9, backend=backend)
+        attempt(c.lanes.parse, p.text[: len(p.text) // 2])
+        attempt(c.lanes.parse, p.text.replace("f32", "f99"))
+        pickle.loads(pickle.dumps(p))
+        repr((p, p.arguments, p[3], hash(p)))
+    b = c.lanes.Builder("k").param("a", "f32").buffer("x", "out", c.float32, 2).shared("s", "i8", (2, 3))
+    b.label("l").emit("mov.f32", "v", 1.5).emit("assert", True, "text")
+    for wrong in (
+        ("mul.f99",),
+        ("add.f32", "a"),
+        ("mov.f32", "v", "x["),
+        ("mov.f32", "v", []),
+        ("mov.f64", "w", 10**50),
+    ):
+        attempt(b.emit, *wrong)
+    attempt(b.build)
+    b.emit("exit").build()
+
+
 def main() -> None:
-    parts = [elementwise, reductions, functions, indexing, objects]
+    parts = [elementwise, reductions, functions, indexing, objects, lanes]
     # The heap is the part that Valgrind knows by the byte; the pool is the one that is used.
     for allocator in ("system", "pool"):
         c.set_allocator(allocator)

@@ -259,3 +259,65 @@ def vecdot_of(a: Sequence[complex], b: Sequence[complex], dtype: str) -> float |
 def dot_of(a: Sequence[complex], b: Sequence[complex], dtype: str) -> float | complex:
     """As vecdot_of, without conjugation."""
     return _dot(a, b, dtype, conjugate=False)
+
+
+def _running(
+    values: Sequence[complex],
+    absent: State,
+    step: Callable[[State, complex], State],
+    none: State,
+    absorb: Callable[[State, State], State],
+    emit: Callable[[State, State], complex],
+) -> list[complex]:
+    """Left to right inside a block, on top of a carry that earlier blocks' totals are added to."""
+    out: list[complex] = []
+    carry = none
+    for first in range(0, len(values), BLOCK):
+        running = absent
+        for value in values[first : first + BLOCK]:
+            running = step(running, value)
+            out.append(emit(carry, running))
+        carry = absorb(carry, running)
+    return out
+
+
+def _running_sum(values: Sequence[float], dtype: str) -> list[complex]:
+    compensated = dtype in ("float64", "complex128")
+
+    def step(state: Pair, value: complex) -> Pair:
+        s, error = two_sum(state[0], value.real)
+        return s, state[1] + error if compensated else 0.0
+
+    def merge(a: Pair, b: Pair) -> Pair:
+        s, error = two_sum(a[0], b[0])
+        return s, (a[1] + b[1]) + error
+
+    def emit(carry: Pair, running: Pair) -> complex:
+        if compensated:
+            return pair_value(*merge(carry, running))
+        return rounded(pair_value(*carry) + running[0], dtype)
+
+    return _running(values, (-0.0, 0.0), step, (-0.0, 0.0), merge, emit)
+
+
+def cumulative_sum_of(values: Sequence[complex], dtype: str) -> list[complex]:
+    if dtype.startswith("complex"):
+        real = _running_sum([v.real for v in values], dtype)
+        imag = _running_sum([v.imag for v in values], dtype)
+        return [complex(a.real, b.real) for a, b in zip(real, imag, strict=True)]
+    return _running_sum([v.real for v in values], dtype)
+
+
+def cumulative_prod_of(values: Sequence[complex], dtype: str) -> list[complex]:
+    if dtype.startswith("complex"):
+
+        def emit(carry: complex, running: complex) -> complex:
+            product = _complex_product(carry, running)
+            return complex(rounded(product.real, dtype), rounded(product.imag, dtype))
+
+        return _running(values, 1 + 0j, _complex_product, 1 + 0j, _complex_product, emit)
+
+    def product(a: complex, b: complex) -> complex:
+        return a.real * b.real
+
+    return _running(values, 1.0, product, 1.0, product, lambda a, b: rounded(product(a, b).real, dtype))

@@ -17,7 +17,7 @@ import corepy as cp
 ROOT = Path(__file__).resolve().parent.parent
 
 KEYS = {
-    "": ["version", "simd", "threads", "memory", "log", "build", "dependencies"],
+    "": ["version", "simd", "threads", "memory", "tuning", "log", "build", "dependencies"],
     "simd": ["level", "source", "levels"],
     "threads": ["count", "source", "quota", "affinity", "processors"],
     "memory": [
@@ -35,6 +35,7 @@ KEYS = {
         "available_cgroup",
         "available_address_space",
     ],
+    "tuning": ["source", "file", "costs"],
     "build": ["commit", "target", "profile", "rust", "compiler", "flags"],
 }
 

@@ -234,7 +234,7 @@ if __name__ == "__main__":
     print("done")
 """
     script.write_text(code)
-    for _ in range(max(1, RUNS // 2)):
+    for _ in range(RUNS):
         done = subprocess.run(
             [sys.executable, "-W", "ignore", script], capture_output=True, text=True, timeout=150
         )

@@ -137,6 +137,9 @@ LONG: dict[str, Callable[[], Callable[[], object]]] = {
     "concat of long ones": lambda: lambda: cp.concat([stretched(2**26, dtype=cp.int8)] * 64),
     "concat of many": (lambda: (lambda many: lambda: cp.concat(many))(repeated(cp.ones(1), 2**24))),
     "stack of many": (lambda: (lambda many: lambda: cp.stack(many))(repeated(cp.ones(1), 2**24))),
+    "result_type of many": (
+        lambda: (lambda many: lambda: forever(lambda: cp.result_type(*many)))([cp.float32] * 2**24)
+    ),
     "assignment of slices": lambda: assign_slices,
     "assignment at indices": lambda: assign_indices(stretched(2**28, dtype=cp.int8)),
     "assignment of rows": lambda: assign_rows,
@@ -173,6 +176,33 @@ LONG: dict[str, Callable[[], Callable[[], object]]] = {
         cp.ones((2**13, 2**13)).mT
     ),
 }
+
+
+ENDLESS = """
+.kernel endless
+.buffer x: inout i64[:]
+top:
+    ldg.i64 v, x[%gid]
+    add.i64 v, v, 1
+    stg.i64 x[%gid], v
+    bra top
+"""
+NESTED = ".kernel nested\nloop i, 4294967296\nloop j, 4294967296\nadd.i64 k, i, j\nendloop\nendloop\nexit"
+STRAIGHT = ".kernel straight\n.param a: f64\n" + "mul.f64 b, a, a\n" * 50 + "exit"
+for backend in (b.name for b in cp.lanes.backends() if b.available):
+    for lanes in (1, 300, 100_000):
+
+        def endless(backend: str = backend, lanes: int = lanes) -> Callable[[], object]:
+            p, x = cp.lanes.parse(ENDLESS), cp.zeros(lanes, dtype=cp.int64)
+            return lambda: p.launch(x, lanes=lanes, backend=backend)
+
+        LONG[f"a lane program without end over {lanes} lanes, {backend}"] = endless
+    LONG[f"a lane program with long loops, {backend}"] = lambda backend=backend: (
+        lambda: cp.lanes.parse(NESTED).launch(lanes=1, backend=backend)
+    )
+    LONG[f"a lane program over many lanes, {backend}"] = lambda backend=backend: (
+        lambda: cp.lanes.parse(STRAIGHT).launch(1, lanes=2**50, backend=backend)
+    )
 
 
 def zero_division() -> None:
@@ -289,7 +319,8 @@ def test_in_place_each_element_is_old_or_new(threads: int) -> None:
 
 
 def test_keyboard_interrupt_is_what_ctrl_c_raises() -> None:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # Python installs its handler at its start only where signals are not ignored, as behind nohup.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
@@ -298,6 +329,7 @@ def test_keyboard_interrupt_is_what_ctrl_c_raises() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, timer)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @pytest.mark.usefixtures("stop_signal")

@@ -128,6 +128,14 @@ def test_vecdot_survives_cancellation() -> None:
     assert cp.vecdot(b, cp.asarray([1.0 + 2.0**-52, -(1.0 + 2.0**-51)])).item() == 2.0**-104
 
 
+def test_vecdot_refuses_shapes_before_it_converts() -> None:
+    # Neither operand could be converted: as float64 each has more bytes than any machine.
+    a = cp.broadcast_to(cp.ones(1, dtype=cp.int8), (3, 2**50))
+    b = cp.broadcast_to(cp.ones(1, dtype=cp.float32), (2, 2**50))
+    with pytest.raises(ValueError, match=r"^\[vecdot\] shapes \(3,\) and \(2,\) do not broadcast"):
+        cp.vecdot(a, b)
+
+
 @given(st.data())
 def test_vecdot_axes_broadcast(data: st.DataObject) -> None:
     shape = tuple(data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=4)))

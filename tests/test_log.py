@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+import corepy as cp
+
 KEYS = [
     "op",
     "dtype",
@@ -74,7 +76,7 @@ CASES = [
     ("m @ cp.astype(m, f8)", "matmul", [F4, "float64"], [(512, 512)] * 2, "contiguous;contiguous", "float64(512,512)", "runs+tall", "cast+gemm", "direct,direct"),
     ("small.astype(f8)", "astype", [F4], [(5,)], "contiguous", "float64(5,)", "straight", "cast", "none"),
     ("m.astype(cp.int16)", "astype", [F4], [(512, 512)], "contiguous", "int16(512,512)", "runs", "cast", "direct,direct"),
-    ("cp.reshape(m.T, (-1,))", "reshape", [F4], [(512, 512)], "transposed", "float32(512,512)", "crossed", "gather", "direct,packed"),
+    ("cp.reshape(m.T, (-1,))", "reshape", [F4], [(512, 512)], "transposed", "float32(512,512)", "crossed", "transpose", "direct,direct"),
     ("m.__setitem__(0, row)", "setitem", [F4, F4], [(512,), (512,)], "contiguous;contiguous", "none", "straight", "copy", "none"),
     ("m.__setitem__(0, 1.0)", "setitem", [F4, F4], [(512,), ()], "contiguous;scalar", "none", "straight", "fill", "none"),
     ("m[m > 0]", "getitem", [F4, "bool"], [(512, 512)] * 2, "contiguous;contiguous", "float32(262144,)", "compacted", "compress", "none"),
@@ -217,6 +219,32 @@ except ValueError:
     assert done.stdout == "refused\n"
     line = parse(done.stderr.splitlines()[-1])
     assert (line["op"], line["kernel"], line["outcome"]) == ("matmul", "none", "ValueError")
+
+
+def test_launches() -> None:
+    names = [b.name for b in cp.lanes.backends() if b.available]
+    code = f"""
+import corepy as cp
+p = cp.lanes.parse(".kernel k\\n.param a: f32\\n.buffer x: in f32[:]\\n.buffer y: out f32[:, :]\\n ldg.f32 v, x[%gid]\\n stg.f32 y[0, %gid], v\\n exit")
+x, y = cp.ones(5, dtype=cp.float32), cp.ones((5, 3), dtype=cp.float32).T
+for backend in {names}:
+    p.launch(1, x, y, lanes=5, backend=backend)
+    try:
+        p.launch(1, x, y, lanes=9, backend=backend)
+    except cp.lanes.LaneFault:
+        pass
+"""
+    found = [line for line in logged(code) if line["op"] == "launch"]
+    assert [(line["path"], line["outcome"]) for line in found] == [
+        (name, outcome) for name in names for outcome in ("ok", "LaneFault")
+    ]
+    for line in found:
+        assert (line["dtype"], line["shape"], line["layout"]) == (
+            "float32;float32",
+            "(5,);(3,5)",
+            "contiguous;transposed",
+        )
+        assert (line["result"], line["kernel"]) == ("none", "none")
 
 
 def test_views_write_no_line() -> None:

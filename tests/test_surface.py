@@ -136,7 +136,7 @@ def test_a_wrong_dtype_lists_the_valid_ones(bad: object) -> None:
 
 
 def test_what_the_type_checker_accepts_runs() -> None:
-    assert all(isinstance(t, cp.Tensor) for t in typed_use.accepted())
+    assert all(isinstance(t, cp.Tensor) for t in (*typed_use.accepted(), typed_use.lane_programs()))
 
 
 def test_tensor_is_unhashable_and_weakly_referable() -> None:

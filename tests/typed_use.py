@@ -40,7 +40,34 @@ def accepted() -> list[Tensor]:
     ]
 
 
+def lane_programs() -> cp.Tensor:
+    p = cp.lanes.parse(
+        ".kernel k\n.param a: f32\n.buffer x: out f32[:, :]\n stg.f32 x[%gid.y, %gid.x], a\n exit"
+    )
+    x = cp.zeros((3, 2), dtype=cp.float32)
+    p[2, 3](1.5, x)
+    p.launch(
+        2, np.zeros((3, 2), "f4"), lanes=(2, 3), block=64, backend="auto", check_races=True, step_limit=9
+    )
+    b = cp.lanes.Builder("k").param("a", cp.float32).buffer("x", "in", "i8", 2).shared("s", "f64", (2, 3))
+    text: str = b.label("l").emit("mov.f32", "v", 1.5).emit("exit").build().text
+    assert text and [(a.name, a.kind, a.ndim) for a in p.arguments]
+    places: list[tuple[object, ...]] = []
+    try:
+        cp.lanes.load("none")
+    except (OSError, cp.lanes.ParseError) as e:
+        places.append((e.filename,))
+    try:
+        p[9, 9](1, x)
+    except cp.lanes.LaneFault as e:
+        places += [e.lane, e.block, e.index or ()]
+    return x if len(places) == 4 else cp.zeros(0)
+
+
 def refused() -> None:
+    cp.lanes.parse(b"")  # type: ignore[arg-type]
+    cp.lanes.parse(".kernel k\n exit").launch([1])  # type: ignore[call-arg, arg-type]
+    cp.lanes.Builder("k").emit("exit", None)  # type: ignore[arg-type]
     cp.sum(cp.eye(2), dim=0)  # type: ignore[call-arg]
     cp.zeros(2, dtype=32)  # type: ignore[arg-type]
     cp.add(None, 2)  # type: ignore[arg-type]

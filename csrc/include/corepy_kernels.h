@@ -81,21 +81,29 @@ enum {
 
 enum {
   COREPY_REDUCE_SUM = 0,
-  COREPY_REDUCE_PROD = 1,
-  COREPY_REDUCE_MEAN = 2,
-  COREPY_REDUCE_VAR = 3,
-  COREPY_REDUCE_STD = 4,
-  COREPY_REDUCE_MIN = 5,
-  COREPY_REDUCE_MAX = 6,
-  COREPY_REDUCE_ANY = 7,
-  COREPY_REDUCE_ALL = 8,
-  COREPY_REDUCE_ARGMIN = 9,
-  COREPY_REDUCE_ARGMAX = 10,
-  COREPY_REDUCE_COUNT_NONZERO = 11,
-  COREPY_REDUCE_VECDOT = 12,
-  COREPY_REDUCE_DOT = 13,
-  COREPY_REDUCE_CENTER = 14,
-  COREPY_REDUCE_OPS = 15
+  COREPY_REDUCE_EXACT_SUM = 1,
+  COREPY_REDUCE_PROD = 2,
+  COREPY_REDUCE_MEAN = 3,
+  COREPY_REDUCE_VAR = 4,
+  COREPY_REDUCE_STD = 5,
+  COREPY_REDUCE_MIN = 6,
+  COREPY_REDUCE_MAX = 7,
+  COREPY_REDUCE_ANY = 8,
+  COREPY_REDUCE_ALL = 9,
+  COREPY_REDUCE_ARGMIN = 10,
+  COREPY_REDUCE_ARGMAX = 11,
+  COREPY_REDUCE_COUNT_NONZERO = 12,
+  COREPY_REDUCE_VECDOT = 13,
+  COREPY_REDUCE_DOT = 14,
+  COREPY_REDUCE_SUPERACCUMULATOR = 15,
+  COREPY_REDUCE_CENTER = 16,
+  COREPY_REDUCE_OPS = 17
+};
+
+enum {
+  COREPY_CUMULATIVE_SUM = 0,
+  COREPY_CUMULATIVE_PROD = 1,
+  COREPY_CUMULATIVE_OPS = 2
 };
 
 enum {
@@ -106,8 +114,29 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 2,
+  COREPY_MULTIPLY_ADD_VVV = 0,
+  COREPY_MULTIPLY_ADD_VVS = 1,
+  COREPY_MULTIPLY_ADD_VSV = 2,
+  COREPY_MULTIPLY_ADD_VSS = 3,
+  COREPY_MULTIPLY_ADD_SSV = 4,
+  COREPY_MULTIPLY_ADD_FORMS = 5
+};
+
+enum {
+  COREPY_COMBINE_ADD = 0,
+  COREPY_COMBINE_MUL = 1,
+  COREPY_COMBINE_MIN = 2,
+  COREPY_COMBINE_MAX = 3,
+  COREPY_COMBINE_AND = 4,
+  COREPY_COMBINE_OR = 5,
+  COREPY_COMBINE_XOR = 6,
+  COREPY_COMBINE_OPS = 7
+};
+
+enum {
+  COREPY_ABI_VERSION = 5,
   COREPY_WIDTHS = 5,
+  COREPY_LANE_WIDTHS = 4,
   COREPY_BLOCK = 1024,
   COREPY_STRIPES = 16,
   COREPY_PANEL = 256
@@ -130,6 +159,12 @@ typedef void (*corepy_gather)(void *out, const void *in, size_t n, ptrdiff_t str
 
 // Copies n contiguous elements to places stride bytes apart (any sign, any alignment).
 typedef void (*corepy_scatter)(void *out, const void *in, size_t n, ptrdiff_t stride);
+
+// Copies rows of contiguous bytes, which lie strides apart. past_caches: by stores that do not fetch lines into caches, where the level has them.
+typedef void (*corepy_copy_rows)(void *out, const void *in, size_t rows, size_t bytes, ptrdiff_t out_stride, ptrdiff_t in_stride, uint32_t past_caches);
+
+// out[r][c] = in[c][r]. Elements of a row of out and of a row of in are contiguous, rows lie strides apart (any sign, any alignment). past_caches: as for copy_rows.
+typedef void (*corepy_transpose)(void *out, const void *in, size_t rows, size_t columns, ptrdiff_t out_stride, ptrdiff_t in_stride, uint32_t past_caches);
 
 // Sets n contiguous elements to *value.
 typedef void (*corepy_fill)(void *out, const void *value, size_t n);
@@ -173,6 +208,24 @@ typedef uint64_t (*corepy_reduce_each)(void *out, const void *a, const void *b, 
 // Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 typedef void (*corepy_reduce_columns)(void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride, size_t cols, double divisor);
 
+// The carry of cols columns that have no block before, and the running totals of a block that has no element yet. In both, lanes of all columns lie side by side, plane after plane.
+typedef void (*corepy_cumulative_start)(void *carry, void *running, size_t cols);
+
+// Adds the totals of the next block of cols columns to their carry.
+typedef void (*corepy_cumulative_absorb)(void *carry, const void *total, size_t cols);
+
+// The totals of the blocks of n contiguous elements, one after the other.
+typedef void (*corepy_cumulative_totals)(void *totals, const void *in, size_t n);
+
+// Writes the running totals of n contiguous elements that start a block; carry is that of all blocks before, and becomes that of these too.
+typedef void (*corepy_cumulative_line)(void *out, void *carry, const void *in, size_t n);
+
+// The running totals of count lines of n contiguous elements, the lines out_stride and in_stride bytes apart. The same bits as start and line for each.
+typedef void (*corepy_cumulative_lines)(void *out, ptrdiff_t out_stride, const void *in, ptrdiff_t in_stride, size_t count, size_t n);
+
+// Adds rows of cols contiguous elements, in_stride bytes apart, to the running totals of their block and writes what carry and these give; without out, only adds. The rows lie in one block.
+typedef void (*corepy_cumulative_rows)(void *out, ptrdiff_t out_stride, const void *carry, void *running, const void *in, ptrdiff_t in_stride, size_t rows, size_t cols);
+
 // Packs a lanes x depth panel of a matrix for `block`: groups of mr (nr) lanes, each depth by depth, the last group padded with zeros. Strides are in bytes, any sign, any alignment.
 typedef void (*corepy_pack)(void *packed, const void *in, ptrdiff_t lane_stride, ptrdiff_t depth_stride, size_t lanes, size_t depth);
 
@@ -185,6 +238,30 @@ typedef void (*corepy_gemm_vector)(void *c, const void *x, const void *m, ptrdif
 // The whole product of two small matrices, element by element; c is contiguous, strides are in bytes. The same bits as `block` over all panels.
 typedef void (*corepy_gemm_small)(void *c, const void *a, ptrdiff_t a_row, ptrdiff_t a_column, const void *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t rows, size_t cols, size_t depth);
 
+// out[i] = a[i] * b[i] + c[i]: floats rounded once, integers wrapping. By its form an operand is one element. out may be exactly an operand.
+typedef void (*corepy_multiply_add)(void *out, const void *a, const void *b, const void *c, size_t n);
+
+// out[i] = a[i], of which in turn v * b[i] + c is taken for each of count values c, rounded once each: c is the element at the beginning of slots[places[k]]. out may be exactly a.
+typedef void (*corepy_multiply_add_chain)(void *out, const void *a, const void *b, const uint64_t *slots, const int64_t *places, size_t count, size_t n);
+
+// Bit i is whether mask byte i is not 0; bits from n on, to the end of their word, are 0.
+typedef void (*corepy_mask_bits)(uint64_t *bits, const void *mask, size_t n);
+
+// Mask byte i is bit i: 0 or 1.
+typedef void (*corepy_mask_bytes)(void *mask, const uint64_t *bits, size_t n);
+
+// The first i that the mask selects and whose index is not 0 ... extent - 1; n where there is none. Without a mask (null) all are selected.
+typedef uint64_t (*corepy_lane_bounds)(const int64_t *index, const void *mask, size_t n, int64_t extent);
+
+// out[i] = the element at in + index[i] * stride, of any alignment; where the mask does not select, out[i] is the element at in. Without a mask (null) all are selected.
+typedef void (*corepy_lane_gather)(void *out, const void *in, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride);
+
+// The element at out + index[i] * stride, of any alignment, = in[i * step], in rising i, where the mask selects; nothing else is written. Without a mask (null) all are selected, without an index (null) it is i.
+typedef void (*corepy_lane_scatter)(void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride);
+
+// Folds in[i * step] into the element at out + index[i] * stride where the mask selects. Without a mask (null) all are selected, without an index (null) all fold into the element at out. With atomic other threads may do the same, and elements are aligned.
+typedef void (*corepy_lane_combine)(void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride, uint32_t atomic);
+
 // One reduction of one dtype. The functions are null where the op takes no such dtype.
 typedef struct {
   corepy_reduce_blocks blocks;
@@ -195,6 +272,18 @@ typedef struct {
   corepy_reduce_columns columns;
   size_t lane_bytes;
 } corepy_reduction;
+
+// Running totals of one dtype. Null where running totals are kept in another dtype.
+typedef struct {
+  corepy_cumulative_start start;
+  corepy_cumulative_absorb absorb;
+  corepy_cumulative_totals totals;
+  corepy_cumulative_line line;
+  corepy_cumulative_lines lines;
+  corepy_cumulative_rows rows;
+  size_t carry_bytes;
+  size_t total_bytes;
+} corepy_cumulative;
 
 // Matrix multiplication of one dtype: register block and panel functions.
 typedef struct {
@@ -214,10 +303,13 @@ typedef struct {
   uint32_t struct_bytes;
   corepy_unary unary[COREPY_UNARY_OPS][COREPY_DTYPES];
   corepy_binary binary[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
+  corepy_binary binary_streamed[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
   corepy_cast cast[COREPY_DTYPES][COREPY_DTYPES];
   corepy_select select[COREPY_WIDTHS];
   corepy_gather gather[COREPY_WIDTHS];
   corepy_scatter scatter[COREPY_WIDTHS];
+  corepy_copy_rows copy_rows;
+  corepy_transpose transpose[COREPY_WIDTHS];
   corepy_fill fill[COREPY_WIDTHS];
   corepy_take take[COREPY_WIDTHS];
   corepy_compress compress[COREPY_WIDTHS];
@@ -227,7 +319,16 @@ typedef struct {
   corepy_ramp_integer ramp_integer;
   corepy_ramp_float ramp_float;
   corepy_reduction reductions[COREPY_REDUCE_OPS][COREPY_DTYPES];
+  corepy_cumulative cumulative[COREPY_CUMULATIVE_OPS][COREPY_DTYPES];
   corepy_gemm gemm[COREPY_DTYPES];
+  corepy_multiply_add multiply_add[COREPY_DTYPES][COREPY_MULTIPLY_ADD_FORMS];
+  corepy_multiply_add_chain multiply_add_chain[COREPY_DTYPES];
+  corepy_mask_bits mask_bits;
+  corepy_mask_bytes mask_bytes;
+  corepy_lane_bounds lane_bounds;
+  corepy_lane_gather lane_gather[COREPY_LANE_WIDTHS];
+  corepy_lane_scatter lane_scatter[COREPY_LANE_WIDTHS];
+  corepy_lane_combine lane_combine[COREPY_COMBINE_OPS][COREPY_DTYPES];
 } corepy_kernels;
 
 #ifdef __cplusplus
@@ -239,6 +340,15 @@ static_assert(offsetof(corepy_reduction, each) == 32, "layout of reduction.each"
 static_assert(offsetof(corepy_reduction, columns) == 40, "layout of reduction.columns");
 static_assert(offsetof(corepy_reduction, lane_bytes) == 48, "layout of reduction.lane_bytes");
 static_assert(sizeof(corepy_reduction) == 56, "layout of reduction");
+static_assert(offsetof(corepy_cumulative, start) == 0, "layout of cumulative.start");
+static_assert(offsetof(corepy_cumulative, absorb) == 8, "layout of cumulative.absorb");
+static_assert(offsetof(corepy_cumulative, totals) == 16, "layout of cumulative.totals");
+static_assert(offsetof(corepy_cumulative, line) == 24, "layout of cumulative.line");
+static_assert(offsetof(corepy_cumulative, lines) == 32, "layout of cumulative.lines");
+static_assert(offsetof(corepy_cumulative, rows) == 40, "layout of cumulative.rows");
+static_assert(offsetof(corepy_cumulative, carry_bytes) == 48, "layout of cumulative.carry_bytes");
+static_assert(offsetof(corepy_cumulative, total_bytes) == 56, "layout of cumulative.total_bytes");
+static_assert(sizeof(corepy_cumulative) == 64, "layout of cumulative");
 static_assert(offsetof(corepy_gemm, pack_a) == 0, "layout of gemm.pack_a");
 static_assert(offsetof(corepy_gemm, pack_b) == 8, "layout of gemm.pack_b");
 static_assert(offsetof(corepy_gemm, block) == 16, "layout of gemm.block");
@@ -252,21 +362,33 @@ static_assert(offsetof(corepy_kernels, abi_version) == 0, "layout of kernels.abi
 static_assert(offsetof(corepy_kernels, struct_bytes) == 4, "layout of kernels.struct_bytes");
 static_assert(offsetof(corepy_kernels, unary) == 8, "layout of kernels.unary");
 static_assert(offsetof(corepy_kernels, binary) == 2168, "layout of kernels.binary");
-static_assert(offsetof(corepy_kernels, cast) == 10448, "layout of kernels.cast");
-static_assert(offsetof(corepy_kernels, select) == 12248, "layout of kernels.select");
-static_assert(offsetof(corepy_kernels, gather) == 12288, "layout of kernels.gather");
-static_assert(offsetof(corepy_kernels, scatter) == 12328, "layout of kernels.scatter");
-static_assert(offsetof(corepy_kernels, fill) == 12368, "layout of kernels.fill");
-static_assert(offsetof(corepy_kernels, take) == 12408, "layout of kernels.take");
-static_assert(offsetof(corepy_kernels, compress) == 12448, "layout of kernels.compress");
-static_assert(offsetof(corepy_kernels, wrap_indices) == 12488, "layout of kernels.wrap_indices");
-static_assert(offsetof(corepy_kernels, count_mask) == 12496, "layout of kernels.count_mask");
-static_assert(offsetof(corepy_kernels, mask_positions) == 12504, "layout of kernels.mask_positions");
-static_assert(offsetof(corepy_kernels, ramp_integer) == 12512, "layout of kernels.ramp_integer");
-static_assert(offsetof(corepy_kernels, ramp_float) == 12520, "layout of kernels.ramp_float");
-static_assert(offsetof(corepy_kernels, reductions) == 12528, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, gemm) == 25128, "layout of kernels.gemm");
-static_assert(sizeof(corepy_kernels) == 26088, "layout of kernels");
+static_assert(offsetof(corepy_kernels, binary_streamed) == 10448, "layout of kernels.binary_streamed");
+static_assert(offsetof(corepy_kernels, cast) == 18728, "layout of kernels.cast");
+static_assert(offsetof(corepy_kernels, select) == 20528, "layout of kernels.select");
+static_assert(offsetof(corepy_kernels, gather) == 20568, "layout of kernels.gather");
+static_assert(offsetof(corepy_kernels, scatter) == 20608, "layout of kernels.scatter");
+static_assert(offsetof(corepy_kernels, copy_rows) == 20648, "layout of kernels.copy_rows");
+static_assert(offsetof(corepy_kernels, transpose) == 20656, "layout of kernels.transpose");
+static_assert(offsetof(corepy_kernels, fill) == 20696, "layout of kernels.fill");
+static_assert(offsetof(corepy_kernels, take) == 20736, "layout of kernels.take");
+static_assert(offsetof(corepy_kernels, compress) == 20776, "layout of kernels.compress");
+static_assert(offsetof(corepy_kernels, wrap_indices) == 20816, "layout of kernels.wrap_indices");
+static_assert(offsetof(corepy_kernels, count_mask) == 20824, "layout of kernels.count_mask");
+static_assert(offsetof(corepy_kernels, mask_positions) == 20832, "layout of kernels.mask_positions");
+static_assert(offsetof(corepy_kernels, ramp_integer) == 20840, "layout of kernels.ramp_integer");
+static_assert(offsetof(corepy_kernels, ramp_float) == 20848, "layout of kernels.ramp_float");
+static_assert(offsetof(corepy_kernels, reductions) == 20856, "layout of kernels.reductions");
+static_assert(offsetof(corepy_kernels, cumulative) == 35136, "layout of kernels.cumulative");
+static_assert(offsetof(corepy_kernels, gemm) == 37056, "layout of kernels.gemm");
+static_assert(offsetof(corepy_kernels, multiply_add) == 38016, "layout of kernels.multiply_add");
+static_assert(offsetof(corepy_kernels, multiply_add_chain) == 38616, "layout of kernels.multiply_add_chain");
+static_assert(offsetof(corepy_kernels, mask_bits) == 38736, "layout of kernels.mask_bits");
+static_assert(offsetof(corepy_kernels, mask_bytes) == 38744, "layout of kernels.mask_bytes");
+static_assert(offsetof(corepy_kernels, lane_bounds) == 38752, "layout of kernels.lane_bounds");
+static_assert(offsetof(corepy_kernels, lane_gather) == 38760, "layout of kernels.lane_gather");
+static_assert(offsetof(corepy_kernels, lane_scatter) == 38792, "layout of kernels.lane_scatter");
+static_assert(offsetof(corepy_kernels, lane_combine) == 38824, "layout of kernels.lane_combine");
+static_assert(sizeof(corepy_kernels) == 39664, "layout of kernels");
 #endif
 
 #endif

@@ -407,6 +407,10 @@
   X(SUM, sum, FLOAT64, double) \
   X(SUM, sum, COMPLEX64, corepy_complex64) \
   X(SUM, sum, COMPLEX128, corepy_complex128) \
+  X(EXACT_SUM, exact_sum, FLOAT32, float) \
+  X(EXACT_SUM, exact_sum, FLOAT64, double) \
+  X(EXACT_SUM, exact_sum, COMPLEX64, corepy_complex64) \
+  X(EXACT_SUM, exact_sum, COMPLEX128, corepy_complex128) \
   X(PROD, prod, BOOL, corepy_bool) \
   X(PROD, prod, INT8, int8_t) \
   X(PROD, prod, INT16, int16_t) \
@@ -535,6 +539,10 @@
   X(DOT, dot, FLOAT64, double) \
   X(DOT, dot, COMPLEX64, corepy_complex64) \
   X(DOT, dot, COMPLEX128, corepy_complex128) \
+  X(SUPERACCUMULATOR, superaccumulator, FLOAT32, float) \
+  X(SUPERACCUMULATOR, superaccumulator, FLOAT64, double) \
+  X(SUPERACCUMULATOR, superaccumulator, COMPLEX64, corepy_complex64) \
+  X(SUPERACCUMULATOR, superaccumulator, COMPLEX128, corepy_complex128) \
   X(CENTER, center, FLOAT32, float) \
   X(CENTER, center, FLOAT64, double) \
 

@@ -1,11 +1,9 @@
 // Lane types of the matmul kernels: vectors whose width is the level's, with an explicit fma.
 #pragma once
 
-#include "level.h"
+#include "vector.h"
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
+#if defined(__aarch64__)
 #include <arm_neon.h>
 #endif
 
@@ -13,41 +11,7 @@ namespace COREPY_NAMESPACE {
 namespace {
 namespace gemm {
 
-// Bytes of a vector register; 0 stands for scalar code.
-#if defined(__AVX512F__)
-constexpr size_t register_bytes = 64;
-#elif defined(__AVX2__)
-constexpr size_t register_bytes = 32;
-#elif defined(__aarch64__)
-constexpr size_t register_bytes = 16;
-#else
-constexpr size_t register_bytes = 0;
-#endif
-
 constexpr size_t at_least(size_t n, size_t least) { return n < least ? least : n; }
-
-template <class T, size_t N>
-struct vector_of {
-  typedef T type __attribute__((vector_size(sizeof(T) * N)));
-};
-template <class T>
-struct vector_of<T, 1> {
-  typedef T type;
-};
-template <class T, size_t N>
-using Vector = typename vector_of<T, N>::type;
-
-// Reads and writes at any alignment.
-template <class V>
-inline V load(const void *p) {
-  V v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-template <class V>
-inline void store(void *p, V v) {
-  __builtin_memcpy(p, &v, sizeof v);
-}
 
 inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 inline double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
@@ -82,17 +46,6 @@ inline Vector<double, 2> fma(Vector<double, 2> a, Vector<double, 2> b, Vector<do
   return Vector<double, 2>{fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1])};
 }
 #endif
-
-template <size_t... I>
-struct Sequence {};
-template <size_t N, size_t... I>
-struct MakeSequence : MakeSequence<N - 1, N - 1, I...> {};
-template <size_t... I>
-struct MakeSequence<0, I...> {
-  using type = Sequence<I...>;
-};
-template <size_t N>
-using sequence = typename MakeSequence<N>::type;
 
 // Shuffles of a vector of complex numbers: (re, im, re, im, ...).
 template <class V, size_t... I>

@@ -24,5 +24,7 @@ namespace COREPY_NAMESPACE {
 void fill_elementwise(corepy_kernels *table);
 void fill_moves(corepy_kernels *table);
 void fill_reductions(corepy_kernels *table);
+void fill_cumulative(corepy_kernels *table);
 void fill_gemm(corepy_kernels *table);
+void fill_lanes(corepy_kernels *table);
 } // namespace COREPY_NAMESPACE

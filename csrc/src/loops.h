@@ -7,6 +7,7 @@
 #include "functors_division.h"
 #include "functors_power.h"
 #include "lane.h"
+#include "vector.h"
 
 namespace COREPY_NAMESPACE {
 
@@ -76,7 +77,10 @@ uint64_t total_loop(void *out, const T *x, const T *y, size_t n) {
     for (size_t i = 0; i < n; i++)
       results[i] = F::apply(x[i], right);
   } else {
-    COREPY_LOOP
+    // Two vectors an iteration: 10,000 float32 in the second-level cache took 545 ns instead of
+    // 625.
+#pragma GCC ivdep
+#pragma GCC unroll 2
     for (size_t i = 0; i < n; i++)
       results[i] = F::apply(x[i], y[i]);
   }
@@ -124,6 +128,25 @@ uint64_t faulting_loop(T *out, const T *x, const T *y, size_t n) {
   return n;
 }
 
+// Elements from which on finding the reciprocal of a divisor, some 100 ns, pays.
+constexpr size_t many_dividends = 128;
+// Integers that divide by one number quicker as products than in floating point: 1,000,000 int32 in
+// 125 us instead of 140, uint32 in 94, int16 in 46 instead of 62, int8 in 72 instead of 75.
+template <class T>
+constexpr bool divides_by_product = is_integer<T> && (sizeof(T) == 2 || sizeof(T) == 4);
+
+template <class F>
+constexpr bool is_quotient = __is_same(F, FloorDivide) || __is_same(F, Remainder);
+
+template <class F, class T>
+[[gnu::noinline]] uint64_t invariant_loop(T *out, const T *x, T divisor, size_t n) {
+  const Invariant<T> invariant(divisor);
+  COREPY_LOOP
+  for (size_t i = 0; i < n; i++)
+    out[i] = F::invariant(invariant, x[i]);
+  return n;
+}
+
 #if defined(__SSE4_1__) || defined(__aarch64__)
 // Blocks in vectors where the functor's `divided` is exact, element by element where it is not or
 // where one faults. Another thread may change an element between the two passes: the result of that
@@ -141,6 +164,12 @@ uint64_t divided_loop(T *out, const T *x, const T *y, size_t n) {
     for (size_t i = 0; i < count; i++)
       outside |= Divisible<T>::holds(a_step ? a[i] : left, b_step ? b[i] : right) ? 0 : 1;
     if (outside) {
+      // 1,000,000 int64 beyond 2**51 by one number in 340 us instead of 2,500.
+      if constexpr (a_step == 1 && b_step == 0 && is_quotient<F>)
+        if (n >= many_dividends && right > 0) {
+          invariant_loop<F, T>(results, a, right, n - start);
+          return n;
+        }
       for (size_t i = 0; i < count; i++) {
         T result;
         if (!F::apply(a_step ? a[i] : left, b_step ? b[i] : right, result))
@@ -165,6 +194,9 @@ template <class F, class T, size_t a_step, size_t b_step>
     return 0;
   const T *x = static_cast<const T *>(a);
   const T *y = static_cast<const T *>(b);
+  if constexpr (a_step == 1 && b_step == 0 && divides_by_product<T> && is_quotient<F>)
+    if (n >= many_dividends && *y > 0)
+      return invariant_loop<F, T>(static_cast<T *>(out), x, *y, n);
   if constexpr (a_step == 1 && b_step == 0 && requires { F::uniform((T *)0, x, *y, n); })
     return F::uniform(static_cast<T *>(out), x, *y, n);
 #if defined(__SSE4_1__) || defined(__aarch64__)
@@ -177,6 +209,49 @@ template <class F, class T, size_t a_step, size_t b_step>
     return repaired_loop<F, T, a_step, b_step>(static_cast<T *>(out), x, y, n);
   else
     return total_loop<F, T, a_step, b_step>(out, x, y, n);
+}
+
+// Whether an operation has kernels that store past the caches: those that are used on large
+// tensors, where the processor has nothing to do but wait for memory. 10,000,000 float32 took 1,282
+// us instead of 1,621.
+template <class F, class T>
+constexpr bool is_streamed = false;
+template <class T>
+constexpr bool is_word = is_floating<T> || (is_integer<T> && sizeof(T) >= 4);
+template <class T>
+constexpr bool is_streamed<Add, T> = has_streams && is_word<T>;
+template <class T>
+constexpr bool is_streamed<Subtract, T> = has_streams && is_word<T>;
+template <class T>
+constexpr bool is_streamed<Multiply, T> =
+    has_streams && (is_floating<T> || (is_integer<T> && sizeof(T) == 4));
+template <class T>
+constexpr bool is_streamed<Divide, T> = has_streams && is_floating<T>;
+
+// The same, stored past the caches line by line where `out` begins with a line.
+template <class F, class T, size_t a_step, size_t b_step>
+uint64_t streamed(void *out, const void *a, const void *b, size_t n) {
+  if (!is_line(out) || n == 0)
+    return binary<F, T, a_step, b_step>(out, a, b, n);
+  using V = Vector < uint64_t, register_bytes<16 ? 1 : register_bytes / 8>;
+  constexpr size_t line = line_bytes / sizeof(T);
+  const T *x = static_cast<const T *>(a);
+  const T *y = static_cast<const T *>(b);
+  T *to = static_cast<T *>(out);
+  const T left = *x, right = *y;
+  size_t i = 0;
+#pragma GCC unroll 2
+  for (; n - i >= line; i += line) {
+    alignas(line_bytes) T results[line];
+    for (size_t k = 0; k < line; k++)
+      results[k] = F::apply(a_step ? x[i + k] : left, b_step ? y[i + k] : right);
+#pragma GCC unroll 8
+    for (size_t k = 0; k < line; k += sizeof(V) / sizeof(T))
+      stream(to + i + k, load<V>(results + k));
+  }
+  end_streams();
+  binary<F, T, a_step, b_step>(to + i, x + a_step * i, y + b_step * i, n - i);
+  return n;
 }
 
 template <corepy_binary kernel>
@@ -216,11 +291,25 @@ void set_binary(corepy_binary (&slot)[COREPY_FORMS]) {
   }
 }
 
+template <Family family, class F, class T>
+void set_streamed(corepy_binary (&slot)[COREPY_FORMS]) {
+  if constexpr (F::family == family && is_streamed<F, T>) {
+    using K = typename KernelElement<F, T>::type;
+    slot[COREPY_FORM_VV] = streamed<F, K, 1, 1>;
+    slot[COREPY_FORM_VS] = streamed<F, K, 1, 0>;
+    if constexpr (F::commutative)
+      slot[COREPY_FORM_SV] = swapped<streamed<F, K, 1, 0>>;
+    else
+      slot[COREPY_FORM_SV] = streamed<F, K, 0, 1>;
+  }
+}
+
 // Sets the slots of one family: OP, functor, dtype and type come from the slot lists.
 #define COREPY_SET_UNARY(OP, F, DTYPE, T)                                                          \
   set_unary<family, F, T>(table->unary[COREPY_UNARY_##OP][COREPY_DTYPE_##DTYPE]);
 #define COREPY_SET_BINARY(OP, F, DTYPE, T)                                                         \
-  set_binary<family, F, T>(table->binary[COREPY_BINARY_##OP][COREPY_DTYPE_##DTYPE]);
+  set_binary<family, F, T>(table->binary[COREPY_BINARY_##OP][COREPY_DTYPE_##DTYPE]);               \
+  set_streamed<family, F, T>(table->binary_streamed[COREPY_BINARY_##OP][COREPY_DTYPE_##DTYPE]);
 
 } // namespace
 } // namespace COREPY_NAMESPACE

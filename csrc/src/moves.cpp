@@ -1,46 +1,13 @@
 // Kernels that move elements without computing: select, gather, scatter, fill, take, masks, ramps.
 #include "lane.h"
+#include "words.h"
 
 namespace COREPY_NAMESPACE {
 
 void fill_casts(corepy_kernels *table);
+void fill_rows(corepy_kernels *table);
 
 namespace {
-
-// An element of a width as bits, at any alignment. Classes, because template arguments and `auto`
-// drop the attributes of a typedef.
-typedef uint64_t TwoWords __attribute__((vector_size(16)));
-template <size_t bytes>
-struct Word;
-template <>
-struct [[gnu::packed, gnu::may_alias]] Word<1> {
-  uint8_t bits;
-};
-template <>
-struct [[gnu::packed, gnu::may_alias]] Word<2> {
-  uint16_t bits;
-};
-template <>
-struct [[gnu::packed, gnu::may_alias]] Word<4> {
-  uint32_t bits;
-};
-template <>
-struct [[gnu::packed, gnu::may_alias]] Word<8> {
-  uint64_t bits;
-};
-template <>
-struct [[gnu::packed, gnu::may_alias]] Word<16> {
-  TwoWords bits;
-};
-
-template <size_t bytes>
-inline Word<bytes> *words(void *p) {
-  return static_cast<Word<bytes> *>(p);
-}
-template <size_t bytes>
-inline const Word<bytes> *words(const void *p) {
-  return static_cast<const Word<bytes> *>(p);
-}
 
 template <size_t bytes, size_t a_step, size_t b_step>
 [[gnu::noinline]] void select_steps(void *out, const uint8_t *mask, const void *a, const void *b,
@@ -291,6 +258,7 @@ void fill_width(corepy_kernels *table) {
 
 void fill_moves(corepy_kernels *table) {
   fill_casts(table);
+  fill_rows(table);
   fill_width<1, 0>(table);
   fill_width<2, 1>(table);
   fill_width<4, 2>(table);

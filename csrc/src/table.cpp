@@ -7,5 +7,7 @@ extern "C" void COREPY_JOIN(corepy_fill_, COREPY_LEVEL)(corepy_kernels *table) {
   COREPY_NAMESPACE::fill_elementwise(table);
   COREPY_NAMESPACE::fill_moves(table);
   COREPY_NAMESPACE::fill_reductions(table);
+  COREPY_NAMESPACE::fill_cumulative(table);
   COREPY_NAMESPACE::fill_gemm(table);
+  COREPY_NAMESPACE::fill_lanes(table);
 }

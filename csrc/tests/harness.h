@@ -17,6 +17,7 @@
   namespace corepy_##LEVEL {                                                                       \
     [[gnu::weak]] void fill_elementwise(corepy_kernels * table);                                   \
     [[gnu::weak]] void fill_moves(corepy_kernels * table);                                         \
+    [[gnu::weak]] void fill_lanes(corepy_kernels * table);                                         \
   }
 COREPY_TEST_LEVEL(portable)
 COREPY_TEST_LEVEL(x86_64_v3)
@@ -113,8 +114,8 @@ struct Level {
 [[maybe_unused]] std::vector<Level> levels() {
   std::vector<Level> found;
   auto add = [&](const char *name, void (*elementwise)(corepy_kernels *),
-                 void (*moves)(corepy_kernels *)) {
-    if (!elementwise || !moves)
+                 void (*moves)(corepy_kernels *), void (*lanes)(corepy_kernels *)) {
+    if (!elementwise || !moves || !lanes)
       return;
     if (!cpu_runs(name)) {
       std::printf("skipped: level %s, which this machine does not run\n", name);
@@ -123,13 +124,18 @@ struct Level {
     Level level{name, {}};
     elementwise(&level.table);
     moves(&level.table);
+    lanes(&level.table);
     found.push_back(level);
     std::printf("level %s\n", name);
   };
-  add("portable", corepy_portable::fill_elementwise, corepy_portable::fill_moves);
-  add("x86-64-v3", corepy_x86_64_v3::fill_elementwise, corepy_x86_64_v3::fill_moves);
-  add("x86-64-v4", corepy_x86_64_v4::fill_elementwise, corepy_x86_64_v4::fill_moves);
-  add("aarch64", corepy_aarch64::fill_elementwise, corepy_aarch64::fill_moves);
+  add("portable", corepy_portable::fill_elementwise, corepy_portable::fill_moves,
+      corepy_portable::fill_lanes);
+  add("x86-64-v3", corepy_x86_64_v3::fill_elementwise, corepy_x86_64_v3::fill_moves,
+      corepy_x86_64_v3::fill_lanes);
+  add("x86-64-v4", corepy_x86_64_v4::fill_elementwise, corepy_x86_64_v4::fill_moves,
+      corepy_x86_64_v4::fill_lanes);
+  add("aarch64", corepy_aarch64::fill_elementwise, corepy_aarch64::fill_moves,
+      corepy_aarch64::fill_lanes);
   return found;
 }
 

@@ -94,8 +94,9 @@ T random_float(int kind) {
 }
 
 // Reduces through `blocks` in power-of-two groups of blocks, merging as a scheduler would.
-std::vector<char> grouped(const corepy_reduction &r, const char *a, const char *b, size_t a_item,
-                          size_t b_item, size_t n, size_t group, double divisor, size_t out_bytes) {
+[[maybe_unused]] std::vector<char> grouped(const corepy_reduction &r, const char *a, const char *b,
+                                           size_t a_item, size_t b_item, size_t n, size_t group,
+                                           double divisor, size_t out_bytes) {
   std::vector<std::vector<char>> stack;
   size_t done = 0;
   for (size_t i = 0; i < n; i += group * 1024) {
@@ -120,7 +121,7 @@ std::vector<char> grouped(const corepy_reduction &r, const char *a, const char *
 }
 
 // NaN payloads aside, which depend on the order of a NaN's operands.
-bool same_results(const std::vector<char> &a, const std::vector<char> &b) {
+[[maybe_unused]] bool same_results(const std::vector<char> &a, const std::vector<char> &b) {
   if (a == b) {
     return true;
   }
@@ -141,9 +142,10 @@ bool same_results(const std::vector<char> &a, const std::vector<char> &b) {
 }
 
 // Column `col` of a rows x cols matrix through `rows`, for all columns at once.
-std::vector<char> by_rows(const corepy_reduction &r, const char *a, const char *b,
-                          ptrdiff_t row_stride, size_t b_row, size_t rows, size_t cols,
-                          double divisor, size_t out_bytes, bool own_centers = false) {
+[[maybe_unused]] std::vector<char> by_rows(const corepy_reduction &r, const char *a, const char *b,
+                                           ptrdiff_t row_stride, size_t b_row, size_t rows,
+                                           size_t cols, double divisor, size_t out_bytes,
+                                           bool own_centers = false) {
   std::vector<std::vector<char>> stack;
   size_t done = 0;
   for (size_t i = 0; i < rows; i += 1024) {
@@ -177,9 +179,9 @@ std::vector<char> by_rows(const corepy_reduction &r, const char *a, const char *
   return out;
 }
 
-const size_t SIZES[] = {1,    2,    3,    5,    7,    8,    9,    15,   16,   17,
-                        31,   32,   33,   47,   63,   64,   65,   127,  128,  129,
-                        255,  1000, 1023, 1024, 1025, 1039, 1040, 2047, 2048, 2049,
-                        3072, 4095, 4096, 4097, 5120, 7168, 8191, 9000};
+[[maybe_unused]] const size_t SIZES[] = {1,    2,    3,    5,    7,    8,    9,    15,   16,   17,
+                                         31,   32,   33,   47,   63,   64,   65,   127,  128,  129,
+                                         255,  1000, 1023, 1024, 1025, 1039, 1040, 2047, 2048, 2049,
+                                         3072, 4095, 4096, 4097, 5120, 7168, 8191, 9000};
 
 } // namespace

@@ -499,6 +499,88 @@ void test_named(const std::vector<Level> &all) {
 }
 
 // One exponent for all bases takes another path than one each; both must give the same bits.
+void fill_random(unsigned char *data, size_t bytes, uint64_t seed) {
+  Random random{seed};
+  for (size_t i = 0; i < bytes; i++)
+    data[i] = uint8_t(random.next());
+}
+
+// Stores past the caches change no bit, whether the output begins with a line or not.
+template <class T>
+void test_streamed(const std::vector<Level> &all, const char *name, int op, int dtype) {
+  for (const Level &level : all)
+    for (int form = 0; form < COREPY_FORMS; form++) {
+      corepy_binary kernel = level.table.binary[op][dtype][form];
+      corepy_binary streamed = level.table.binary_streamed[op][dtype][form];
+      if (!streamed)
+        continue;
+      for (size_t n :
+           {size_t(0), size_t(1), size_t(7), size_t(16), size_t(33), size_t(200), size_t(1029)})
+        for (size_t offset : {size_t(0), sizeof(T), size_t(32)}) {
+          Memory a(n * sizeof(T) + sizeof(T), 0), b(n * sizeof(T) + sizeof(T), sizeof(T));
+          Memory wanted(n * sizeof(T), 0, 64), out(n * sizeof(T), offset, 64);
+          fill_random(a.data(), (n + 1) * sizeof(T), n);
+          fill_random(b.data(), (n + 1) * sizeof(T), n + 1);
+          uint64_t ended = kernel(wanted.data(), a.data(), b.data(), n);
+          uint64_t got = streamed(out.data(), a.data(), b.data(), n);
+          bool right = ended == n && got == n && out.guards_intact();
+          for (size_t i = 0; i < n && right; i++)
+            right = same(out.template as<T>()[i], wanted.template as<T>()[i]);
+          check(right, "streamed %s at %s: form %d, n = %zu, offset %zu", name, level.name, form, n,
+                offset);
+        }
+    }
+}
+
+// Divisors at the powers of two and beside them, dividends at the ends of the range and of
+// multiples.
+template <class T>
+void test_invariant_division(const std::vector<Level> &all, int dtype) {
+  using Wide = __int128;
+  const Wide least = std::numeric_limits<T>::min(), most = std::numeric_limits<T>::max();
+  constexpr size_t n = 300;
+  Memory x(n * sizeof(T), 0), out(n * sizeof(T), 0, 64);
+  Random random{uint64_t(dtype)};
+  auto check_divisor = [&](Wide wide) {
+    if (wide < least || wide > most || wide == 0)
+      return;
+    const T divisor = T(wide);
+    for (size_t i = 0; i < n; i++) {
+      T any = T(random.next() >> random.next() % 64);
+      Wide multiple = Wide(T(random.next())) / wide * wide + Wide(i % 5) - 2;
+      Wide end = i % 4 < 2 ? least + Wide(i / 4) : most - Wide(i / 4);
+      Wide chosen = i % 3 == 0 ? Wide(any) : i % 3 == 1 ? multiple : end;
+      x.template as<T>()[i] = chosen < least || chosen > most ? any : T(chosen);
+    }
+    for (const Level &level : all)
+      for (int op : {int(COREPY_BINARY_FLOOR_DIVIDE), int(COREPY_BINARY_REMAINDER)}) {
+        level.table.binary[op][dtype][COREPY_FORM_VS](out.data(), x.data(), &divisor, n);
+        bool right = out.guards_intact();
+        size_t i = 0;
+        for (; i < n && right; i++) {
+          Wide a = x.template as<T>()[i], quotient = a / wide;
+          if (a % wide != 0 && (a < 0) != (wide < 0))
+            quotient--;
+          T expected = T(op == COREPY_BINARY_REMAINDER ? a - quotient * wide : quotient);
+          right = out.template as<T>()[i] == expected;
+        }
+        check(right, "op %d by %lld of dtype %d at %s: element %zu, %lld", op, (long long)divisor,
+              dtype, level.name, i - 1, i ? (long long)x.template as<T>()[i - 1] : 0);
+      }
+  };
+  for (int power = 0; power < 64; power++)
+    for (int beside = -2; beside <= 2; beside++) {
+      check_divisor((Wide(1) << power) + beside);
+      check_divisor(-(Wide(1) << power) + beside);
+    }
+  for (int i = 0; i < 500; i++)
+    check_divisor(Wide(T(random.next() >> random.next() % 64)));
+  for (int i = 1; i < 256; i++)
+    check_divisor(i);
+  for (int i = 0; i < 3; i++)
+    check_divisor(most - i);
+}
+
 template <class T>
 void test_uniform_powers(const std::vector<Level> &all, int dtype) {
   std::vector<T> bases = specials<T>();
@@ -532,6 +614,17 @@ int main() {
 #define COREPY_TEST_BINARY(OP, F, DTYPE, T)                                                        \
   test_binary<T>(all, #OP, COREPY_BINARY_##OP, COREPY_DTYPE_##DTYPE);
   COREPY_BINARY_SLOTS(COREPY_TEST_BINARY)
+#define COREPY_TEST_STREAMED(OP, F, DTYPE, T)                                                      \
+  test_streamed<T>(all, #OP, COREPY_BINARY_##OP, COREPY_DTYPE_##DTYPE);
+  COREPY_BINARY_SLOTS(COREPY_TEST_STREAMED)
+  test_invariant_division<int8_t>(all, COREPY_DTYPE_INT8);
+  test_invariant_division<int16_t>(all, COREPY_DTYPE_INT16);
+  test_invariant_division<int32_t>(all, COREPY_DTYPE_INT32);
+  test_invariant_division<int64_t>(all, COREPY_DTYPE_INT64);
+  test_invariant_division<uint8_t>(all, COREPY_DTYPE_UINT8);
+  test_invariant_division<uint16_t>(all, COREPY_DTYPE_UINT16);
+  test_invariant_division<uint32_t>(all, COREPY_DTYPE_UINT32);
+  test_invariant_division<uint64_t>(all, COREPY_DTYPE_UINT64);
 #define COREPY_TEST_INTEGER_FAULTS(DTYPE, T) test_integer_faults<T>(all, COREPY_DTYPE_##DTYPE);
   COREPY_NUMERIC_DTYPES(COREPY_TEST_INTEGER_FAULTS)
   test_faults<float>(all, "POW", COREPY_BINARY_POW, COREPY_DTYPE_FLOAT32, 3, 2.5f);

@@ -309,6 +309,66 @@ void test_strided(const Level &level, int number, size_t width) {
       }
 }
 
+// Where blocks of registers end and begin, and rows whose ends are not whole lines.
+void test_copy_rows(const Level &level) {
+  const size_t lengths[] = {0,  1,   2,   3,   5,    8,    15,   16,   31,   33,   63,  64,
+                            65, 127, 128, 200, 1023, 1024, 1500, 2047, 2048, 2200, 5000};
+  for (size_t bytes : lengths)
+    for (size_t rows : {size_t(1), size_t(2), size_t(7)})
+      for (ptrdiff_t gap : {ptrdiff_t(0), ptrdiff_t(1), ptrdiff_t(64)})
+        for (size_t misaligned : {size_t(0), size_t(1), size_t(32)})
+          for (uint32_t past_caches : {0u, 1u}) {
+            ptrdiff_t in_stride = ptrdiff_t(bytes) + gap, out_stride = ptrdiff_t(bytes) + 3 * gap;
+            // Rows of the source may lie in falling order.
+            const bool falls = gap == 1;
+            size_t in_span = (rows - 1) * size_t(in_stride) + bytes;
+            size_t out_span = (rows - 1) * size_t(out_stride) + bytes;
+            Memory in(in_span, misaligned, 64), out(out_span, 3 * misaligned % 64, 64);
+            fill_random(in.data(), in_span, bytes);
+            std::vector<unsigned char> wanted(out.data(), out.data() + out_span);
+            const unsigned char *start =
+                falls ? in.data() + (rows - 1) * size_t(in_stride) : in.data();
+            if (falls)
+              in_stride = -in_stride;
+            for (size_t r = 0; r < rows && bytes; r++)
+              std::memcpy(&wanted[r * size_t(out_stride)], start + ptrdiff_t(r) * in_stride, bytes);
+            level.table.copy_rows(out.data(), start, rows, bytes, out_stride, in_stride,
+                                  past_caches);
+            check((!out_span || !std::memcmp(out.data(), wanted.data(), out_span)) &&
+                      out.guards_intact(),
+                  "copy_rows at %s: %zu rows of %zu, gap %td, offset %zu, past caches %u",
+                  level.name, rows, bytes, gap, misaligned, past_caches);
+          }
+}
+
+void test_transpose(const Level &level, int number, size_t width) {
+  const size_t extents[] = {0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 33, 64, 65, 130};
+  for (size_t rows : extents)
+    for (size_t columns : extents)
+      for (size_t gap : {size_t(0), size_t(1), 64 - columns * width % 64})
+        for (size_t misaligned : {size_t(0), size_t(3)}) {
+          size_t out_stride = columns * width + gap, in_stride = rows * width + misaligned;
+          size_t out_span = rows ? (rows - 1) * out_stride + columns * width : 0;
+          size_t in_span = columns ? (columns - 1) * in_stride + rows * width : 0;
+          Memory in(in_span, misaligned, 64), out(out_span, misaligned * 5, 64);
+          fill_random(in.data(), in_span, rows * 131 + columns);
+          std::vector<unsigned char> wanted(out_span + 1, 0xA5);
+          for (size_t r = 0; r < rows; r++)
+            for (size_t c = 0; c < columns; c++)
+              std::memcpy(&wanted[r * out_stride + c * width],
+                          in.data() + c * in_stride + r * width, width);
+          for (uint32_t past_caches : {0u, 1u}) {
+            std::memset(out.data(), 0xA5, out_span);
+            level.table.transpose[number](out.data(), in.data(), rows, columns,
+                                          ptrdiff_t(out_stride), ptrdiff_t(in_stride), past_caches);
+            check(!std::memcmp(out.data(), wanted.data(), out_span) && out.guards_intact() &&
+                      in.guards_intact(),
+                  "transpose of width %zu at %s: %zu x %zu, gap %zu, offset %zu, past caches %u",
+                  width, level.name, rows, columns, gap, misaligned, past_caches);
+          }
+        }
+}
+
 void test_fill_and_take(const Level &level, int number, size_t width) {
   for (size_t n : sizes()) {
     Memory value(width, 0, 64), out(n * width, n % 5 * width, 64);
@@ -469,9 +529,11 @@ int main() {
       size_t width = size_t(1) << number;
       test_select(level, number, width);
       test_strided(level, number, width);
+      test_transpose(level, number, width);
       test_fill_and_take(level, number, width);
       test_compress(level, number, width);
     }
+    test_copy_rows(level);
     test_masks(level);
     test_wrap_indices(level);
     test_ramps(level);

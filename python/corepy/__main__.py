@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import corepy
-from corepy import _configuration
+from corepy import _configuration, _lanes_command
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,26 @@ def _info(given: argparse.Namespace) -> int:
     return 0
 
 
+def _tune_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=10.0, help="about how long to measure (10)")
+
+
+def _tune(given: argparse.Namespace) -> int:
+    try:
+        path = corepy.tune(seconds=given.seconds)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for name, value in corepy.config()["tuning"]["costs"].items():
+        print(f"{name:20} {float(value):.4g}")
+    print(f"kept in {path}" if path else "kept nowhere, as COREPY_TUNING is off or there is no home for it")
+    return 0
+
+
 COMMANDS = {
     "info": Command("what corepy found on this machine, and how it was built", _info_arguments, _info),
+    "tune": Command("measures what operations and threads cost on this machine", _tune_arguments, _tune),
+    "lanes": Command("checks, formats and runs lane programs", _lanes_command.arguments, _lanes_command.run),
 }
 
 

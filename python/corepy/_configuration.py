@@ -31,6 +31,12 @@ def _threads(facts: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _tuning(facts: dict[str, Any]) -> str:
+    if facts["source"] == "shipped":
+        return "shipped costs; `python -m corepy tune` measures this machine"
+    return f"{facts['source']} ({facts['file'] or 'kept nowhere'})"
+
+
 def _memory(facts: dict[str, Any]) -> list[tuple[str, str]]:
     group = facts["cgroup"]
     left = ", ".join(
@@ -71,6 +77,7 @@ def text(facts: dict[str, Any]) -> str:
             ("levels", ", ".join(simd["levels"])),
             *_threads(facts["threads"]),
             ("log", facts["log"]),
+            ("tuning", _tuning(facts["tuning"])),
         ],
         "memory": _memory(facts["memory"]),
         "build": _build(facts["build"]),

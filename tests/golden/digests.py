@@ -81,6 +81,14 @@ def cases(shape: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Callable[[], 
                     f"{row.name} {t} axis={axis}",
                     {k: lambda f=function, x=x, a=axis: f(x, axis=a) for k, x in views(t).items()},
                 )
+    for t in DTYPE_SETS["any"]:
+        for name in ("cumulative_sum", "cumulative_prod", "diff"):
+            function = getattr(cp, name)
+            for axis in range(len(shape)):
+                yield (
+                    f"{name} {t} axis={axis}",
+                    {k: lambda f=function, x=x, a=axis: f(x, axis=a) for k, x in views(t).items()},
+                )
     for t in DTYPE_SETS["numeric"]:
         yield (
             f"matmul {t}",

@@ -18,11 +18,11 @@ from ops.table import REDUCTIONS
 
 SIZES = (1, 2, 15, 16, 17, 31, 33, 1023, 1024, 1025, 2047, 2049, 5000, 70_001)
 FLOATS = ("float32", "float64")
-ORDERED = {"sum", "prod", "mean", "var", "std"}
+ORDERED = {"sum", "exact_sum", "prod", "mean", "var", "std"}
 CASES = [
     (r.name, t)
     for r in REDUCTIONS
-    for t in DTYPE_SETS["any" if r.dtypes in ("floating", "any") else r.dtypes]
+    for t in DTYPE_SETS["any" if r.result == "floating" and r.dtypes == "floating" else r.dtypes]
 ]
 REAL_ONLY = {"var", "std"}
 
@@ -110,6 +110,9 @@ def numpy_result(name: str, a: Array, axis: tuple[int, ...] | int | None, keepdi
     wide = {"f": np.longdouble, "c": np.clongdouble}.get(a.dtype.kind)
     if name == "count_nonzero":
         return np.asarray(np.count_nonzero(a, axis=axis, keepdims=keepdims), dtype=np.int64)
+    if name == "exact_sum":
+        assert wide is not None
+        return np.asarray(np.sum(a.astype(wide), axis=axis, keepdims=keepdims)).astype(a.dtype)
     if name in ("sum", "prod"):
         if wide is None:
             target = np.uint64 if a.dtype.kind == "u" else np.int64

@@ -77,28 +77,40 @@ pub fn exports(object: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) != 0 }
 }
 
-/// The tensor over an exporter's memory; a copy where the elements cannot be used as they lie, or
-/// where `copy` is true.
-pub fn import(op: &'static str, object: &Bound<'_, PyAny>, copy: Option<bool>) -> PyResult<Tensor> {
-    let py = object.py();
+const SWAPPED: &str = "data in the other byte order";
+
+/// The tensor over an exporter's memory, and why its elements cannot be used where they are, if they cannot.
+pub fn as_it_lies(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<(Tensor, Option<&'static str>)> {
     let (tensor, swapped) = view(op, object)?;
     // A scalar of NumPy is a value, not memory that somebody might want to share.
     let value = tensor.ndim() == 0
         && tensor.is_read_only()
         && tensor.storage().owner().strip_prefix("numpy.").is_some_and(|class| class != "ndarray");
     let why = match (swapped, tensor.is_aligned(), value) {
-        (true, _, _) => "data in the other byte order",
-        (_, false, _) => "unaligned data",
-        (_, _, true) => "a scalar",
-        _ if copy == Some(true) => "",
-        _ => return Ok(tensor),
+        (true, _, _) => Some(SWAPPED),
+        (_, false, _) => Some("unaligned data"),
+        (_, _, true) => Some("a scalar"),
+        _ => None,
+    };
+    Ok((tensor, why))
+}
+
+/// The tensor over an exporter's memory; a copy where the elements cannot be used as they lie, or
+/// where `copy` is true.
+pub fn import(op: &'static str, object: &Bound<'_, PyAny>, copy: Option<bool>) -> PyResult<Tensor> {
+    let py = object.py();
+    let (tensor, why) = as_it_lies(op, object)?;
+    let why = match why {
+        None if copy == Some(true) => "",
+        None => return Ok(tensor),
+        Some(why) => why,
     };
     if copy == Some(false) {
         return Err(error(py, Error::NeedsCopy { op, why: why.into() }));
     }
     enter(py, tensor.size() * tensor.itemsize(), || {
         let out = ops::copy::copy(&tensor)?;
-        if swapped {
+        if why == SWAPPED {
             swap_bytes(&out);
         }
         Ok(out)

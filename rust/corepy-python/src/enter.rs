@@ -1,11 +1,11 @@
 //! The only way from Python into the runtime: GIL, floating-point state, panics, errors.
 
 use crate::exit;
-use corepy_runtime::scheduler::{self, Flow, fp_state, panics};
+use corepy_runtime::scheduler::{self, Flow, fork, fp_state, panics};
 use corepy_runtime::{Error, Result, trace};
 use pyo3::exceptions::{
     PyAttributeError, PyBufferError, PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError,
-    PyOverflowError, PyRuntimeError, PyTypeError, PyValueError, PyZeroDivisionError,
+    PyOSError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError, PyZeroDivisionError,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -43,10 +43,22 @@ fn interruptibly<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
 }
 
 /// Whether this is the thread that runs Python's signal handlers: that of the process's own id, also
-/// in a child that a thread has forked.
+/// in a child that a thread has forked. Asking the system takes 200 ns, so each thread asks once.
 fn is_main_thread() -> bool {
+    thread_local! {
+        /// The answer, and one more than the number of forks before it; 0 where none was asked for.
+        static KNOWN: Cell<(usize, bool)> = const { Cell::new((0, false)) };
+    }
+    fork::register();
+    let generation = fork::generation() as usize + 1;
+    let (asked, known) = KNOWN.get();
+    if asked == generation {
+        return known;
+    }
     // SAFETY: neither call has preconditions.
-    unsafe { libc::gettid() == libc::getpid() }
+    let is_main = unsafe { libc::gettid() == libc::getpid() };
+    KNOWN.set((generation, is_main));
+    is_main
 }
 
 thread_local! {
@@ -102,6 +114,7 @@ pub fn error(py: Python<'_>, error: Error) -> PyErr {
         "TypeError" => PyTypeError::new_err(message),
         "IndexError" => PyIndexError::new_err(message),
         "MemoryError" => PyMemoryError::new_err(message),
+        "OSError" => PyOSError::new_err(message),
         "BufferError" => PyBufferError::new_err(message),
         "OverflowError" => PyOverflowError::new_err(message),
         "ZeroDivisionError" => PyZeroDivisionError::new_err(message),

@@ -21,6 +21,7 @@ mod functions;
 #[allow(clippy::all)]
 mod generated;
 mod index;
+mod lanes;
 mod operand;
 mod reduction;
 mod sequence;
@@ -45,11 +46,24 @@ fn check_environment() -> corepy_runtime::Result<()> {
     Ok(())
 }
 
+/// Uses the table of costs that is kept for this machine, and warns of one that cannot be used.
+fn load_costs(py: Python<'_>) -> PyResult<()> {
+    use corepy_runtime::scheduler::tuning::{self, Found, Place};
+    if let (Place::File(path), Found::Ignored(why)) = tuning::load() {
+        let text = format!("the tuning table {} is ignored: {why}", path.display());
+        // No NUL: paths and what files hold come from others.
+        let text = std::ffi::CString::new(text.replace('\0', "?"))?;
+        PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyRuntimeWarning>(), &text, 1)?;
+    }
+    Ok(())
+}
+
 #[pymodule]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();
     enter::install();
     check_environment().map_err(|e| enter::error(py, e))?;
+    load_costs(py)?;
     m.add_class::<tensor::PyTensor>()?;
     absent::register(&py.get_type::<tensor::PyTensor>())?;
     let empty = corepy_runtime::Tensor::empty("Tensor", &[], corepy_runtime::DType::Bool);
@@ -68,5 +82,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(threads::_set_own_threads, m)?)?;
     m.add_function(wrap_pyfunction!(threads::_register_with_threadpoolctl, m)?)?;
     exit::register(m)?;
+    lanes::register(m)?;
     generated::functions::register(m)
 }

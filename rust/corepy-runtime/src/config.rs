@@ -2,7 +2,7 @@
 
 use crate::kernels::level;
 use crate::memory::{allocator, arena, limits, pool};
-use crate::scheduler::{self, cgroup};
+use crate::scheduler::{self, cgroup, tuning};
 use crate::{settings, trace};
 
 /// A plain value, for any language's own.
@@ -57,6 +57,7 @@ pub fn facts() -> Vec<(&'static str, Value)> {
         ("simd", simd()),
         ("threads", threads()),
         ("memory", memory()),
+        ("tuning", tuning()),
         ("log", if trace::enabled() { "debug" } else { "off" }.into()),
         ("build", build()),
     ]
@@ -135,6 +136,21 @@ fn memory() -> Value {
         ("available_machine", limits::machine().into()),
         ("available_cgroup", cgroup::memory_left().into()),
         ("available_address_space", limits::address_space().into()),
+    ])
+}
+
+fn tuning() -> Value {
+    let in_use = tuning::in_use();
+    let source = if in_use == tuning::Table::default() { "shipped" } else { "measured on this machine" };
+    let file = match tuning::place() {
+        tuning::Place::Off => Value::None,
+        tuning::Place::File(path) => path.display().to_string().into(),
+    };
+    let number = |line: &tuning::Line| (line.name.to_owned(), in_use.get(line.cost).to_string().into());
+    table([
+        ("source", source.into()),
+        ("file", file),
+        ("costs", Value::Table(tuning::TABLE.iter().map(number).collect())),
     ])
 }
 

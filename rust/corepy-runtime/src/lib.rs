@@ -23,7 +23,7 @@ pub mod trace;
 
 pub use dtype::{DType, Kind};
 pub use error::{Error, Result};
-pub use generated::ops::{Binary, Family, Reduce, Unary};
+pub use generated::ops::{Binary, Cumulative, Family, Reduce, Unary};
 pub use layout::Dims;
 pub use scalar::Scalar;
 pub use storage::Storage;

@@ -65,6 +65,11 @@ pub trait Outcome {
     fn tensor(&self) -> Option<&Tensor> {
         None
     }
+
+    /// How it ended: `ok`, or the class of an error.
+    fn ended(&self) -> &'static str {
+        "ok"
+    }
 }
 
 impl Outcome for () {}
@@ -277,7 +282,7 @@ fn recorded<R: Outcome>(
     }
     if scope.outermost {
         match &outcome {
-            Ok(result) => scope.close(result.tensor(), "ok"),
+            Ok(result) => scope.close(result.tensor(), result.ended()),
             Err(error) => scope.close(None, error.class()),
         }
     }

@@ -1,9 +1,10 @@
 //! A program that never ends stops when the user asks for it. Alone in its process: the hook is the process's.
 
+#[path = "programs/lanes/mod.rs"]
 mod lanes;
 
 use corepy_runtime::Error;
-use corepy_runtime::backends::{LaunchError, Options};
+use corepy_runtime::backends::{LaunchError, Options, launch};
 use corepy_runtime::scheduler;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,12 +14,16 @@ static WANTED: AtomicBool = AtomicBool::new(false);
 #[test]
 fn an_endless_program_stops() {
     scheduler::set_interrupt_hook(|| WANTED.load(Ordering::Relaxed));
-    for text in [
+    let backends = corepy_runtime::backends::all().iter().map(|b| b.name());
+    let texts = [
         ".kernel k\nl:\n    bra l",
         ".kernel k\n    loop i, 9223372036854775807\n    endloop\n    exit",
         // More lanes than could ever run.
         ".kernel k\n    exit",
-    ] {
+        // Some lanes go round forever, others wait for them.
+        ".kernel k\n    seteq.i64 p, %lane, 3\nl:\n    bra p, l\n    exit",
+    ];
+    for (text, backend) in backends.flat_map(|backend| texts.map(|text| (text, backend))) {
         WANTED.store(false, Ordering::Relaxed);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -27,7 +32,7 @@ fn an_endless_program_stops() {
             });
             scheduler::interruptible(true);
             let start = Instant::now();
-            let done = lanes::run(text, &[], &Options::lanes(1 << 62));
+            let done = launch(&lanes::program(text), &[], &Options::lanes(1 << 62), backend);
             assert_eq!(done, Err(LaunchError::Refused(Error::Interrupted {})));
             // Two polls, with room for a machine that is busy.
             let taken = start.elapsed();

@@ -26,7 +26,11 @@ pub fn result_type<'py>(py: Python<'py>, arrays_and_dtypes: &Bound<'py, PyTuple>
     const OP: &str = "result_type";
     let mut common: Option<DType> = None;
     let mut scalars = Vec::new();
-    for given in arrays_and_dtypes.iter() {
+    for (i, given) in arrays_and_dtypes.iter().enumerate() {
+        // Some tenths of a millisecond apart.
+        if i % 4096 == 4095 {
+            py.check_signals()?;
+        }
         if let Some(weak) = Weak::read(&given)? {
             scalars.push(weak);
             continue;
@@ -293,4 +297,10 @@ pub fn get_num_threads(py: Python<'_>) -> Any<'_> {
 
 pub fn set_num_threads(py: Python<'_>, n: i64) -> PyResult<()> {
     enter(py, 0, || scheduler::set_num_threads(n))
+}
+
+/// Costs are measured for about as long; the GIL is released, and Ctrl-C stops it.
+pub fn tune(py: Python<'_>, seconds: f64) -> PyResult<Bound<'_, PyAny>> {
+    let path = crate::enter::enter(py, usize::MAX, || corepy_runtime::ops::tune::tune(seconds))?;
+    Ok(path.into_pyobject(py)?)
 }

@@ -126,10 +126,11 @@ pub fn vecdot<'py>(
         if x != y {
             return Err(Error::VectorLengths { op: OP, axis, x, y });
         }
-        let a = views::axis_last(&converted(OP, &a, dtype)?, a_axis);
-        let b = views::axis_last(&converted(OP, &b, dtype)?, b_axis);
+        let (a, b) = (views::axis_last(&a, a_axis), views::axis_last(&b, b_axis));
+        // Nothing is converted for operands that do not fit.
         let outer = layout::broadcast_shapes(OP, &a.shape()[..a.ndim() - 1], &b.shape()[..b.ndim() - 1])?;
         let shape: Vec<i64> = outer.iter().copied().chain([x]).collect();
+        let (a, b) = (converted(OP, &a, dtype)?, converted(OP, &b, dtype)?);
         reduce::vecdot(OP, Family::Vecdot, &a.broadcast_to(OP, &shape)?, &b.broadcast_to(OP, &shape)?)
     };
     let out = enter(py, a.size().max(b.size()).saturating_mul(a.itemsize()), || {

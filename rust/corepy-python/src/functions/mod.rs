@@ -4,6 +4,7 @@ pub mod configuration;
 pub mod conversion;
 pub mod convert;
 pub mod creation;
+pub mod cumulative;
 pub mod indexing;
 pub mod information;
 pub mod linear;

@@ -868,6 +868,35 @@ fn sum<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Option<&Bound<'py, PyA
     reduction::reduce(py, Reduce::Sum, x, Parameters { axis, dtype, keepdims, ..Parameters::default() })
 }
 
+#[doc = r#"The sum of the elements along axes, correctly rounded.
+
+axis is one axis or several; None reduces all. keepdims leaves the reduced axes in the result
+with extent 1.
+
+The result has the operand's dtype.
+
+Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
+take.
+
+Infinitely precise, then rounded once to the nearest value, ties to even; complex parts each by
+itself. No order of the elements and no overflow on the way changes it. An infinity or NaN gives
+what IEEE 754 gives, inf and -inf together NaN; nothing to add gives +0.0, nothing but -0.0
+gives -0.0. A compensated sum answers where its error bound proves the rounding; else a
+superaccumulator (R. M. Neal, Fast exact summation using small and large superaccumulators,
+arXiv:1505.05571, 2015) does.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.exact_sum(cp.asarray([1e308, 1e308, -1e308, 1.0])).item()
+1e+308"#]
+#[pyfunction]
+#[pyo3(signature = (x, /, *, axis=None, keepdims=Argument::Given(false)), text_signature = "(x, /, *, axis=None, keepdims=False)")]
+fn exact_sum<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Option<&Bound<'py, PyAny>>, keepdims: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+    let keepdims = keepdims.read(py, "exact_sum", "keepdims")?;
+    reduction::reduce(py, Reduce::ExactSum, x, Parameters { axis, keepdims, ..Parameters::default() })
+}
+
 #[doc = r#"The product of the elements along axes.
 
 axis is one axis or several; None reduces all. keepdims leaves the reduced axes in the result
@@ -1559,6 +1588,75 @@ fn take<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, indices: &Bound<'py, PyAny>
     functions::indexing::take(py, x, indices, axis)
 }
 
+#[doc = r#"The sums of each element and all before it along an axis.
+
+Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first.
+axis may be left out for one axis; a tensor without axes counts as one element. include_initial
+begins each line with the total of no element, so that it is one longer. float32 is added in
+float64, float64 with compensation (Knuth's TwoSum), left to right inside blocks of 1,024
+elements and then block by block: the bits do not depend on threads, SIMD or layout. The last
+element need not have the bits of sum. Raises ValueError where axis is left out for several
+axes, AxisError for an axis out of range, TypeError for complex to real, NotImplementedError for
+float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.cumulative_sum(cp.asarray([1, 2, 3]), include_initial=True).tolist()
+[0, 1, 3, 6]"#]
+#[pyfunction]
+#[pyo3(signature = (x, /, *, axis=Argument::Given(None), dtype=None, include_initial=Argument::Given(false)), text_signature = "(x, /, *, axis=None, dtype=None, include_initial=False)")]
+fn cumulative_sum<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Argument<Option<i64>>, dtype: Option<&Bound<'py, PyAny>>, include_initial: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+    let axis = axis.read(py, "cumulative_sum", "axis")?;
+    let include_initial = include_initial.read(py, "cumulative_sum", "include_initial")?;
+    functions::cumulative::cumulative_sum(py, x, axis, dtype, include_initial)
+}
+
+#[doc = r#"The products of each element and all before it along an axis.
+
+Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first.
+axis may be left out for one axis; a tensor without axes counts as one element. include_initial
+begins each line with the total of no element, so that it is one longer. Floats are multiplied
+in float64, left to right inside blocks of 1,024 elements and then block by block, so that a
+block whose own product overflows gives an infinity: the bits do not depend on threads, SIMD or
+layout. Raises ValueError where axis is left out for several axes, AxisError for an axis out of
+range, TypeError for complex to real, NotImplementedError for float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.cumulative_prod(cp.asarray([1, 2, 3])).tolist()
+[1, 2, 6]"#]
+#[pyfunction]
+#[pyo3(signature = (x, /, *, axis=Argument::Given(None), dtype=None, include_initial=Argument::Given(false)), text_signature = "(x, /, *, axis=None, dtype=None, include_initial=False)")]
+fn cumulative_prod<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Argument<Option<i64>>, dtype: Option<&Bound<'py, PyAny>>, include_initial: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+    let axis = axis.read(py, "cumulative_prod", "axis")?;
+    let include_initial = include_initial.read(py, "cumulative_prod", "include_initial")?;
+    functions::cumulative::cumulative_prod(py, x, axis, dtype, include_initial)
+}
+
+#[doc = r#"Each element less the one before it along an axis.
+
+n is how often that is done; 0 copies x, and from the extent on nothing is left. prepend and
+append are joined to x first; their shapes are that of x but for the axis, and one without axes
+stands for one element of each line. Dtypes are promoted, a Python number takes that of x;
+integers wrap, bools give where neighbours differ. Raises AxisError for an axis out of range,
+ValueError for n below 0, a tensor without axes and shapes that do not fit, NotImplementedError
+for float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.diff(cp.asarray([1, 4, 9]), prepend=0).tolist()
+[1, 3, 5]"#]
+#[pyfunction]
+#[pyo3(signature = (x, /, *, axis=Argument::Given(-1), n=Argument::Given(1), prepend=None, append=None), text_signature = "(x, /, *, axis=-1, n=1, prepend=None, append=None)")]
+fn diff<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Argument<i64>, n: Argument<i64>, prepend: Option<&Bound<'py, PyAny>>, append: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTensor>> {
+    let axis = axis.read(py, "diff", "axis")?;
+    let n = n.read(py, "diff", "n")?;
+    functions::cumulative::diff(py, x, axis, n, prepend, append)
+}
+
 #[doc = r#"The matrix product over the last two axes; other axes broadcast.
 
 One fused multiply-add chain per 256 terms, panels added in rising order: element (i, j) depends
@@ -1733,6 +1831,28 @@ corepy ..."#]
 #[pyo3(signature = (), text_signature = "()")]
 fn show_config<'py>(py: Python<'py>) -> PyResult<()> {
     functions::information::show_config(py)
+}
+
+#[doc = r#"Measures what operations and threads cost on this machine, and keeps it for later processes.
+
+The costs decide how many threads help an operation, how large their tiles are and whether
+results are stored past the caches: times, and never a bit of a result. The file lies in
+$XDG_CACHE_HOME/corepy or ~/.cache/corepy, one for each processor model, number of processors
+and SIMD level, and its path is returned. COREPY_TUNING names another file, or is `off`: then
+nothing is read or written, and None is returned. A file that is damaged, of another machine or
+of another version is ignored with a warning. Measure while nothing else runs; `python -m corepy
+tune` does the same. Raises ValueError for seconds out of range, OSError where the file cannot
+be written.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.tune(seconds=10.0)  # doctest: +SKIP"#]
+#[pyfunction]
+#[pyo3(signature = (*, seconds=Argument::Given(10.0)), text_signature = "(*, seconds=10.0)")]
+fn tune<'py>(py: Python<'py>, seconds: Argument<f64>) -> PyResult<Bound<'py, PyAny>> {
+    let seconds = seconds.read(py, "tune", "seconds")?;
+    functions::information::tune(py, seconds)
 }
 
 #[doc = r#"How many threads operations may use.
@@ -1922,64 +2042,69 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("bitwise_left_shift", calls::wrap(wrap_pyfunction!(self::bitwise_left_shift, m)?, 39)?)?;
     m.add("bitwise_right_shift", calls::wrap(wrap_pyfunction!(self::bitwise_right_shift, m)?, 40)?)?;
     m.add("sum", calls::wrap(wrap_pyfunction!(self::sum, m)?, 41)?)?;
-    m.add("prod", calls::wrap(wrap_pyfunction!(self::prod, m)?, 42)?)?;
-    m.add("mean", calls::wrap(wrap_pyfunction!(self::mean, m)?, 43)?)?;
-    m.add("var", calls::wrap(wrap_pyfunction!(self::var, m)?, 44)?)?;
-    m.add("std", calls::wrap(wrap_pyfunction!(self::std, m)?, 45)?)?;
-    m.add("min", calls::wrap(wrap_pyfunction!(self::min, m)?, 46)?)?;
-    m.add("max", calls::wrap(wrap_pyfunction!(self::max, m)?, 47)?)?;
-    m.add("any", calls::wrap(wrap_pyfunction!(self::any, m)?, 48)?)?;
-    m.add("all", calls::wrap(wrap_pyfunction!(self::all, m)?, 49)?)?;
-    m.add("argmin", calls::wrap(wrap_pyfunction!(self::argmin, m)?, 50)?)?;
-    m.add("argmax", calls::wrap(wrap_pyfunction!(self::argmax, m)?, 51)?)?;
-    m.add("count_nonzero", calls::wrap(wrap_pyfunction!(self::count_nonzero, m)?, 52)?)?;
-    m.add("asarray", calls::wrap(wrap_pyfunction!(self::asarray, m)?, 53)?)?;
-    m.add("from_dlpack", calls::wrap(wrap_pyfunction!(self::from_dlpack, m)?, 54)?)?;
-    m.add("empty", calls::wrap(wrap_pyfunction!(self::empty, m)?, 55)?)?;
-    m.add("zeros", calls::wrap(wrap_pyfunction!(self::zeros, m)?, 56)?)?;
-    m.add("ones", calls::wrap(wrap_pyfunction!(self::ones, m)?, 57)?)?;
-    m.add("full", calls::wrap(wrap_pyfunction!(self::full, m)?, 58)?)?;
-    m.add("eye", calls::wrap(wrap_pyfunction!(self::eye, m)?, 59)?)?;
-    m.add("arange", calls::wrap(wrap_pyfunction!(self::arange, m)?, 60)?)?;
-    m.add("linspace", calls::wrap(wrap_pyfunction!(self::linspace, m)?, 61)?)?;
-    m.add("empty_like", calls::wrap(wrap_pyfunction!(self::empty_like, m)?, 62)?)?;
-    m.add("zeros_like", calls::wrap(wrap_pyfunction!(self::zeros_like, m)?, 63)?)?;
-    m.add("ones_like", calls::wrap(wrap_pyfunction!(self::ones_like, m)?, 64)?)?;
-    m.add("full_like", calls::wrap(wrap_pyfunction!(self::full_like, m)?, 65)?)?;
-    m.add("astype", calls::wrap(wrap_pyfunction!(self::astype, m)?, 66)?)?;
-    m.add("where", calls::wrap(wrap_pyfunction!(self::r#where, m)?, 67)?)?;
-    m.add("reshape", calls::wrap(wrap_pyfunction!(self::reshape, m)?, 68)?)?;
-    m.add("permute_dims", calls::wrap(wrap_pyfunction!(self::permute_dims, m)?, 69)?)?;
-    m.add("matrix_transpose", calls::wrap(wrap_pyfunction!(self::matrix_transpose, m)?, 70)?)?;
-    m.add("broadcast_to", calls::wrap(wrap_pyfunction!(self::broadcast_to, m)?, 71)?)?;
-    m.add("broadcast_arrays", calls::wrap(wrap_pyfunction!(self::broadcast_arrays, m)?, 72)?)?;
-    m.add("squeeze", calls::wrap(wrap_pyfunction!(self::squeeze, m)?, 73)?)?;
-    m.add("expand_dims", calls::wrap(wrap_pyfunction!(self::expand_dims, m)?, 74)?)?;
-    m.add("flip", calls::wrap(wrap_pyfunction!(self::flip, m)?, 75)?)?;
-    m.add("moveaxis", calls::wrap(wrap_pyfunction!(self::moveaxis, m)?, 76)?)?;
-    m.add("concat", calls::wrap(wrap_pyfunction!(self::concat, m)?, 77)?)?;
-    m.add("stack", calls::wrap(wrap_pyfunction!(self::stack, m)?, 78)?)?;
-    m.add("take", calls::wrap(wrap_pyfunction!(self::take, m)?, 79)?)?;
-    m.add("matmul", calls::wrap(wrap_pyfunction!(self::matmul, m)?, 80)?)?;
-    m.add("dot", calls::wrap(wrap_pyfunction!(self::dot, m)?, 81)?)?;
-    m.add("vecdot", calls::wrap(wrap_pyfunction!(self::vecdot, m)?, 82)?)?;
-    m.add("result_type", calls::wrap(wrap_pyfunction!(self::result_type, m)?, 83)?)?;
-    m.add("can_cast", calls::wrap(wrap_pyfunction!(self::can_cast, m)?, 84)?)?;
-    m.add("isdtype", calls::wrap(wrap_pyfunction!(self::isdtype, m)?, 85)?)?;
-    m.add("finfo", calls::wrap(wrap_pyfunction!(self::finfo, m)?, 86)?)?;
-    m.add("iinfo", calls::wrap(wrap_pyfunction!(self::iinfo, m)?, 87)?)?;
-    m.add("simd_levels", calls::wrap(wrap_pyfunction!(self::simd_levels, m)?, 88)?)?;
-    m.add("simd_level", calls::wrap(wrap_pyfunction!(self::simd_level, m)?, 89)?)?;
-    m.add("config", calls::wrap(wrap_pyfunction!(self::config, m)?, 90)?)?;
-    m.add("show_config", calls::wrap(wrap_pyfunction!(self::show_config, m)?, 91)?)?;
-    m.add("get_num_threads", calls::wrap(wrap_pyfunction!(self::get_num_threads, m)?, 92)?)?;
-    m.add("set_num_threads", calls::wrap(wrap_pyfunction!(self::set_num_threads, m)?, 93)?)?;
-    m.add("set_printoptions", calls::wrap(wrap_pyfunction!(self::set_printoptions, m)?, 94)?)?;
-    m.add("get_printoptions", calls::wrap(wrap_pyfunction!(self::get_printoptions, m)?, 95)?)?;
-    m.add("memory_stats", calls::wrap(wrap_pyfunction!(self::memory_stats, m)?, 96)?)?;
-    m.add("arena_stats", calls::wrap(wrap_pyfunction!(self::arena_stats, m)?, 97)?)?;
-    m.add("trim_memory", calls::wrap(wrap_pyfunction!(self::trim_memory, m)?, 98)?)?;
-    m.add("get_allocator", calls::wrap(wrap_pyfunction!(self::get_allocator, m)?, 99)?)?;
-    m.add("set_allocator", calls::wrap(wrap_pyfunction!(self::set_allocator, m)?, 100)?)?;
+    m.add("exact_sum", calls::wrap(wrap_pyfunction!(self::exact_sum, m)?, 42)?)?;
+    m.add("prod", calls::wrap(wrap_pyfunction!(self::prod, m)?, 43)?)?;
+    m.add("mean", calls::wrap(wrap_pyfunction!(self::mean, m)?, 44)?)?;
+    m.add("var", calls::wrap(wrap_pyfunction!(self::var, m)?, 45)?)?;
+    m.add("std", calls::wrap(wrap_pyfunction!(self::std, m)?, 46)?)?;
+    m.add("min", calls::wrap(wrap_pyfunction!(self::min, m)?, 47)?)?;
+    m.add("max", calls::wrap(wrap_pyfunction!(self::max, m)?, 48)?)?;
+    m.add("any", calls::wrap(wrap_pyfunction!(self::any, m)?, 49)?)?;
+    m.add("all", calls::wrap(wrap_pyfunction!(self::all, m)?, 50)?)?;
+    m.add("argmin", calls::wrap(wrap_pyfunction!(self::argmin, m)?, 51)?)?;
+    m.add("argmax", calls::wrap(wrap_pyfunction!(self::argmax, m)?, 52)?)?;
+    m.add("count_nonzero", calls::wrap(wrap_pyfunction!(self::count_nonzero, m)?, 53)?)?;
+    m.add("asarray", calls::wrap(wrap_pyfunction!(self::asarray, m)?, 54)?)?;
+    m.add("from_dlpack", calls::wrap(wrap_pyfunction!(self::from_dlpack, m)?, 55)?)?;
+    m.add("empty", calls::wrap(wrap_pyfunction!(self::empty, m)?, 56)?)?;
+    m.add("zeros", calls::wrap(wrap_pyfunction!(self::zeros, m)?, 57)?)?;
+    m.add("ones", calls::wrap(wrap_pyfunction!(self::ones, m)?, 58)?)?;
+    m.add("full", calls::wrap(wrap_pyfunction!(self::full, m)?, 59)?)?;
+    m.add("eye", calls::wrap(wrap_pyfunction!(self::eye, m)?, 60)?)?;
+    m.add("arange", calls::wrap(wrap_pyfunction!(self::arange, m)?, 61)?)?;
+    m.add("linspace", calls::wrap(wrap_pyfunction!(self::linspace, m)?, 62)?)?;
+    m.add("empty_like", calls::wrap(wrap_pyfunction!(self::empty_like, m)?, 63)?)?;
+    m.add("zeros_like", calls::wrap(wrap_pyfunction!(self::zeros_like, m)?, 64)?)?;
+    m.add("ones_like", calls::wrap(wrap_pyfunction!(self::ones_like, m)?, 65)?)?;
+    m.add("full_like", calls::wrap(wrap_pyfunction!(self::full_like, m)?, 66)?)?;
+    m.add("astype", calls::wrap(wrap_pyfunction!(self::astype, m)?, 67)?)?;
+    m.add("where", calls::wrap(wrap_pyfunction!(self::r#where, m)?, 68)?)?;
+    m.add("reshape", calls::wrap(wrap_pyfunction!(self::reshape, m)?, 69)?)?;
+    m.add("permute_dims", calls::wrap(wrap_pyfunction!(self::permute_dims, m)?, 70)?)?;
+    m.add("matrix_transpose", calls::wrap(wrap_pyfunction!(self::matrix_transpose, m)?, 71)?)?;
+    m.add("broadcast_to", calls::wrap(wrap_pyfunction!(self::broadcast_to, m)?, 72)?)?;
+    m.add("broadcast_arrays", calls::wrap(wrap_pyfunction!(self::broadcast_arrays, m)?, 73)?)?;
+    m.add("squeeze", calls::wrap(wrap_pyfunction!(self::squeeze, m)?, 74)?)?;
+    m.add("expand_dims", calls::wrap(wrap_pyfunction!(self::expand_dims, m)?, 75)?)?;
+    m.add("flip", calls::wrap(wrap_pyfunction!(self::flip, m)?, 76)?)?;
+    m.add("moveaxis", calls::wrap(wrap_pyfunction!(self::moveaxis, m)?, 77)?)?;
+    m.add("concat", calls::wrap(wrap_pyfunction!(self::concat, m)?, 78)?)?;
+    m.add("stack", calls::wrap(wrap_pyfunction!(self::stack, m)?, 79)?)?;
+    m.add("take", calls::wrap(wrap_pyfunction!(self::take, m)?, 80)?)?;
+    m.add("cumulative_sum", calls::wrap(wrap_pyfunction!(self::cumulative_sum, m)?, 81)?)?;
+    m.add("cumulative_prod", calls::wrap(wrap_pyfunction!(self::cumulative_prod, m)?, 82)?)?;
+    m.add("diff", calls::wrap(wrap_pyfunction!(self::diff, m)?, 83)?)?;
+    m.add("matmul", calls::wrap(wrap_pyfunction!(self::matmul, m)?, 84)?)?;
+    m.add("dot", calls::wrap(wrap_pyfunction!(self::dot, m)?, 85)?)?;
+    m.add("vecdot", calls::wrap(wrap_pyfunction!(self::vecdot, m)?, 86)?)?;
+    m.add("result_type", calls::wrap(wrap_pyfunction!(self::result_type, m)?, 87)?)?;
+    m.add("can_cast", calls::wrap(wrap_pyfunction!(self::can_cast, m)?, 88)?)?;
+    m.add("isdtype", calls::wrap(wrap_pyfunction!(self::isdtype, m)?, 89)?)?;
+    m.add("finfo", calls::wrap(wrap_pyfunction!(self::finfo, m)?, 90)?)?;
+    m.add("iinfo", calls::wrap(wrap_pyfunction!(self::iinfo, m)?, 91)?)?;
+    m.add("simd_levels", calls::wrap(wrap_pyfunction!(self::simd_levels, m)?, 92)?)?;
+    m.add("simd_level", calls::wrap(wrap_pyfunction!(self::simd_level, m)?, 93)?)?;
+    m.add("config", calls::wrap(wrap_pyfunction!(self::config, m)?, 94)?)?;
+    m.add("show_config", calls::wrap(wrap_pyfunction!(self::show_config, m)?, 95)?)?;
+    m.add("tune", calls::wrap(wrap_pyfunction!(self::tune, m)?, 96)?)?;
+    m.add("get_num_threads", calls::wrap(wrap_pyfunction!(self::get_num_threads, m)?, 97)?)?;
+    m.add("set_num_threads", calls::wrap(wrap_pyfunction!(self::set_num_threads, m)?, 98)?)?;
+    m.add("set_printoptions", calls::wrap(wrap_pyfunction!(self::set_printoptions, m)?, 99)?)?;
+    m.add("get_printoptions", calls::wrap(wrap_pyfunction!(self::get_printoptions, m)?, 100)?)?;
+    m.add("memory_stats", calls::wrap(wrap_pyfunction!(self::memory_stats, m)?, 101)?)?;
+    m.add("arena_stats", calls::wrap(wrap_pyfunction!(self::arena_stats, m)?, 102)?)?;
+    m.add("trim_memory", calls::wrap(wrap_pyfunction!(self::trim_memory, m)?, 103)?)?;
+    m.add("get_allocator", calls::wrap(wrap_pyfunction!(self::get_allocator, m)?, 104)?)?;
+    m.add("set_allocator", calls::wrap(wrap_pyfunction!(self::set_allocator, m)?, 105)?)?;
     Ok(())
 }

@@ -788,6 +788,34 @@ Examples
         reduction::reduce(py, Reduce::Sum, slf.as_any(), Parameters { axis, dtype, keepdims, ..Parameters::default() })
     }
 
+    #[doc = r#"The sum of the elements along axes, correctly rounded.
+
+axis is one axis or several; None reduces all. keepdims leaves the reduced axes in the result
+with extent 1.
+
+The result has the operand's dtype.
+
+Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
+take.
+
+Infinitely precise, then rounded once to the nearest value, ties to even; complex parts each by
+itself. No order of the elements and no overflow on the way changes it. An infinity or NaN gives
+what IEEE 754 gives, inf and -inf together NaN; nothing to add gives +0.0, nothing but -0.0
+gives -0.0. A compensated sum answers where its error bound proves the rounding; else a
+superaccumulator (R. M. Neal, Fast exact summation using small and large superaccumulators,
+arXiv:1505.05571, 2015) does.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.exact_sum(cp.asarray([1e308, 1e308, -1e308, 1.0])).item()
+1e+308"#]
+    #[pyo3(signature = (*, axis=None, keepdims=Argument::Given(false)), text_signature = "($self, /, *, axis=None, keepdims=False)")]
+    fn exact_sum<'py>(slf: &Bound<'py, Self>, py: Python<'py>, axis: Option<&Bound<'py, PyAny>>, keepdims: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+        let keepdims = keepdims.read(py, "exact_sum", "keepdims")?;
+        reduction::reduce(py, Reduce::ExactSum, slf.as_any(), Parameters { axis, keepdims, ..Parameters::default() })
+    }
+
     #[doc = r#"The product of the elements along axes.
 
 axis is one axis or several; None reduces all. keepdims leaves the reduced axes in the result
@@ -1199,6 +1227,72 @@ Examples
     fn take<'py>(slf: &Bound<'py, Self>, py: Python<'py>, indices: &Bound<'py, PyAny>, axis: Argument<Option<i64>>) -> PyResult<Bound<'py, PyTensor>> {
         let axis = axis.read(py, "take", "axis")?;
         functions::indexing::take(py, slf.as_any(), indices, axis)
+    }
+
+    #[doc = r#"The sums of each element and all before it along an axis.
+
+Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first.
+axis may be left out for one axis; a tensor without axes counts as one element. include_initial
+begins each line with the total of no element, so that it is one longer. float32 is added in
+float64, float64 with compensation (Knuth's TwoSum), left to right inside blocks of 1,024
+elements and then block by block: the bits do not depend on threads, SIMD or layout. The last
+element need not have the bits of sum. Raises ValueError where axis is left out for several
+axes, AxisError for an axis out of range, TypeError for complex to real, NotImplementedError for
+float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.cumulative_sum(cp.asarray([1, 2, 3]), include_initial=True).tolist()
+[0, 1, 3, 6]"#]
+    #[pyo3(signature = (*, axis=Argument::Given(None), dtype=None, include_initial=Argument::Given(false)), text_signature = "($self, /, *, axis=None, dtype=None, include_initial=False)")]
+    fn cumulative_sum<'py>(slf: &Bound<'py, Self>, py: Python<'py>, axis: Argument<Option<i64>>, dtype: Option<&Bound<'py, PyAny>>, include_initial: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+        let axis = axis.read(py, "cumulative_sum", "axis")?;
+        let include_initial = include_initial.read(py, "cumulative_sum", "include_initial")?;
+        functions::cumulative::cumulative_sum(py, slf.as_any(), axis, dtype, include_initial)
+    }
+
+    #[doc = r#"The products of each element and all before it along an axis.
+
+Integers and bool give int64, unsigned ones uint64, and wrap; dtype converts each element first.
+axis may be left out for one axis; a tensor without axes counts as one element. include_initial
+begins each line with the total of no element, so that it is one longer. Floats are multiplied
+in float64, left to right inside blocks of 1,024 elements and then block by block, so that a
+block whose own product overflows gives an infinity: the bits do not depend on threads, SIMD or
+layout. Raises ValueError where axis is left out for several axes, AxisError for an axis out of
+range, TypeError for complex to real, NotImplementedError for float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.cumulative_prod(cp.asarray([1, 2, 3])).tolist()
+[1, 2, 6]"#]
+    #[pyo3(signature = (*, axis=Argument::Given(None), dtype=None, include_initial=Argument::Given(false)), text_signature = "($self, /, *, axis=None, dtype=None, include_initial=False)")]
+    fn cumulative_prod<'py>(slf: &Bound<'py, Self>, py: Python<'py>, axis: Argument<Option<i64>>, dtype: Option<&Bound<'py, PyAny>>, include_initial: Argument<bool>) -> PyResult<Bound<'py, PyTensor>> {
+        let axis = axis.read(py, "cumulative_prod", "axis")?;
+        let include_initial = include_initial.read(py, "cumulative_prod", "include_initial")?;
+        functions::cumulative::cumulative_prod(py, slf.as_any(), axis, dtype, include_initial)
+    }
+
+    #[doc = r#"Each element less the one before it along an axis.
+
+n is how often that is done; 0 copies x, and from the extent on nothing is left. prepend and
+append are joined to x first; their shapes are that of x but for the axis, and one without axes
+stands for one element of each line. Dtypes are promoted, a Python number takes that of x;
+integers wrap, bools give where neighbours differ. Raises AxisError for an axis out of range,
+ValueError for n below 0, a tensor without axes and shapes that do not fit, NotImplementedError
+for float16 and bfloat16.
+
+Examples
+--------
+>>> import corepy as cp
+>>> cp.diff(cp.asarray([1, 4, 9]), prepend=0).tolist()
+[1, 3, 5]"#]
+    #[pyo3(signature = (*, axis=Argument::Given(-1), n=Argument::Given(1), prepend=None, append=None), text_signature = "($self, /, *, axis=-1, n=1, prepend=None, append=None)")]
+    fn diff<'py>(slf: &Bound<'py, Self>, py: Python<'py>, axis: Argument<i64>, n: Argument<i64>, prepend: Option<&Bound<'py, PyAny>>, append: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTensor>> {
+        let axis = axis.read(py, "diff", "axis")?;
+        let n = n.read(py, "diff", "n")?;
+        functions::cumulative::diff(py, slf.as_any(), axis, n, prepend, append)
     }
 
     #[doc = r#"The matrix product over the last two axes; other axes broadcast.

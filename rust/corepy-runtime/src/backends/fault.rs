@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::generated::lanes::Fault;
 use crate::layout;
+use crate::trace::Outcome;
 use std::fmt;
 
 /// A place in a grid, (x, y, z).
@@ -59,6 +60,16 @@ impl fmt::Display for LaneFault {
 }
 
 impl std::error::Error for LaneFault {}
+
+impl Outcome for Option<Box<LaneFault>> {
+    fn ended(&self) -> &'static str {
+        match self {
+            None => "ok",
+            Some(fault) if fault.race.is_some() => "RaceError",
+            Some(_) => "LaneFault",
+        }
+    }
+}
 
 /// Why a launch did not do its work.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

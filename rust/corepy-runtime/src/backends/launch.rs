@@ -7,6 +7,7 @@ use crate::layout;
 use crate::program::{ArgumentKind, Buffer, Mode, Param, Program, Type, Value};
 use crate::scalar::Scalar;
 use crate::tensor::Tensor;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Most lanes of a launch.
@@ -98,13 +99,31 @@ impl Grid {
     }
 }
 
+thread_local! {
+    /// The lists of a launch that is over, for the next one: a warm launch allocates nothing.
+    static SPARE: Cell<(Vec<Value>, Vec<Tensor>)> = const { Cell::new((Vec::new(), Vec::new())) };
+}
+
+/// The values of the params and the tensors of the buffers.
+#[derive(Debug)]
+struct Lists((Vec<Value>, Vec<Tensor>));
+
+impl Drop for Lists {
+    fn drop(&mut self) {
+        let (mut params, mut buffers) = std::mem::take(&mut self.0);
+        params.clear();
+        buffers.clear();
+        // Not while the thread ends.
+        let _ = SPARE.try_with(|spare| spare.set((params, buffers)));
+    }
+}
+
 /// A launch whose arguments have been checked: only [`Launch::new`] makes one. Elements that an index within
 /// a buffer's shape names may be read, and those of `out` and `inout` buffers written.
 #[derive(Debug)]
 pub struct Launch {
     program: Arc<Program>,
-    params: Vec<Value>,
-    buffers: Vec<Tensor>,
+    lists: Lists,
     grid: Grid,
     step_limit: Option<u64>,
     check_races: bool,
@@ -117,43 +136,55 @@ impl Launch {
     /// Errors of class `TypeError` for the number, the dtype and the kind of arguments, `ValueError` for rank,
     /// writability, overlap, the grid, and numbers that do not fit.
     pub fn new(program: &Arc<Program>, arguments: &[Argument], options: &Options) -> Result<Launch> {
+        Launch::taking(program, arguments.iter().cloned(), options)
+    }
+
+    /// As `new`, of arguments that the launch keeps.
+    pub fn taking(
+        program: &Arc<Program>,
+        arguments: impl ExactSizeIterator<Item = Argument>,
+        options: &Options,
+    ) -> Result<Launch> {
         let kernel = program.name();
         let grid = Grid::new(kernel, options.lanes, options.block)?;
+        check_count(program, arguments.len())?;
         let expected = program.arguments();
-        if arguments.len() != expected.len() {
-            let names: Vec<&str> = expected.iter().map(|&a| name(program, a)).collect();
-            return Err(Error::LaneArguments {
-                kernel: kernel.to_owned(),
-                expected: expected.len(),
-                names: names.join(", "),
-                given: arguments.len(),
-            });
-        }
-        let (mut params, mut buffers) = (Vec::new(), Vec::new());
-        for (argument, &kind) in arguments.iter().zip(expected) {
+        let mut lists = Lists(SPARE.take());
+        let (params, buffers) = &mut lists.0;
+        for (argument, &kind) in arguments.zip(expected) {
             match (kind, argument) {
                 (ArgumentKind::Param(i), Argument::Number(number)) => {
-                    params.push(value_of(kernel, &program.params()[usize::from(i)], number)?);
+                    params.push(value_of(kernel, &program.params()[usize::from(i)], &number)?);
                 }
                 (ArgumentKind::Buffer(i), Argument::Tensor(tensor)) => {
-                    check_tensor(kernel, &program.buffers()[usize::from(i)], tensor)?;
-                    buffers.push(tensor.clone());
+                    check_tensor(kernel, &program.buffers()[usize::from(i)], &tensor)?;
+                    buffers.push(tensor);
                 }
                 (ArgumentKind::Param(i), Argument::Tensor(_)) => {
                     let Param { name, ty } = &program.params()[usize::from(i)];
                     let (kernel, name) = (kernel.to_owned(), name.clone());
-                    return Err(Error::LaneNeedsNumber { kernel, name, ty: ty.name() });
+                    return Err(Error::LaneNeedsNumber {
+                        kernel,
+                        name,
+                        ty: ty.name(),
+                        given: "a tensor".to_owned(),
+                    });
                 }
                 (ArgumentKind::Buffer(i), Argument::Number(_)) => {
                     let Buffer { name, ty, .. } = &program.buffers()[usize::from(i)];
                     let (kernel, name) = (kernel.to_owned(), name.clone());
-                    return Err(Error::LaneNeedsTensor { kernel, name, dtype: ty.dtype().name() });
+                    return Err(Error::LaneNeedsTensor {
+                        kernel,
+                        name,
+                        dtype: ty.dtype().name(),
+                        given: "a number".to_owned(),
+                    });
                 }
             }
         }
-        check_overlap(kernel, program.buffers(), &buffers)?;
+        check_overlap(kernel, program.buffers(), buffers)?;
         let Options { step_limit, check_races, .. } = *options;
-        Ok(Launch { program: program.clone(), params, buffers, grid, step_limit, check_races })
+        Ok(Launch { program: program.clone(), lists, grid, step_limit, check_races })
     }
 
     pub fn program(&self) -> &Arc<Program> {
@@ -162,12 +193,12 @@ impl Launch {
 
     /// The values of the program's params.
     pub fn params(&self) -> &[Value] {
-        &self.params
+        &self.lists.0.0
     }
 
     /// The tensors of the program's buffers.
     pub fn buffers(&self) -> &[Tensor] {
-        &self.buffers
+        &self.lists.0.1
     }
 
     pub fn grid(&self) -> &Grid {
@@ -181,6 +212,20 @@ impl Launch {
     pub fn check_races(&self) -> bool {
         self.check_races
     }
+}
+
+/// Fails unless a program takes so many arguments.
+///
+/// # Errors
+/// [`Error::LaneArguments`].
+pub fn check_count(program: &Program, given: usize) -> Result<()> {
+    let expected = program.arguments();
+    if given == expected.len() {
+        return Ok(());
+    }
+    let names: Vec<&str> = expected.iter().map(|&a| name(program, a)).collect();
+    let (kernel, names) = (program.name().to_owned(), names.join(", "));
+    Err(Error::LaneArguments { kernel, expected: expected.len(), names, given })
 }
 
 fn name(program: &Program, argument: ArgumentKind) -> &str {
@@ -241,23 +286,24 @@ fn value_of(kernel: &str, param: &Param, number: &Scalar) -> Result<Value> {
 }
 
 fn check_tensor(kernel: &str, buffer: &Buffer, tensor: &Tensor) -> Result<()> {
-    let (kernel, name) = (kernel.to_owned(), buffer.name.clone());
+    let named = || (kernel.to_owned(), buffer.name.clone());
     if tensor.dtype() != buffer.ty.dtype() {
-        let (expected, given) = (buffer.ty.dtype().name(), tensor.dtype().name());
+        let ((kernel, name), expected, given) = (named(), buffer.ty.dtype().name(), tensor.dtype().name());
         return Err(Error::LaneDtype { kernel, name, expected, given });
     }
     if tensor.ndim() != buffer.axes {
-        let shape = layout::show(tensor.shape());
+        let ((kernel, name), shape) = (named(), layout::show(tensor.shape()));
         return Err(Error::LaneRank { kernel, name, axes: buffer.axes, shape });
     }
     if buffer.mode == Mode::In {
         return Ok(());
     }
     if tensor.is_read_only() {
-        let owner = tensor.storage().owner().to_owned();
+        let ((kernel, name), owner) = (named(), tensor.storage().owner().to_owned());
         return Err(Error::LaneReadOnly { kernel, name, mode: buffer.mode.name(), owner });
     }
     if overlap::shares_with_itself(tensor) {
+        let (kernel, name) = named();
         return Err(Error::LaneSelfOverlap { kernel, name, mode: buffer.mode.name() });
     }
     Ok(())

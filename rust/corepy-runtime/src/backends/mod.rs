@@ -24,16 +24,18 @@ mod fault;
 mod launch;
 mod overlap;
 pub mod reference;
+pub mod tile;
 
 pub use crate::generated::lanes::Fault;
 pub use fault::{FaultAccess, LaneFault, LaunchError, Place, RacePair};
-pub use launch::{Argument, Grid, Launch, MAX_BLOCK, MAX_LANES, Options};
+pub use launch::{Argument, Grid, Launch, MAX_BLOCK, MAX_LANES, Options, check_count};
 pub use overlap::{share_memory, shares_with_itself};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::program::Program;
 use crate::tensor::Tensor;
+use crate::trace;
 use std::sync::Arc;
 
 /// What a backend is and can do.
@@ -77,7 +79,7 @@ pub trait Executable: Send + Sync {
 
 /// Every backend that this build has, in the order in which `auto` tries them.
 pub fn all() -> &'static [&'static dyn Backend] {
-    static ALL: [&dyn Backend; 1] = [&reference::Reference];
+    static ALL: [&dyn Backend; 2] = [&reference::Reference, &tile::Tile];
     &ALL
 }
 
@@ -108,10 +110,38 @@ pub fn launch(
     options: &Options,
     backend: &str,
 ) -> std::result::Result<(), LaunchError> {
+    launch_taking(program, arguments.iter().cloned(), options, backend)
+}
+
+/// As [`launch`], of arguments that the launch keeps.
+///
+/// # Errors
+/// As of [`launch`].
+pub fn launch_taking(
+    program: &Arc<Program>,
+    arguments: impl ExactSizeIterator<Item = Argument>,
+    options: &Options,
+    backend: &str,
+) -> std::result::Result<(), LaunchError> {
     let mut chosen = find(program.name(), backend)?;
     if options.check_races && !chosen.capabilities().checks_races {
         chosen = &reference::Reference;
     }
-    let launch = Launch::new(program, arguments, options)?;
-    chosen.load(program)?.launch(&launch)
+    let launch = Launch::taking(program, arguments, options)?;
+    let ready = chosen.load(program)?;
+    let fault = trace::operation(
+        "launch",
+        |call| {
+            call.operands(launch.buffers());
+        },
+        || {
+            trace::path(chosen.name());
+            match ready.launch(&launch) {
+                Ok(()) => Ok(None),
+                Err(LaunchError::Fault(fault)) => Ok(Some(fault)),
+                Err(LaunchError::Refused(error)) => Err(error),
+            }
+        },
+    )?;
+    fault.map_or(Ok(()), |fault| Err(LaunchError::Fault(fault)))
 }

@@ -4,13 +4,17 @@
 
 #![allow(non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 5;
 pub const DTYPES: usize = 15;
 pub const UNARY_OPS: usize = 18;
 pub const BINARY_OPS: usize = 23;
-pub const REDUCE_OPS: usize = 15;
+pub const REDUCE_OPS: usize = 17;
+pub const CUMULATIVE_OPS: usize = 2;
 pub const FORMS: usize = 3;
 pub const WIDTHS: usize = 5;
+pub const LANE_WIDTHS: usize = 4;
+pub const MULTIPLY_ADD_FORMS: usize = 5;
+pub const COMBINE_OPS: usize = 7;
 pub const BLOCK: usize = 1024;
 pub const STRIPES: usize = 16;
 pub const PANEL: usize = 256;
@@ -32,6 +36,12 @@ pub type gather = unsafe extern "C" fn(out: *mut u8, in_: *const u8, n: usize, s
 
 /// Copies n contiguous elements to places stride bytes apart (any sign, any alignment).
 pub type scatter = unsafe extern "C" fn(out: *mut u8, in_: *const u8, n: usize, stride: isize);
+
+/// Copies rows of contiguous bytes, which lie strides apart. past_caches: by stores that do not fetch lines into caches, where the level has them.
+pub type copy_rows = unsafe extern "C" fn(out: *mut u8, in_: *const u8, rows: usize, bytes: usize, out_stride: isize, in_stride: isize, past_caches: u32);
+
+/// out[r][c] = in[c][r]. Elements of a row of out and of a row of in are contiguous, rows lie strides apart (any sign, any alignment). past_caches: as for copy_rows.
+pub type transpose = unsafe extern "C" fn(out: *mut u8, in_: *const u8, rows: usize, columns: usize, out_stride: isize, in_stride: isize, past_caches: u32);
 
 /// Sets n contiguous elements to *value.
 pub type fill = unsafe extern "C" fn(out: *mut u8, value: *const u8, n: usize);
@@ -75,6 +85,24 @@ pub type reduce_each = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *cons
 /// Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 pub type reduce_columns = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, rows: usize, row_stride: isize, cols: usize, divisor: f64);
 
+/// The carry of cols columns that have no block before, and the running totals of a block that has no element yet. In both, lanes of all columns lie side by side, plane after plane.
+pub type cumulative_start = unsafe extern "C" fn(carry: *mut u8, running: *mut u8, cols: usize);
+
+/// Adds the totals of the next block of cols columns to their carry.
+pub type cumulative_absorb = unsafe extern "C" fn(carry: *mut u8, total: *const u8, cols: usize);
+
+/// The totals of the blocks of n contiguous elements, one after the other.
+pub type cumulative_totals = unsafe extern "C" fn(totals: *mut u8, in_: *const u8, n: usize);
+
+/// Writes the running totals of n contiguous elements that start a block; carry is that of all blocks before, and becomes that of these too.
+pub type cumulative_line = unsafe extern "C" fn(out: *mut u8, carry: *mut u8, in_: *const u8, n: usize);
+
+/// The running totals of count lines of n contiguous elements, the lines out_stride and in_stride bytes apart. The same bits as start and line for each.
+pub type cumulative_lines = unsafe extern "C" fn(out: *mut u8, out_stride: isize, in_: *const u8, in_stride: isize, count: usize, n: usize);
+
+/// Adds rows of cols contiguous elements, in_stride bytes apart, to the running totals of their block and writes what carry and these give; without out, only adds. The rows lie in one block.
+pub type cumulative_rows = unsafe extern "C" fn(out: *mut u8, out_stride: isize, carry: *const u8, running: *mut u8, in_: *const u8, in_stride: isize, rows: usize, cols: usize);
+
 /// Packs a lanes x depth panel of a matrix for `block`: groups of mr (nr) lanes, each depth by depth, the last group padded with zeros. Strides are in bytes, any sign, any alignment.
 pub type pack = unsafe extern "C" fn(packed: *mut u8, in_: *const u8, lane_stride: isize, depth_stride: isize, lanes: usize, depth: usize);
 
@@ -87,6 +115,30 @@ pub type gemm_vector = unsafe extern "C" fn(c: *mut u8, x: *const u8, m: *const 
 /// The whole product of two small matrices, element by element; c is contiguous, strides are in bytes. The same bits as `block` over all panels.
 pub type gemm_small = unsafe extern "C" fn(c: *mut u8, a: *const u8, a_row: isize, a_column: isize, b: *const u8, b_row: isize, b_column: isize, rows: usize, cols: usize, depth: usize);
 
+/// out[i] = a[i] * b[i] + c[i]: floats rounded once, integers wrapping. By its form an operand is one element. out may be exactly an operand.
+pub type multiply_add = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, c: *const u8, n: usize);
+
+/// out[i] = a[i], of which in turn v * b[i] + c is taken for each of count values c, rounded once each: c is the element at the beginning of slots[places[k]]. out may be exactly a.
+pub type multiply_add_chain = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, slots: *const u64, places: *const i64, count: usize, n: usize);
+
+/// Bit i is whether mask byte i is not 0; bits from n on, to the end of their word, are 0.
+pub type mask_bits = unsafe extern "C" fn(bits: *mut u64, mask: *const u8, n: usize);
+
+/// Mask byte i is bit i: 0 or 1.
+pub type mask_bytes = unsafe extern "C" fn(mask: *mut u8, bits: *const u64, n: usize);
+
+/// The first i that the mask selects and whose index is not 0 ... extent - 1; n where there is none. Without a mask (null) all are selected.
+pub type lane_bounds = unsafe extern "C" fn(index: *const i64, mask: *const u8, n: usize, extent: i64) -> u64;
+
+/// out[i] = the element at in + index[i] * stride, of any alignment; where the mask does not select, out[i] is the element at in. Without a mask (null) all are selected.
+pub type lane_gather = unsafe extern "C" fn(out: *mut u8, in_: *const u8, index: *const i64, mask: *const u8, n: usize, stride: isize);
+
+/// The element at out + index[i] * stride, of any alignment, = in[i * step], in rising i, where the mask selects; nothing else is written. Without a mask (null) all are selected, without an index (null) it is i.
+pub type lane_scatter = unsafe extern "C" fn(out: *mut u8, in_: *const u8, step: usize, index: *const i64, mask: *const u8, n: usize, stride: isize);
+
+/// Folds in[i * step] into the element at out + index[i] * stride where the mask selects. Without a mask (null) all are selected, without an index (null) all fold into the element at out. With atomic other threads may do the same, and elements are aligned.
+pub type lane_combine = unsafe extern "C" fn(out: *mut u8, in_: *const u8, step: usize, index: *const i64, mask: *const u8, n: usize, stride: isize, atomic: u32);
+
 /// One reduction of one dtype. The functions are null where the op takes no such dtype.
 #[repr(C)]
 #[derive(Clone)]
@@ -98,6 +150,20 @@ pub struct reduction {
     pub each: Option<reduce_each>,
     pub columns: Option<reduce_columns>,
     pub lane_bytes: usize,
+}
+
+/// Running totals of one dtype. Null where running totals are kept in another dtype.
+#[repr(C)]
+#[derive(Clone)]
+pub struct cumulative {
+    pub start: Option<cumulative_start>,
+    pub absorb: Option<cumulative_absorb>,
+    pub totals: Option<cumulative_totals>,
+    pub line: Option<cumulative_line>,
+    pub lines: Option<cumulative_lines>,
+    pub rows: Option<cumulative_rows>,
+    pub carry_bytes: usize,
+    pub total_bytes: usize,
 }
 
 /// Matrix multiplication of one dtype: register block and panel functions.
@@ -122,10 +188,13 @@ pub struct kernels {
     pub struct_bytes: u32,
     pub unary: [[Option<unary>; DTYPES]; UNARY_OPS],
     pub binary: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
+    pub binary_streamed: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
     pub cast: [[Option<cast>; DTYPES]; DTYPES],
     pub select: [Option<select>; WIDTHS],
     pub gather: [Option<gather>; WIDTHS],
     pub scatter: [Option<scatter>; WIDTHS],
+    pub copy_rows: Option<copy_rows>,
+    pub transpose: [Option<transpose>; WIDTHS],
     pub fill: [Option<fill>; WIDTHS],
     pub take: [Option<take>; WIDTHS],
     pub compress: [Option<compress>; WIDTHS],
@@ -135,7 +204,16 @@ pub struct kernels {
     pub ramp_integer: Option<ramp_integer>,
     pub ramp_float: Option<ramp_float>,
     pub reductions: [[reduction; DTYPES]; REDUCE_OPS],
+    pub cumulative: [[cumulative; DTYPES]; CUMULATIVE_OPS],
     pub gemm: [gemm; DTYPES],
+    pub multiply_add: [[Option<multiply_add>; MULTIPLY_ADD_FORMS]; DTYPES],
+    pub multiply_add_chain: [Option<multiply_add_chain>; DTYPES],
+    pub mask_bits: Option<mask_bits>,
+    pub mask_bytes: Option<mask_bytes>,
+    pub lane_bounds: Option<lane_bounds>,
+    pub lane_gather: [Option<lane_gather>; LANE_WIDTHS],
+    pub lane_scatter: [Option<lane_scatter>; LANE_WIDTHS],
+    pub lane_combine: [[Option<lane_combine>; DTYPES]; COMBINE_OPS],
 }
 
 const _: () = assert!(std::mem::offset_of!(reduction, blocks) == 0);
@@ -146,6 +224,15 @@ const _: () = assert!(std::mem::offset_of!(reduction, each) == 32);
 const _: () = assert!(std::mem::offset_of!(reduction, columns) == 40);
 const _: () = assert!(std::mem::offset_of!(reduction, lane_bytes) == 48);
 const _: () = assert!(size_of::<reduction>() == 56);
+const _: () = assert!(std::mem::offset_of!(cumulative, start) == 0);
+const _: () = assert!(std::mem::offset_of!(cumulative, absorb) == 8);
+const _: () = assert!(std::mem::offset_of!(cumulative, totals) == 16);
+const _: () = assert!(std::mem::offset_of!(cumulative, line) == 24);
+const _: () = assert!(std::mem::offset_of!(cumulative, lines) == 32);
+const _: () = assert!(std::mem::offset_of!(cumulative, rows) == 40);
+const _: () = assert!(std::mem::offset_of!(cumulative, carry_bytes) == 48);
+const _: () = assert!(std::mem::offset_of!(cumulative, total_bytes) == 56);
+const _: () = assert!(size_of::<cumulative>() == 64);
 const _: () = assert!(std::mem::offset_of!(gemm, pack_a) == 0);
 const _: () = assert!(std::mem::offset_of!(gemm, pack_b) == 8);
 const _: () = assert!(std::mem::offset_of!(gemm, block) == 16);
@@ -159,18 +246,30 @@ const _: () = assert!(std::mem::offset_of!(kernels, abi_version) == 0);
 const _: () = assert!(std::mem::offset_of!(kernels, struct_bytes) == 4);
 const _: () = assert!(std::mem::offset_of!(kernels, unary) == 8);
 const _: () = assert!(std::mem::offset_of!(kernels, binary) == 2168);
-const _: () = assert!(std::mem::offset_of!(kernels, cast) == 10448);
-const _: () = assert!(std::mem::offset_of!(kernels, select) == 12248);
-const _: () = assert!(std::mem::offset_of!(kernels, gather) == 12288);
-const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 12328);
-const _: () = assert!(std::mem::offset_of!(kernels, fill) == 12368);
-const _: () = assert!(std::mem::offset_of!(kernels, take) == 12408);
-const _: () = assert!(std::mem::offset_of!(kernels, compress) == 12448);
-const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 12488);
-const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 12496);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 12504);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 12512);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 12520);
-const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 12528);
-const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 25128);
-const _: () = assert!(size_of::<kernels>() == 26088);
+const _: () = assert!(std::mem::offset_of!(kernels, binary_streamed) == 10448);
+const _: () = assert!(std::mem::offset_of!(kernels, cast) == 18728);
+const _: () = assert!(std::mem::offset_of!(kernels, select) == 20528);
+const _: () = assert!(std::mem::offset_of!(kernels, gather) == 20568);
+const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 20608);
+const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 20648);
+const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 20656);
+const _: () = assert!(std::mem::offset_of!(kernels, fill) == 20696);
+const _: () = assert!(std::mem::offset_of!(kernels, take) == 20736);
+const _: () = assert!(std::mem::offset_of!(kernels, compress) == 20776);
+const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 20816);
+const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 20824);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 20832);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 20840);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 20848);
+const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 20856);
+const _: () = assert!(std::mem::offset_of!(kernels, cumulative) == 35136);
+const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 37056);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 38016);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 38616);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 38736);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 38744);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 38752);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 38760);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 38792);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 38824);
+const _: () = assert!(size_of::<kernels>() == 39664);

@@ -87,6 +87,10 @@ pub enum Error {
     NothingToJoin { op: &'static str },
     #[error("[{op}] no memory for more than {n} tensors")]
     TooManyToJoin { op: &'static str, n: usize },
+    #[error("[{op}] seconds is 0 to 600, not {seconds:?}")]
+    TuneSeconds { op: &'static str, seconds: f64 },
+    #[error("[{op}] {path:?} cannot be written: {why}")]
+    TuningFile { op: &'static str, path: String, why: String },
     #[error("[{op}] the number of threads is 1 to 1024, not {n}")]
     Threads { op: &'static str, n: i64 },
     #[error("[{op}] allocator {name:?} is not one of: {valid}")]
@@ -147,6 +151,8 @@ pub enum Error {
     OneAxis { op: &'static str, given: usize },
     #[error("[{op}] axis can be left out for one axis only, not for {ndim}")]
     AxisNeeded { op: &'static str, ndim: usize },
+    #[error("[{op}] n is how often differences are taken, 0 or more, not {n}")]
+    DifferenceOrder { op: &'static str, n: i64 },
     #[error("[{op}] {source_count} axes do not move to {destination_count} places")]
     MoveCounts { op: &'static str, source_count: usize, destination_count: usize },
     #[error("[{op}] axis {axis} of shape {shape} has {extent} elements, not 1")]
@@ -239,10 +245,10 @@ pub enum Error {
     ImportUnaligned { op: &'static str, class: String },
     #[error("[{kernel}] takes {expected} arguments ({names}), not {given}")]
     LaneArguments { kernel: String, expected: usize, names: String, given: usize },
-    #[error("[{kernel}] {name} is a buffer: needs a tensor of {dtype}, not a number")]
-    LaneNeedsTensor { kernel: String, name: String, dtype: &'static str },
-    #[error("[{kernel}] {name} is a param: needs a number for {ty}, not a tensor")]
-    LaneNeedsNumber { kernel: String, name: String, ty: &'static str },
+    #[error("[{kernel}] {name} is a buffer: needs a tensor of {dtype}, not {given}")]
+    LaneNeedsTensor { kernel: String, name: String, dtype: &'static str, given: String },
+    #[error("[{kernel}] {name} is a param: needs a number for {ty}, not {given}")]
+    LaneNeedsNumber { kernel: String, name: String, ty: &'static str, given: String },
     #[error("[{kernel}] param {name} of {ty} does not take a number of {given}")]
     LaneKind { kernel: String, name: String, ty: &'static str, given: &'static str },
     #[error("[{kernel}] buffer {name} is of {expected} and does not take a tensor of {given}: tensors are not converted")]
@@ -251,6 +257,8 @@ pub enum Error {
     LaneNumber { kernel: String, value: String, name: String, ty: &'static str },
     #[error("[{kernel}] buffer {name} has rank {axes} and does not take a tensor of shape {shape}")]
     LaneRank { kernel: String, name: String, axes: usize, shape: String },
+    #[error("[{kernel}] buffer {name} takes memory as it lies, and {why} would need a copy")]
+    LaneCopy { kernel: String, name: String, why: &'static str },
     #[error("[{kernel}] {name} is an {mode} buffer, and the tensor is read-only: its memory belongs to {owner}")]
     LaneReadOnly { kernel: String, name: String, mode: &'static str, owner: String },
     #[error("[{kernel}] {name} is an {mode} buffer, and elements of the tensor share memory")]
@@ -261,6 +269,12 @@ pub enum Error {
     LaneGrid { kernel: String, lanes: String },
     #[error("[{kernel}] block {block}: extents are 1 or more, at most 1024 in all")]
     LaneBlock { kernel: String, block: String },
+    #[error("[{kernel}] {argument} has 1 to 3 extents, not {given}")]
+    LaneExtents { kernel: String, argument: &'static str, given: usize },
+    #[error("[{kernel}] step_limit is 0 or more, not {given}")]
+    LaneSteps { kernel: String, given: i64 },
+    #[error("[{op}] mode {mode} is not one of: 'in', 'out', 'inout'")]
+    BufferMode { op: &'static str, mode: String },
     #[error("[{kernel}] there is no backend {name:?} here; there are {known}")]
     LaneBackend { kernel: String, name: String, known: String },
     #[error("")]
@@ -314,6 +328,8 @@ impl Error {
             Error::ShapeMismatch { .. } => "ValueError",
             Error::NothingToJoin { .. } => "ValueError",
             Error::TooManyToJoin { .. } => "MemoryError",
+            Error::TuneSeconds { .. } => "ValueError",
+            Error::TuningFile { .. } => "OSError",
             Error::Threads { .. } => "ValueError",
             Error::Allocator { .. } => "ValueError",
             Error::Setting { .. } => "ValueError",
@@ -344,6 +360,7 @@ impl Error {
             Error::SliceType { .. } => "TypeError",
             Error::OneAxis { .. } => "TypeError",
             Error::AxisNeeded { .. } => "ValueError",
+            Error::DifferenceOrder { .. } => "ValueError",
             Error::MoveCounts { .. } => "ValueError",
             Error::SqueezeExtent { .. } => "ValueError",
             Error::TransposeAxes { .. } => "ValueError",
@@ -396,11 +413,15 @@ impl Error {
             Error::LaneDtype { .. } => "TypeError",
             Error::LaneNumber { .. } => "ValueError",
             Error::LaneRank { .. } => "ValueError",
+            Error::LaneCopy { .. } => "ValueError",
             Error::LaneReadOnly { .. } => "ValueError",
             Error::LaneSelfOverlap { .. } => "ValueError",
             Error::LaneOverlap { .. } => "ValueError",
             Error::LaneGrid { .. } => "ValueError",
             Error::LaneBlock { .. } => "ValueError",
+            Error::LaneExtents { .. } => "ValueError",
+            Error::LaneSteps { .. } => "ValueError",
+            Error::BufferMode { .. } => "ValueError",
             Error::LaneBackend { .. } => "ValueError",
             Error::Interrupted { .. } => "KeyboardInterrupt",
             Error::Internal { .. } => "InternalError",

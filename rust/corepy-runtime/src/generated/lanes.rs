@@ -201,6 +201,8 @@ pub enum Syntax {
     Unclosed {  },
     #[error("\\{escape} is no escape; there are \\\" \\\\ \\n \\t \\r \\u{{hex}}")]
     Escape { escape: String },
+    #[error("{count} {what} are more than {limit}")]
+    TooLong { count: usize, what: &'static str, limit: usize },
     #[error("declarations stand before the first instruction and label")]
     Late {  },
 }

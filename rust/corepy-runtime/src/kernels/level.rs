@@ -1,6 +1,7 @@
 //! SIMD levels: which the machine has, which one is in use, and their kernel tables.
 
 use crate::error::{Error, Result};
+use crate::generated::lanes::{self, Opcode, Own, Suffix, Type};
 use crate::generated::{abi, dtypes, ops};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -62,8 +63,15 @@ fn has_x86_64_v4() -> bool {
 
 /// A level with its kernel table.
 pub struct Level {
+    /// Its place among all levels of this build.
+    pub number: usize,
     pub name: &'static str,
     pub table: &'static abi::kernels,
+}
+
+/// How many levels this build has, whether the machine has them or not.
+pub fn count() -> usize {
+    DECLARED.len()
 }
 
 static IN_USE: AtomicPtr<Level> = AtomicPtr::new(std::ptr::null_mut());
@@ -139,7 +147,8 @@ fn fill(declared: &Declared) -> Level {
         corepy_fill_portable(&mut *table);
         (declared.fill)(&mut *table);
     }
-    Level { name: declared.name, table: Box::leak(table) }
+    let number = DECLARED.iter().position(|d| d.name == declared.name).unwrap_or(0);
+    Level { number, name: declared.name, table: Box::leak(table) }
 }
 
 fn internal(what: String) -> Error {
@@ -200,6 +209,20 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
                 need(filled, format!("reduction {family:?} {}", dtype.name()));
             }
         }
+        if ops::CUMULATIVE_DTYPES.contains(&dtype) {
+            for op in ops::Cumulative::ALL {
+                let kernels = &table.cumulative[op as usize][number];
+                let filled = kernels.start.is_some()
+                    && kernels.absorb.is_some()
+                    && kernels.totals.is_some()
+                    && kernels.line.is_some()
+                    && kernels.lines.is_some()
+                    && kernels.rows.is_some()
+                    && kernels.carry_bytes > 0
+                    && kernels.total_bytes > 0;
+                need(filled, format!("cumulative {op:?} {}", dtype.name()));
+            }
+        }
         if dtypes::NUMERIC.contains(dtype) {
             let gemm = &table.gemm[number];
             let filled = gemm.pack_a.is_some()
@@ -216,15 +239,41 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
             need(table.cast[number][to.number()].is_some(), format!("cast {} {}", dtype.name(), to.name()));
         }
     }
+    for ty in Type::ALL {
+        let number = ty.dtype().number();
+        if ty == ty.in_register() && ty != Type::B1 {
+            let filled = table.multiply_add[number].iter().all(Option::is_some);
+            need(filled, format!("multiply_add {}", ty.name()));
+            let filled = !ty.is_float() || table.multiply_add_chain[number].is_some();
+            need(filled, format!("multiply_add_chain {}", ty.name()));
+        }
+    }
+    let red = lanes::ROWS.iter().find(|row| row.opcode == Opcode::Own(Own::Red));
+    if let Some(Suffix::Combine(combines)) = red.map(|row| row.suffix) {
+        for &(combine, types) in combines {
+            for ty in Type::ALL.into_iter().filter(|&ty| types.contains(ty)) {
+                let filled = table.lane_combine[combine as usize][ty.dtype().number()].is_some();
+                need(filled, format!("lane_combine {} {}", combine.name(), ty.name()));
+            }
+        }
+    }
+    for width in 0..abi::LANE_WIDTHS {
+        let filled = table.lane_gather[width].is_some() && table.lane_scatter[width].is_some();
+        need(filled, format!("lane access of {} bytes", 1 << width));
+    }
+    let filled = table.mask_bits.is_some() && table.mask_bytes.is_some() && table.lane_bounds.is_some();
+    need(filled, "mask and bounds kernels".to_owned());
     for width in 0..abi::WIDTHS {
         let filled = table.select[width].is_some()
             && table.gather[width].is_some()
             && table.scatter[width].is_some()
+            && table.transpose[width].is_some()
             && table.fill[width].is_some()
             && table.take[width].is_some()
             && table.compress[width].is_some();
         need(filled, format!("moves of {} bytes", 1 << width));
     }
+    need(table.copy_rows.is_some(), "copy_rows".to_owned());
     let filled = table.wrap_indices.is_some()
         && table.count_mask.is_some()
         && table.mask_positions.is_some()

@@ -5,7 +5,7 @@ pub mod level;
 use crate::dtype::DType;
 use crate::generated::abi;
 pub use crate::generated::abi::{BLOCK, PANEL, STRIPES};
-use crate::generated::ops::{Binary, Family, Unary};
+use crate::generated::ops::{Binary, Cumulative, Family, Unary};
 
 /// Which operand of a binary kernel is one element.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,10 +44,23 @@ pub fn binary(op: Binary, dtype: DType, form: Form) -> Option<abi::binary> {
     table().binary[op as usize][dtype.number()][form as usize]
 }
 
+/// The kernel of a two-operand operation that stores past the caches, or `None` where there is none. Its
+/// output overlaps no operand.
+#[inline]
+pub fn binary_streamed(op: Binary, dtype: DType, form: Form) -> Option<abi::binary> {
+    table().binary_streamed[op as usize][dtype.number()][form as usize]
+}
+
 /// The kernels of a reduction family; its functions are `None` where it takes no such dtype.
 #[inline]
 pub fn reduction(family: Family, dtype: DType) -> &'static abi::reduction {
     &table().reductions[family as usize][dtype.number()]
+}
+
+/// The kernels of running totals; its functions are `None` where they are kept in another dtype.
+#[inline]
+pub fn cumulative(op: Cumulative, dtype: DType) -> &'static abi::cumulative {
+    &table().cumulative[op as usize][dtype.number()]
 }
 
 macro_rules! filled {
@@ -73,6 +86,18 @@ pub fn gather(dtype: DType) -> abi::gather {
 #[inline]
 pub fn scatter(dtype: DType) -> abi::scatter {
     filled!(table().scatter[dtype.width()])
+}
+
+/// Rows of contiguous bytes to rows.
+#[inline]
+pub fn copy_rows() -> abi::copy_rows {
+    filled!(table().copy_rows)
+}
+
+/// Rows to columns, by element width.
+#[inline]
+pub fn transpose(dtype: DType) -> abi::transpose {
+    filled!(table().transpose[dtype.width()])
 }
 
 /// Sets elements to one value, by element width.

@@ -4,35 +4,38 @@ use crate::dtype::{DType, Kind, promote};
 use crate::error::{Error, Result};
 use crate::generated::dtypes::NUMERIC;
 use crate::generated::ops::{BINARY, Binary, ComputeRule, Elementwise, Fault, ResultRule, UNARY, Unary};
-use crate::kernels::{self, Form};
+use crate::kernels::{self, BLOCK, Form};
 use crate::layout;
 pub use crate::ops::Arg;
 use crate::ops::iterate::{Layout, Plan, TILE};
 use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order};
 use crate::ops::{byte_ns, check_storable, copy, empty_as, select, show_index};
 use crate::scalar::Scalar;
+use crate::scheduler::cost::{hot_ns, is_past_caches};
+use crate::scheduler::tuning::{self, Cost};
 use crate::tensor::Tensor;
 use crate::trace;
 
-/// Elements up to which plain operands go straight to the kernel: a few us of work at most, for which
-/// no plan and no thread pays.
+/// Elements up to which plain operands go straight to the kernel, whatever the operation costs: a few us
+/// of work at most.
 const STRAIGHT: usize = 4096;
+
+/// Whether plain operands go straight to the kernel: no thread would be asked to help, and the plan
+/// would cost some 190 ns, a quarter of adding 10,000 float32.
+#[inline]
+fn is_straight(row: &Elementwise, dtype: DType, operands: usize, size: usize) -> bool {
+    size <= STRAIGHT || cost(row, dtype, operands, size) * (size as f64) < hot_ns()
+}
 
 /// Estimated ns for one element on one thread, of an operation on `operands` elements of a dtype at a
 /// time: what moving its bytes takes, plus what the arithmetic of its class adds. Estimates decide only
 /// how many threads help, never a result. Measured on one thread of an AMD EPYC (Zen 5): add of float32
 /// 0.10 ns with 1e6 elements, 0.29 ns with 1e7.
 fn cost(row: &Elementwise, dtype: DType, operands: usize, size: usize) -> f64 {
-    /// A division or square root: a vector every 5 to 16 cycles.
-    const ROOT: f64 = 0.2;
-    /// Integer division has no vector instruction: 6 to 18 cycles an element.
-    const INTEGER_DIVISION: f64 = 1.5;
-    /// Powers: a loop over the exponent's bits.
-    const POWER: f64 = 1.5;
     let arithmetic = match (row.fault, row.compute) {
-        (Fault::ZeroDivision, _) => INTEGER_DIVISION,
-        (Fault::Exponent, _) => POWER,
-        (Fault::None, ComputeRule::Floating) => ROOT,
+        (Fault::ZeroDivision, _) => tuning::get(Cost::IntegerDivision),
+        (Fault::Exponent, _) => tuning::get(Cost::Power),
+        (Fault::None, ComputeRule::Floating) => tuning::get(Cost::Root),
         (Fault::None, _) => 0.0,
     };
     let bytes = operands * dtype.itemsize();
@@ -94,7 +97,7 @@ pub fn unary(op: Unary, x: &Tensor) -> Result<Tensor> {
 fn unary_untraced(op: Unary, x: &Tensor) -> Result<Tensor> {
     let row = &UNARY[op as usize];
     // A kernel for the operand's own dtype means that nothing is converted.
-    if x.size() <= STRAIGHT
+    if is_straight(row, x.dtype(), 2, x.size())
         && x.is_plain()
         && let Some(kernel) = kernels::unary(op, x.dtype())
     {
@@ -158,18 +161,17 @@ fn describe(call: &mut trace::Call, a: Arg, b: Arg) {
 fn binary_untraced(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
     let row = &BINARY[op as usize];
     // Operands of one dtype that has a kernel need no conversion.
+    let straight = |x: &Tensor| is_straight(row, x.dtype(), 3, x.size()) && x.is_plain();
     let straight = match (&a, &b) {
         (Arg::Tensor(x), Arg::Tensor(y)) => {
-            let same = x.size() <= STRAIGHT && x.is_plain() && y.is_plain() && x.has_shape_of(y);
+            let same = straight(x) && y.is_plain() && x.has_shape_of(y);
             same.then(|| (*x, x.data().cast_const(), y.data().cast_const(), Form::VectorVector))
         }
         (Arg::Tensor(x), Arg::Scalar(s)) => {
-            let plain = x.size() <= STRAIGHT && x.is_plain();
-            plain.then(|| (*x, x.data().cast_const(), s.as_ptr(), Form::VectorScalar))
+            straight(x).then(|| (*x, x.data().cast_const(), s.as_ptr(), Form::VectorScalar))
         }
         (Arg::Scalar(s), Arg::Tensor(y)) => {
-            let plain = y.size() <= STRAIGHT && y.is_plain();
-            plain.then(|| (*y, s.as_ptr(), y.data().cast_const(), Form::ScalarVector))
+            straight(y).then(|| (*y, s.as_ptr(), y.data().cast_const(), Form::ScalarVector))
         }
         (Arg::Scalar(_), Arg::Scalar(_)) => None,
     };
@@ -264,7 +266,12 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
         (_, Access::Single) => Form::VectorScalar,
         _ => Form::VectorVector,
     };
-    let kernel = kernels::binary(op, compute, form).ok_or_else(|| no_kernel(row.name, compute))?;
+    let mut kernel = kernels::binary(op, compute, form).ok_or_else(|| no_kernel(row.name, compute))?;
+    if is_streamed(&plan, &access, out, a, b)
+        && let Some(streamed) = kernels::binary_streamed(op, compute, form)
+    {
+        kernel = streamed;
+    }
     let ns = cost(row, compute, 3, out.size());
     plan.set_tile(tile(ns));
     trace::kernel(form.name());
@@ -276,6 +283,18 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
         None => Ok(()),
         Some(position) => Err(locate_fault(op, compute, result, out.shape(), a, b, position)),
     }
+}
+
+/// Whether an operation's results are stored past the caches: they and the operands do not fit, they are
+/// not written over an operand, and pieces are long enough that ending them does not show.
+fn is_streamed(plan: &Plan<3>, access: &[Access; 3], out: &Tensor, a: Arg, b: Arg) -> bool {
+    let apart = |arg: Arg| arg.tensor().is_none_or(|tensor| !tensor.may_overlap(out));
+    is_past_caches(out.size() * out.itemsize() + a.bytes() + b.bytes())
+        && plan.axes().last().is_some_and(|axis| axis.extent >= BLOCK as i64)
+        && access[0] == Access::Direct
+        && access[1..].iter().all(|&access| matches!(access, Access::Direct | Access::Single))
+        && apart(a)
+        && apart(b)
 }
 
 /// The error for the lowest element in row-major order that faults, whichever thread met one first:
@@ -382,7 +401,7 @@ pub fn binary_into(op: Binary, out: &Tensor, b: Arg) -> Result<()> {
 fn binary_into_untraced(op: Binary, out: &Tensor, b: Arg) -> Result<()> {
     let row = &BINARY[op as usize];
     out.check_writable(row.name)?;
-    if out.size() <= STRAIGHT
+    if is_straight(row, out.dtype(), 3, out.size())
         && out.is_plain()
         && out.dtype() == b.dtype()
         && result_dtype(row, out.dtype()) == out.dtype()

@@ -4,7 +4,6 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::layout::{self, Dims};
 use crate::ops::{common_dtype, copy};
-use crate::scheduler;
 use crate::tensor::Tensor;
 use crate::trace;
 use std::borrow::Borrow;
@@ -34,13 +33,13 @@ fn concat_untraced<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Resul
         let out = Tensor::empty(OP, &[total], dtype)?;
         let mut done = 0;
         // The strides of an empty tensor may overflow in a wider dtype.
-        for tensor in each().filter(|t| t.size() > 0) {
-            scheduler::poll()?;
+        let parts = each().filter(|t| t.size() > 0).map(|tensor| {
             let strides = layout::contiguous_strides(tensor.shape(), dtype.itemsize());
             let part = out.view(done * dtype.itemsize() as i64, tensor.shape(), &strides);
-            copy::transfer(&part, tensor)?;
             done += tensor.size() as i64;
-        }
+            (part, tensor)
+        });
+        copy::transfer_all(parts)?;
         return Ok(out);
     };
     let first: &Tensor = tensors[0].borrow();
@@ -62,12 +61,12 @@ fn concat_untraced<T: Borrow<Tensor>>(tensors: &[T], axis: Option<i64>) -> Resul
     shape[axis] = total;
     let out = Tensor::empty(OP, &shape, dtype)?;
     let mut done = 0;
-    for tensor in each() {
-        scheduler::poll()?;
+    let parts = each().map(|tensor| {
         let part = out.view(done * out.strides()[axis], tensor.shape(), out.strides());
-        copy::transfer(&part, tensor)?;
         done += tensor.shape()[axis];
-    }
+        (part, tensor)
+    });
+    copy::transfer_all(parts)?;
     Ok(out)
 }
 
@@ -93,9 +92,8 @@ fn stack_untraced<T: Borrow<Tensor>>(tensors: &[T], axis: i64) -> Result<Tensor>
     let out = Tensor::empty(OP, &shape, dtype)?;
     let mut strides = out.strides().to_vec();
     let step = strides.remove(axis);
-    for (i, tensor) in each().enumerate() {
-        scheduler::poll()?;
-        copy::transfer(&out.view(i as i64 * step, tensor.shape(), &strides), tensor)?;
-    }
+    let parts =
+        each().enumerate().map(|(i, tensor)| (out.view(i as i64 * step, tensor.shape(), &strides), tensor));
+    copy::transfer_all(parts)?;
     Ok(out)
 }

@@ -2,7 +2,10 @@
 
 pub mod copy;
 pub mod create;
+pub mod cumulative;
+pub mod difference;
 pub mod elementwise;
+mod exact_sum;
 pub mod gather;
 pub mod iterate;
 pub mod join;
@@ -13,6 +16,7 @@ mod reduce_rows;
 mod reduce_run;
 pub mod select;
 pub mod stage;
+pub mod tune;
 pub mod views;
 
 use crate::dtype::{DType, Kind, promote};
@@ -20,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::layout::{self, Dims};
 use crate::memory::list::List;
 use crate::scalar::Scalar;
+use crate::scheduler::tuning::{self, Cost};
 use crate::tensor::Tensor;
 use iterate::Layout;
 use stage::Operand;
@@ -94,12 +99,19 @@ impl Arg<'_> {
     }
 }
 
-/// Estimated ns to read or write one byte on one thread, of as many as an operation moves: measured 8
-/// to 9 ps while operands fit a third-level cache, 24 ps from memory.
+/// Estimated ns to read or write one byte on one thread, of as many as an operation moves: as shipped 9
+/// ps while operands fit a second-level or third-level cache, 24 ps from memory.
 #[inline]
 pub(crate) fn byte_ns(bytes: usize) -> f64 {
-    const CACHE: usize = 16 << 20;
-    if bytes <= CACHE { 0.009 } else { 0.024 }
+    const SECOND: usize = 512 << 10;
+    const THIRD: usize = 16 << 20;
+    tuning::get(if bytes <= SECOND {
+        Cost::MoveSecond
+    } else if bytes <= THIRD {
+        Cost::MoveThird
+    } else {
+        Cost::MoveMemory
+    })
 }
 
 /// The dtype in which operands of a moving operation meet: any they share, else the promoted one.

@@ -11,9 +11,11 @@ use crate::generated::ops::{FAMILY_DTYPES, Family, REDUCTIONS, Reduce, Reduction
 use crate::kernels;
 use crate::layout::{self, Dims};
 use crate::ops::copy;
+use crate::ops::exact_sum;
 use crate::ops::reduce_plan::{Operand, Plan};
 use crate::ops::reduce_run::{Job, Kernels};
-use crate::scheduler::cost::HOT_NS;
+use crate::scheduler::cost;
+use crate::scheduler::tuning::{self, Cost};
 use crate::tensor::Tensor;
 use crate::trace;
 
@@ -24,12 +26,18 @@ fn element_ns(family: Family, dtype: DType) -> f64 {
     let floating = matches!(dtype.kind(), Kind::Floating | Kind::Complex);
     let (per_byte, least) = match family {
         Family::Var | Family::Std => (0.05, 0.15),
-        Family::Sum | Family::Mean | Family::Center if floating => (0.016, 0.05),
-        Family::Vecdot | Family::Dot if floating => (0.03, 0.1),
+        Family::Sum | Family::Mean | Family::Center | Family::Vecdot | Family::Dot if floating => {
+            let single = matches!(dtype, DType::Float32 | DType::Complex64);
+            // Products need twice the instructions of sums, and two operands.
+            let more = if matches!(family, Family::Vecdot | Family::Dot) { 2.0 } else { 1.0 };
+            (more * tuning::get(if single { Cost::SumSingle } else { Cost::SumDouble }), 0.03)
+        }
+        Family::ExactSum => (0.04, 0.14),
+        Family::Superaccumulator => (0.18, 1.2),
         Family::Prod if dtype.kind() == Kind::Complex => (0.08, 0.3),
         Family::Prod if floating => (0.02, 0.09),
         Family::Prod => (0.02, 0.25),
-        Family::Sum => (0.015, 0.03),
+        Family::Sum => (tuning::get(Cost::SumInteger), 0.03),
         _ => (0.018, 0.018),
     };
     (per_byte * bytes).max(least)
@@ -72,6 +80,9 @@ fn reduce_untraced(
         };
         let work = Work { op: row.name, family: row.family, computed, n, divisor };
         work.run(&out, [x, x], 1, reduced)?;
+        if row.family == Family::ExactSum {
+            exact_sum::settle(row.name, &out, x, reduced, n)?;
+        }
     }
     match dtype {
         Some(wanted) if wanted != written => copy::astype(&out, wanted, row.name),
@@ -181,18 +192,18 @@ fn divide_shape(x: &Tensor, axes: Option<&[usize]>, keepdims: bool) -> (u64, Dim
     (reduced, kept.collect(), n)
 }
 
-struct Work {
-    op: &'static str,
-    family: Family,
-    computed: DType,
-    n: usize,
-    divisor: f64,
+pub(super) struct Work {
+    pub op: &'static str,
+    pub family: Family,
+    pub computed: DType,
+    pub n: usize,
+    pub divisor: f64,
 }
 
 impl Work {
     /// Reduces `count` operands of one shape to `out`, which is contiguous and not empty.
     #[inline]
-    fn run(&self, out: &Tensor, operands: [&Tensor; 2], count: usize, reduced: u64) -> Result<()> {
+    pub fn run(&self, out: &Tensor, operands: [&Tensor; 2], count: usize, reduced: u64) -> Result<()> {
         let ns = element_ns(self.family, self.computed);
         let [a, b] = operands;
         let dense = |t: &Tensor| t.dtype() == self.computed && t.is_contiguous();
@@ -200,7 +211,7 @@ impl Work {
         let straight = dense(a)
             && dense(b)
             && (out.size() == 1 || reduces_trailing(a.ndim(), reduced))
-            && ns * (a.size() as f64) < HOT_NS;
+            && ns * (a.size() as f64) < cost::hot_ns();
         if straight || self.n == 0 {
             let Some(each) = kernels::reduction(self.family, self.computed).each else {
                 return Err(self.no_kernel());
@@ -238,6 +249,7 @@ impl Work {
         let numbered = match self.family {
             Family::Argmin | Family::Argmax => true,
             Family::Min | Family::Max | Family::Any | Family::All | Family::CountNonzero => false,
+            Family::ExactSum | Family::Superaccumulator => false,
             _ => matches!(self.computed.kind(), Kind::Floating | Kind::Complex),
         };
         let plan = Plan::new(out, operands, reduced, numbered, count == 1);

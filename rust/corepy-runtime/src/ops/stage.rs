@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernels::{self, BLOCK};
 use crate::memory::arena::{Arena, with_arena};
-use crate::ops::iterate::{CROSS_RUN, Cursor, Plan, Walk};
+use crate::ops::iterate::{Cursor, Plan, Walk};
 use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
 use crate::trace;
@@ -62,8 +62,6 @@ pub enum Access {
     Constant,
     /// In a crossed block: read along the block's rows, turned in the arena.
     Crossed,
-    /// The same, but the kernel itself gathers a row, whose elements are `pitch` bytes apart.
-    Packed,
 }
 
 impl Access {
@@ -78,15 +76,8 @@ impl Access {
             Access::Offsets => "offsets",
             Access::Constant => "constant",
             Access::Crossed => "crossed",
-            Access::Packed => "packed",
         }
     }
-}
-
-/// Bytes from one element of a row to the next in a crossed block that is staged.
-#[inline]
-pub fn pitch(rows: usize, itemsize: usize) -> usize {
-    rows * itemsize
 }
 
 /// How each operand of a plan is accessed. Operand 0 is written, the others are read.
@@ -234,7 +225,7 @@ fn is_staged(access: Access) -> bool {
     !matches!(access, Access::Direct | Access::Single | Access::Constant)
 }
 
-/// Tiles of the arena: elements as stored, and as computed; a crossed block column by column.
+/// Tiles of the arena: elements as stored, and as computed; a crossed block before it is turned.
 #[derive(Clone, Copy)]
 struct Slot {
     packed: *mut u8,
@@ -299,17 +290,18 @@ impl<const N: usize> Pass<'_, N> {
 
     fn slots(&self, arena: &Arena) -> [Slot; N] {
         let mut slots = [Slot::NONE; N];
-        for ((slot, operand), &access) in slots.iter_mut().zip(self.operands).zip(self.access) {
+        for (k, (slot, operand)) in slots.iter_mut().zip(self.operands).enumerate() {
+            let access = self.access[k];
             if matches!(access, Access::Direct | Access::Constant) {
                 continue;
             }
-            if let (Access::Crossed | Access::Packed, Walk::Crossed { rows }) = (access, self.plan.walk()) {
-                slot.packed = arena.scratch(CROSS_RUN * pitch(rows, operand.stored.itemsize())).as_ptr();
+            let mut count = if access == Access::Single { 1 } else { BLOCK };
+            if let (Access::Crossed, Walk::Crossed { rows, run }) = (access, self.plan.walk()) {
+                count = rows * run;
+                if !self.is_dense_down(k) {
+                    slot.packed = arena.scratch(count * operand.stored.itemsize()).as_ptr();
+                }
             }
-            if access == Access::Packed {
-                continue;
-            }
-            let count = if access == Access::Single { 1 } else { BLOCK };
             if access != Access::Contiguous {
                 slot.stored = arena.scratch(count * operand.stored.itemsize()).as_ptr();
             }
@@ -378,7 +370,7 @@ impl<const N: usize> Pass<'_, N> {
     ) -> Option<usize> {
         let [.., row, run] = self.plan.axes() else { return None };
         for k in 1..N {
-            if matches!(self.access[k], Access::Crossed | Access::Packed) {
+            if self.access[k] == Access::Crossed {
                 // SAFETY: as the caller promises; slots hold a block.
                 unsafe { self.pack(k, pointers[k], n, rows, row.strides[k], run.strides[k], &slots[k]) };
             }
@@ -396,7 +388,13 @@ impl<const N: usize> Pass<'_, N> {
         None
     }
 
-    /// Reads a crossed block of an operand along its rows.
+    /// Whether an operand's elements lie side by side along the rows of crossed blocks.
+    fn is_dense_down(&self, k: usize) -> bool {
+        let [.., row, _] = self.plan.axes() else { return false };
+        row.strides[k] == self.operands[k].stored.itemsize() as i64
+    }
+
+    /// Reads a crossed block of an operand along its rows, and turns it in the arena.
     ///
     /// # Safety
     /// `from` addresses `n` runs' starts of `rows` elements; the slot holds a full block.
@@ -411,21 +409,21 @@ impl<const N: usize> Pass<'_, N> {
         across: i64,
         slot: &Slot,
     ) {
-        let Walk::Crossed { rows: full } = self.plan.walk() else { return };
+        let Walk::Crossed { rows: full, run } = self.plan.walk() else { return };
         let dtype = self.operands[k].stored;
-        let pitch = pitch(full, dtype.itemsize());
-        let gather = kernels::gather(dtype);
-        for x in 0..n {
-            let column = from.wrapping_offset((x as i64 * across) as isize);
-            // SAFETY: as the caller promises.
-            unsafe {
-                let to = slot.packed.add(x * pitch);
-                if down == dtype.itemsize() as i64 {
-                    to.copy_from_nonoverlapping(column, rows * dtype.itemsize());
-                } else {
-                    gather(to, column, rows, down as isize);
+        let pitch = |elements: usize| (elements * dtype.itemsize()) as isize;
+        let (mut from, mut across) = (from.cast_const(), across as isize);
+        // SAFETY: as the caller promises.
+        unsafe {
+            if !self.is_dense_down(k) {
+                let gather = kernels::gather(dtype);
+                for x in 0..n as isize {
+                    let column = from.wrapping_offset(x * across);
+                    gather(slot.packed.offset(x * pitch(full)), column, rows, down as isize);
                 }
+                (from, across) = (slot.packed, pitch(full));
             }
+            kernels::transpose(dtype)(slot.stored, from, rows, n, pitch(run), across, 0);
         }
     }
 
@@ -488,14 +486,14 @@ impl<const N: usize> Pass<'_, N> {
                 }
                 Access::Offsets => kernels::take(operand.stored)(slot.stored, from, self.tables[k], n, 1),
                 Access::Rows => self.gather_rows(k, from, slot.stored, n),
-                Access::Crossed | Access::Packed => {
-                    let row = slot.packed.add(y * operand.stored.itemsize());
-                    if self.access[k] == Access::Packed {
+                Access::Crossed => {
+                    let Walk::Crossed { run, .. } = self.plan.walk() else { return from };
+                    let row = slot.stored.add(y * run * operand.stored.itemsize());
+                    if !operand.casts() {
                         return row;
                     }
-                    let Walk::Crossed { rows } = self.plan.walk() else { return row };
-                    let pitch = pitch(rows, operand.stored.itemsize()) as isize;
-                    kernels::gather(operand.stored)(slot.stored, row, n, pitch);
+                    kernels::cast(operand.stored, operand.computed)(slot.computed, row, n);
+                    return slot.computed;
                 }
             }
             if !operand.casts() {

@@ -1,12 +1,15 @@
 //! Builds a program by calls instead of by text.
 
 use super::Program;
+use super::check::Checker;
 use super::error::VerifyError;
 use super::syntax::{Declaration, Mode, Module, Statement, Term};
 use super::value::Type;
-use super::verify::verify;
+use super::verify::{At, verify};
+use crate::generated::lanes::Violation;
 
-/// A program in the making. Nothing is checked before [`Builder::build`].
+/// A program in the making. [`Builder::check_declarations`] and [`Builder::check_last`] tell early what one line
+/// alone has wrong; everything is checked by [`Builder::build`].
 ///
 /// ```
 /// use corepy_runtime::program::{Builder, Mode, Place, Special, Term, Type};
@@ -33,8 +36,11 @@ impl Builder {
         Builder { module }
     }
 
-    fn declare(&mut self, declaration: Declaration) -> &mut Builder {
-        self.module.declarations.push((declaration, 0));
+    /// Adds a declaration, whose type is the name that a text would have.
+    pub fn declare(&mut self, declaration: Declaration) -> &mut Builder {
+        // Messages name the lines of earlier declarations; the first is behind that of the kernel.
+        let line = u32::try_from(self.module.declarations.len() + 2).unwrap_or(u32::MAX);
+        self.module.declarations.push((declaration, line));
         self
     }
 
@@ -63,6 +69,45 @@ impl Builder {
     pub fn emit(&mut self, opcode: impl Into<String>, operands: impl Into<Vec<Term>>) -> &mut Builder {
         self.module.body.push((Statement::Instruction(opcode.into(), operands.into()), 0));
         self
+    }
+
+    /// Checks the declarations. Where they break a rule, the last one is taken back.
+    ///
+    /// # Errors
+    /// [`VerifyError`] as of [`Builder::build`].
+    pub fn check_declarations(&mut self) -> Result<(), Box<VerifyError>> {
+        let Err((at, what)) = Checker::declarations(&self.module) else { return Ok(()) };
+        let (line, instruction) = match at {
+            At::Declaration(i) => (2 + i, self.module.declarations[i].0.to_string()),
+            _ => (1, format!(".kernel {}", self.module.name)),
+        };
+        self.module.declarations.pop();
+        Err(self.broken(line, instruction, what))
+    }
+
+    /// Checks the last label or instruction as far as it does not depend on others: opcode, types, number and
+    /// kinds of operands, immediates. Where it breaks a rule, it is taken back.
+    ///
+    /// # Errors
+    /// [`VerifyError`] as of [`Builder::build`].
+    pub fn check_last(&mut self) -> Result<(), Box<VerifyError>> {
+        let Module { declarations, body, .. } = &mut self.module;
+        let Some((last, _)) = body.last() else { return Ok(()) };
+        let Err(what) = Checker::alone(last) else { return Ok(()) };
+        // Before it stand a line for the kernel, one a declaration, and an empty one.
+        let (line, instruction) = (2 + declarations.len() + body.len(), last.to_string());
+        body.pop();
+        Err(self.broken(line, instruction, what))
+    }
+
+    fn broken(&self, line: usize, instruction: String, what: Violation) -> Box<VerifyError> {
+        let (kernel, line) = (self.module.name.clone(), u32::try_from(line).unwrap_or(u32::MAX));
+        Box::new(VerifyError { kernel, line, instruction, what })
+    }
+
+    /// The kernel's name.
+    pub fn name(&self) -> &str {
+        &self.module.name
     }
 
     /// How many labels and instructions there are.

@@ -1,8 +1,9 @@
 //! The rules on one line at a time: names, types, operands, accesses.
 
 use super::instruction::{Access, Condition, Instruction, Label, Operand, Register};
+use super::literal::Literal;
 use super::syntax::{Declaration, Mode, Module, Statement, Term, is_name};
-use super::value::{Type, TypeSet};
+use super::value::{Type, TypeSet, Value};
 use super::verify::{At, Checked};
 use super::{
     ArgumentKind, Buffer, Declared, MAX_AXES, MAX_INSTRUCTIONS, MAX_REGISTERS, MAX_SHARED_BYTES, Param,
@@ -53,22 +54,7 @@ fn spelled(name: &str) -> Result<(), Violation> {
 impl<'a> Checker<'a> {
     /// Checks declarations and labels.
     pub fn new(module: &'a Module) -> Checked<Checker<'a>> {
-        spelled(&module.name).map_err(|what| (At::Kernel, what))?;
-        let mut checker = Checker {
-            module,
-            params: Vec::new(),
-            buffers: Vec::new(),
-            shared: Vec::new(),
-            arguments: Vec::new(),
-            declared: Vec::new(),
-            registers: Vec::new(),
-            labels: Vec::new(),
-            symbols: HashMap::new(),
-            forms: Vec::new(),
-        };
-        for (i, (declaration, line)) in module.declarations.iter().enumerate() {
-            checker.declare(declaration, *line).map_err(|what| (At::Declaration(i), what))?;
-        }
+        let mut checker = Checker::declarations(module)?;
         let total = module.body.iter().filter(|(s, _)| matches!(s, Statement::Instruction(..))).count();
         if total == 0 {
             return Err((At::Kernel, Violation::Empty {}));
@@ -88,6 +74,74 @@ impl<'a> Checker<'a> {
             }
         }
         Ok(checker)
+    }
+
+    /// Checks declarations.
+    pub fn declarations(module: &'a Module) -> Checked<Checker<'a>> {
+        spelled(&module.name).map_err(|what| (At::Kernel, what))?;
+        let mut checker = Checker {
+            module,
+            params: Vec::new(),
+            buffers: Vec::new(),
+            shared: Vec::new(),
+            arguments: Vec::new(),
+            declared: Vec::new(),
+            registers: Vec::new(),
+            labels: Vec::new(),
+            symbols: HashMap::new(),
+            forms: Vec::new(),
+        };
+        for (i, (declaration, line)) in module.declarations.iter().enumerate() {
+            checker.declare(declaration, *line).map_err(|what| (At::Declaration(i), what))?;
+        }
+        Ok(checker)
+    }
+
+    /// Checks one statement as far as it can be without the others: what names stand for is unknown.
+    pub fn alone(statement: &Statement) -> Result<(), Violation> {
+        let (opcode, terms) = match statement {
+            Statement::Label(name) => return spelled(name),
+            Statement::Instruction(opcode, terms) => (opcode, terms),
+        };
+        let form = form(opcode)?;
+        let absent = form.absent(terms)?;
+        for (i, term) in terms.iter().enumerate() {
+            let given = |kind: &str| Violation::OperandKind {
+                number: i + 1,
+                needed: kind.to_owned(),
+                given: written(term),
+            };
+            match (form.row.slots[i + absent], term) {
+                (Slot::Write(_), Term::Special(special)) => {
+                    return Err(Violation::ReadOnly {
+                        name: special.to_string(),
+                        what: "a special register",
+                    });
+                }
+                (Slot::Axis, Term::Literal(_)) | (Slot::Message, Term::Message(_)) => {}
+                (Slot::Read(of), Term::Special(_)) if form.of(of) == Type::I64 => {}
+                (Slot::Condition, Term::Literal(literal)) => immediate(literal, Type::B1).map(|_| ())?,
+                (Slot::Read(of), Term::Literal(literal)) => immediate(literal, form.of(of)).map(|_| ())?,
+                (Slot::Condition, Term::Not(name)) => spelled(name)?,
+                (
+                    Slot::Write(_) | Slot::Read(_) | Slot::Condition | Slot::Buffer | Slot::Label,
+                    Term::Name(name),
+                ) => {
+                    spelled(name)?;
+                }
+                (Slot::Global | Slot::Shared, Term::Access(name, _)) => spelled(name)?,
+                (Slot::Write(_), _) => return Err(given("a register")),
+                (Slot::Read(of), _) => return Err(given(&value_of(form.of(of)))),
+                (Slot::Condition, _) => return Err(given(&value_of(Type::B1))),
+                (Slot::Global, _) => return Err(given("an element of a buffer")),
+                (Slot::Shared, _) => return Err(given("an element of a shared array")),
+                (Slot::Buffer, _) => return Err(given("a buffer")),
+                (Slot::Axis, _) => return Err(given("the number of an axis")),
+                (Slot::Label, _) => return Err(given("a label")),
+                (Slot::Message, _) => return Err(given("a message")),
+            }
+        }
+        Ok(())
     }
 
     /// Checks that a name is free, and gives it away.
@@ -198,17 +252,9 @@ impl<'a> Checker<'a> {
 
     fn writer(&mut self, opcode: &str, terms: &'a [Term], line: u32) -> Result<(), Violation> {
         let form = form(opcode)?;
-        let slots = form.row.slots;
-        let optional = usize::from(slots.contains(&Slot::Condition));
-        if terms.len() > slots.len() || terms.len() + optional < slots.len() {
-            const COUNTS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
-            const RANGES: [&str; 3] = ["0", "0 or 1", "1 or 2"];
-            let needed = if optional == 1 { RANGES[slots.len()] } else { COUNTS[slots.len()] };
-            let opcode = form.row.mnemonic.to_owned();
-            return Err(Violation::OperandCount { opcode, needed, given: terms.len() });
-        }
+        form.absent(terms)?;
         self.forms.push(form);
-        let Some(&Slot::Write(of)) = slots.first() else { return Ok(()) };
+        let Some(&Slot::Write(of)) = form.row.slots.first() else { return Ok(()) };
         let ty = form.of(of);
         let name = match &terms[0] {
             Term::Name(name) => name,
@@ -391,10 +437,7 @@ impl<'a> Checker<'a> {
     fn value(&self, i: usize, term: &Term, needed: Type) -> Result<Operand, Violation> {
         let (found, ty) = match term {
             Term::Literal(literal) => {
-                return literal.value(needed).map(Operand::Constant).ok_or_else(|| Violation::Immediate {
-                    text: literal.text().to_owned(),
-                    needed: needed.name(),
-                });
+                return immediate(literal, needed).map(Operand::Constant);
             }
             Term::Special(special) => (Operand::Special(*special), Type::I64),
             Term::Name(name) => match self.symbols.get(name.as_str()) {
@@ -423,14 +466,27 @@ impl<'a> Checker<'a> {
                 Some(&(symbol, _)) => format!("{} {name}", what(symbol).trim_start_matches("a ")),
                 None => name.clone(),
             },
-            Term::Not(name) => format!("!{name}"),
-            Term::Special(special) => format!("special register {special} of i64"),
-            Term::Literal(literal) => literal.text().to_owned(),
-            Term::Access(array, _) => format!("an element of {array}"),
-            Term::Message(_) => "a message".to_owned(),
+            other => written(other),
         };
         Violation::OperandKind { number: i + 1, needed: needed.into(), given }
     }
+}
+
+/// An operand for messages, whatever its names stand for.
+fn written(term: &Term) -> String {
+    match term {
+        Term::Name(name) => name.clone(),
+        Term::Not(name) => format!("!{name}"),
+        Term::Special(special) => format!("special register {special} of i64"),
+        Term::Literal(literal) => literal.text().to_owned(),
+        Term::Access(array, _) => format!("an element of {array}"),
+        Term::Message(_) => "a message".to_owned(),
+    }
+}
+
+fn immediate(literal: &Literal, needed: Type) -> Result<Value, Violation> {
+    let refused = || Violation::Immediate { text: literal.text().to_owned(), needed: needed.name() };
+    literal.value(needed).ok_or_else(refused)
 }
 
 fn value_of(ty: Type) -> String {
@@ -445,6 +501,12 @@ fn what(symbol: Symbol) -> &'static str {
         Symbol::Label(_) => "a label",
         Symbol::Register(_) => "a register",
     }
+}
+
+/// Which operand of an instruction is a message, if one is.
+pub fn message_operand(opcode: &str) -> Option<usize> {
+    let place = ROWS.binary_search_by(|row| row.mnemonic.cmp(opcode)).ok()?;
+    ROWS[place].slots.iter().position(|&slot| slot == Slot::Message)
 }
 
 /// Looks up a mnemonic and reads its suffixes.
@@ -500,6 +562,20 @@ fn form(opcode: &str) -> Result<Form, Violation> {
 }
 
 impl Form {
+    /// How many operands are left out in front: a condition, or none.
+    fn absent(self, terms: &[Term]) -> Result<usize, Violation> {
+        let slots = self.row.slots;
+        let optional = usize::from(slots.contains(&Slot::Condition));
+        if terms.len() > slots.len() || terms.len() + optional < slots.len() {
+            const COUNTS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
+            const RANGES: [&str; 3] = ["0", "0 or 1", "1 or 2"];
+            let needed = if optional == 1 { RANGES[slots.len()] } else { COUNTS[slots.len()] };
+            let opcode = self.row.mnemonic.to_owned();
+            return Err(Violation::OperandCount { opcode, needed, given: terms.len() });
+        }
+        Ok(slots.len() - terms.len())
+    }
+
     fn of(self, of: Of) -> Type {
         match of {
             Of::Own => self.ty,

@@ -39,20 +39,24 @@ mod write;
 
 pub use crate::generated::lanes::{Combine, Fault, Syntax, Violation};
 pub use builder::Builder;
+pub use check::message_operand;
 pub use code::{Code, Flow, Step};
 pub use error::{ParseError, VerifyError};
 pub use graph::{Block, Graph};
 pub use instruction::{Access, Condition, Instruction, Label, Operand, Register};
 pub use literal::Literal;
-pub use parse::parse;
+pub use parse::{parse, parse_term};
 pub use syntax::{Declaration, Mode, Module, Place, Special, Statement, Term, is_name};
 pub use value::{Type, TypeSet, Value};
 pub use verify::verify;
 
-use std::sync::OnceLock;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 
 /// Most instructions of a program, calls inlined.
 pub const MAX_INSTRUCTIONS: usize = 65_536;
+/// Most bytes of a program's text: 128 for each instruction. Reading one takes up to forty times as much memory.
+pub const MAX_TEXT_BYTES: usize = 128 * MAX_INSTRUCTIONS;
 /// Most registers of a program.
 pub const MAX_REGISTERS: usize = 1_024;
 /// Most bytes of shared memory of a block.
@@ -124,6 +128,7 @@ pub struct Program {
     lines: Vec<u32>,
     code: Code,
     graph: OnceLock<Graph>,
+    attached: OnceLock<Arc<dyn Any + Send + Sync>>,
     text: String,
     digest: String,
 }
@@ -216,6 +221,14 @@ impl Program {
     /// The control-flow graph of [`Program::code`], made when first asked for.
     pub fn graph(&self) -> &Graph {
         self.graph.get_or_init(|| Graph::new(&self.code))
+    }
+
+    /// What a backend has made of the program, so that finding it again takes no lock.
+    pub(crate) fn attached<T: Any + Send + Sync>(
+        &self,
+        make: impl FnOnce() -> Arc<T>,
+    ) -> &Arc<dyn Any + Send + Sync> {
+        self.attached.get_or_init(|| make())
     }
 
     /// The canonical text; parsing it gives an equal program.

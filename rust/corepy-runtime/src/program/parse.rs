@@ -3,7 +3,11 @@
 use super::error::ParseError;
 use super::literal::{self, Literal};
 use super::syntax::{AXES, Declaration, Mode, Module, Place, Special, Statement, Term, is_name};
+use super::{MAX_INSTRUCTIONS, MAX_TEXT_BYTES};
 use crate::generated::lanes::Syntax;
+
+/// Labels and instructions that are read; the verifier counts instructions alone.
+const MAX_STATEMENTS: usize = 4 * MAX_INSTRUCTIONS;
 
 type Parsed<T> = Result<T, (usize, Syntax)>;
 
@@ -12,6 +16,10 @@ type Parsed<T> = Result<T, (usize, Syntax)>;
 /// # Errors
 /// [`ParseError`] with line, column, the line's text and what was expected.
 pub fn parse(text: &str) -> Result<Module, ParseError> {
+    if text.len() > MAX_TEXT_BYTES {
+        let (count, limit) = (text.len(), MAX_TEXT_BYTES);
+        return Err(ParseError::new(1, "", 0, Syntax::TooLong { count, what: "bytes of text", limit }));
+    }
     let mut module: Option<Module> = None;
     let mut last = 0;
     for (number, line) in (1..).zip(text.lines()) {
@@ -24,6 +32,16 @@ pub fn parse(text: &str) -> Result<Module, ParseError> {
         let found = "the end of the text".to_owned();
         ParseError::new(last + 1, "", 0, Syntax::Expected { expected: ".kernel and a name", found })
     })
+}
+
+/// Reads one operand: a name, `!name`, a special register, an immediate, an access or a message in quotes.
+///
+/// # Errors
+/// [`ParseError`] as of [`parse`], on line 1.
+pub fn parse_term(text: &str) -> Result<Term, ParseError> {
+    let mut cursor = Cursor { line: text, at: 0 };
+    let found = cursor.term().and_then(|term| cursor.end().map(|()| term));
+    found.map_err(|(at, syntax)| ParseError::new(1, text, at, syntax))
 }
 
 fn parse_line(cursor: &mut Cursor<'_>, number: u32, module: &mut Option<Module>) -> Parsed<()> {
@@ -50,6 +68,10 @@ fn parse_line(cursor: &mut Cursor<'_>, number: u32, module: &mut Option<Module>)
         module.declarations.push((declaration, number));
     } else {
         let statement = cursor.statement()?;
+        if module.body.len() == MAX_STATEMENTS {
+            let (count, limit) = (MAX_STATEMENTS + 1, MAX_STATEMENTS);
+            return Err((start, Syntax::TooLong { count, what: "labels and instructions", limit }));
+        }
         module.body.push((statement, number));
     }
     cursor.end()

@@ -3,7 +3,7 @@
 use super::check::Checker;
 use super::error::VerifyError;
 use super::syntax::{Module, Statement};
-use super::{Program, control, flow, write};
+use super::{MAX_TEXT_BYTES, Program, control, flow, write};
 use crate::generated::lanes::Violation;
 use std::sync::OnceLock;
 
@@ -48,6 +48,11 @@ fn checked(module: &Module) -> Checked<Program> {
     let mut program = checker.program(instructions, lines, code);
     flow::check(&program).map_err(|(i, what)| (at(i), what))?;
     program.text = write::module(&program).to_string();
+    if program.text.len() > MAX_TEXT_BYTES {
+        // It could not be read back.
+        let (count, limit) = (program.text.len() as u64, MAX_TEXT_BYTES as u64);
+        return Err((At::Kernel, Violation::Limit { count, what: "bytes of text", limit }));
+    }
     program.digest = blake3::hash(program.text.as_bytes()).to_hex().to_string();
     Ok(program)
 }
@@ -77,6 +82,7 @@ impl Checker<'_> {
             lines,
             code,
             graph: OnceLock::new(),
+            attached: OnceLock::new(),
             text: String::new(),
             digest: String::new(),
         }

@@ -1,5 +1,6 @@
 //! Whether and how many workers an operation wakes: its estimated cost against what handing over costs.
 
+use super::tuning::{self, Cost};
 use std::time::Instant;
 
 // Measured with `timings` in tests/scheduler.rs on two processors of an AMD EPYC (Zen 5) under KVM, 16 tiles, one
@@ -19,19 +20,49 @@ use std::time::Instant;
 // 31 us, of which the caller spends 11 us on waking it. The thresholds lie where parallel wins clearly,
 // so that an estimate that is wrong by a factor of two still costs nothing.
 
-/// Serial time above which a worker that polls is given a part.
-pub const HOT_NS: f64 = 8_000.0;
-/// Serial time above which sleeping workers are woken.
-pub const COLD_NS: f64 = 100_000.0;
+/// Serial time above which a worker that polls is given a part: 8 us as shipped. Half of it is
+/// there for estimates that are wrong, whatever handing over takes.
+#[inline]
+pub fn hot_ns() -> f64 {
+    4_000.0 + 4.0 * tuning::get(Cost::HandOffHot)
+}
+
+/// Serial time above which sleeping workers are woken: 100 us as shipped.
+#[inline]
+pub fn cold_ns() -> f64 {
+    3.0 * tuning::get(Cost::HandOffCold)
+}
+
 /// Serial time of operations in close succession after which workers are woken for the next one of
 /// them, though it alone would not pay: 25 times the caller's cost of waking one, which is lost where
 /// no more follow. With `a + b` on 300,000 float32 again and again, 39 us serial, this is 21 us.
-pub const BURST_NS: f64 = 275_000.0;
+#[inline]
+pub fn burst_ns() -> f64 {
+    8.0 * tuning::get(Cost::HandOffCold)
+}
+
 /// Longest pause between operations in close succession: half of the time that a worker polls.
 pub const PAUSE_NS: u64 = 50_000;
 /// Serial time that each thread should have at least, so that entering, claiming and leaving, some
 /// 0.5 us and more with many threads, stay small.
-pub const SHARE_NS: f64 = 4_000.0;
+#[inline]
+pub fn share_ns() -> f64 {
+    2_000.0 + 2.0 * tuning::get(Cost::HandOffHot)
+}
+
+/// Whether an operation that reads and writes so many bytes stores its results past the caches: from
+/// 32 MiB on as shipped. Two
+/// threads of an AMD EPYC (Zen 5) with 32 MiB of level-3 cache and results that alternate between two
+/// blocks, medians in us of kernels that store as usual / past the caches:
+///
+///   MB read and written        12           24           36           60           120          360
+///   two arrays added       60 / 97     170 / 200    397 / 343    707 / 541   1621 / 1282  5189 / 4206
+///   one array copied (MB)       8           16           24           40            80          240
+///                          39 / 97     115 / 198    333 / 295    432 / 391   1053 / 948   3959 / 3131
+#[inline]
+pub fn is_past_caches(bytes: usize) -> bool {
+    bytes as f64 >= tuning::get(Cost::PastCaches)
+}
 
 /// The help an operation asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +94,7 @@ impl Burst {
         });
         self.serial_ns = if close { self.serial_ns + cost_ns } else { cost_ns };
         self.began = Some((now, cost_ns));
-        let wake = self.serial_ns > BURST_NS;
+        let wake = self.serial_ns > burst_ns();
         if wake {
             // Should the workers fall asleep again, as much has to follow before they are woken.
             self.serial_ns = 0.0;
@@ -76,10 +107,10 @@ impl Burst {
 /// `polling` workers are waiting for one. `wakes` says to wake others, whatever the cost.
 #[inline]
 pub fn help(cost_ns: f64, tiles: usize, threads: usize, polling: usize, wakes: bool) -> Help {
-    let wake = wakes || cost_ns >= COLD_NS;
+    let wake = wakes || cost_ns >= cold_ns();
     let available = if wake { threads.saturating_sub(1) } else { polling.min(threads.saturating_sub(1)) };
     // Float to integer saturates, and NaN gives 0.
-    let worth = (cost_ns / SHARE_NS) as usize;
+    let worth = (cost_ns / share_ns()) as usize;
     Help { workers: available.min(tiles.saturating_sub(1)).min(worth.saturating_sub(1)), wake }
 }
 
@@ -91,7 +122,7 @@ mod tests {
     #[test]
     fn bursts_wake_after_a_while_and_pauses_end_them() {
         let mut burst = Burst::NONE;
-        let count = (BURST_NS / 20_000.0) as usize;
+        let count = (burst_ns() / 20_000.0) as usize;
         let woke: Vec<bool> = (0..3 * count).map(|_| burst.goes_on(20_000.0)).collect();
         // A machine that stops in between begins a new burst.
         if woke.iter().any(|&w| w) {
@@ -107,8 +138,8 @@ mod tests {
     fn small_work_stays_on_the_caller() {
         assert_eq!(help(f64::NAN, 100, 8, 7, false).workers, 0);
         assert_eq!(help(-1.0, 100, 8, 7, false).workers, 0);
-        assert_eq!(help(SHARE_NS, 100, 8, 7, false).workers, 0);
-        assert_eq!(help(COLD_NS - 1.0, 100, 8, 0, false), Help { workers: 0, wake: false });
+        assert_eq!(help(share_ns(), 100, 8, 7, false).workers, 0);
+        assert_eq!(help(cold_ns() - 1.0, 100, 8, 0, false), Help { workers: 0, wake: false });
         assert_eq!(help(1e9, 1, 8, 7, false).workers, 0);
         assert_eq!(help(1e9, 100, 1, 0, false).workers, 0);
     }
@@ -118,7 +149,7 @@ mod tests {
         assert_eq!(help(1e9, 3, 8, 0, false), Help { workers: 2, wake: true });
         assert_eq!(help(1e9, 100, 8, 0, false), Help { workers: 7, wake: true });
         assert_eq!(help(f64::INFINITY, 100, 8, 0, false).workers, 7);
-        assert_eq!(help(4.0 * SHARE_NS, 100, 8, 7, false), Help { workers: 3, wake: false });
-        assert_eq!(help(4.0 * SHARE_NS, 100, 8, 1, false), Help { workers: 1, wake: false });
+        assert_eq!(help(4.0 * share_ns(), 100, 8, 7, false), Help { workers: 3, wake: false });
+        assert_eq!(help(4.0 * share_ns(), 100, 8, 1, false), Help { workers: 1, wake: false });
     }
 }

@@ -14,6 +14,7 @@ mod operation;
 pub mod panics;
 mod stop;
 mod threads;
+pub mod tuning;
 mod workers;
 
 use crate::error::Result;
@@ -106,10 +107,10 @@ fn run_tiles(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> 
 
 fn run_many(tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
     LOCAL.with(|local| {
-        if cost_ns >= cost::HOT_NS && !local.in_tile.get() {
+        if cost_ns >= cost::hot_ns() && !local.in_tile.get() {
             let threads = threads();
             let polling = workers::polling();
-            let wakes = threads > 1 && polling == 0 && cost_ns < cost::COLD_NS && {
+            let wakes = threads > 1 && polling == 0 && cost_ns < cost::cold_ns() && {
                 let mut burst = local.burst.get();
                 let wakes = burst.goes_on(cost_ns);
                 local.burst.set(burst);

@@ -75,8 +75,10 @@ impl<'a> Operation<'a> {
             let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
             match *first {
                 None => *first = Some(Panic { payload, place: panics::take_place() }),
-                // Dropping a payload may panic again.
-                Some(_) => std::mem::forget(payload),
+                Some(_) => {
+                    drop(first);
+                    panics::discard(payload);
+                }
             }
         }
     }
@@ -176,7 +178,9 @@ impl Slot {
                 resume_unwind(payload)
             }
             (Err(payload), other) => {
-                std::mem::forget(other);
+                if let Some(other) = other {
+                    panics::discard(other.payload);
+                }
                 resume_unwind(payload)
             }
         }

@@ -1,6 +1,8 @@
 //! Where panics happen: kept per thread, and handed from a worker to its caller.
 
+use std::any::Any;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// File, line and column.
 pub type Place = String;
@@ -26,4 +28,12 @@ pub(super) fn set_place(new: Option<Place>) {
             *place = new;
         }
     });
+}
+
+/// Drops what a panic carries, where another panic is passed on already. It may panic in turn; what that
+/// carries is left alone.
+pub(super) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(another);
+    }
 }

@@ -1,10 +1,8 @@
 //! Copies, conversions, fills and creation against plain loops.
 
-mod layouts;
-
+use crate::layouts::{SHAPES, layouts, plain, strided, values};
 use corepy_runtime::ops::{Arg, copy, create, join};
 use corepy_runtime::{DType, Error, Scalar, Tensor};
-use layouts::{SHAPES, layouts, plain, strided, values};
 
 const EVERY: [DType; 15] = corepy_runtime::dtype::ALL;
 
@@ -124,7 +122,8 @@ fn sources_stretch_to_their_target() {
         for (to_name, dst) in layouts(DType::Float64, to, &|_| -1.0) {
             for (from_name, src) in layouts(DType::Int16, from, &small(DType::Int16)) {
                 copy::copy_into("setitem", &dst, Arg::Tensor(&src)).unwrap();
-                let trimmed = if from.len() > to.len() { values(&src) } else { layouts::values_in(&src, to) };
+                let trimmed =
+                    if from.len() > to.len() { values(&src) } else { crate::layouts::values_in(&src, to) };
                 assert_eq!(values(&dst), trimmed, "{to:?} {to_name} from {from:?} {from_name}");
             }
         }

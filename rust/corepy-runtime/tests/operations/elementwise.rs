@@ -1,12 +1,10 @@
 //! Elementwise operations over every layout against plain loops: broadcasting, dtypes, in place, faults.
 
-mod layouts;
-
+use crate::layouts::{SHAPES, layouts, plain, strided, values, values_in};
 use corepy_runtime::generated::ops::BINARY;
 use corepy_runtime::ops::elementwise::{Arg, binary, binary_into, compute_dtype, unary};
 use corepy_runtime::ops::select::where_;
 use corepy_runtime::{Binary, DType, Error, Scalar, Tensor, Unary};
-use layouts::{SHAPES, layouts, plain, strided, values, values_in};
 
 const NUMBERS: [DType; 6] =
     [DType::Int8, DType::Int32, DType::Uint64, DType::Float32, DType::Float64, DType::Complex128];
@@ -384,7 +382,7 @@ fn squares_have_the_bits_of_products() {
             // Imaginary parts, for complex dtypes.
             for i in 0..if parts == 2 { n as usize } else { 0 } {
                 let at = x.data().wrapping_add(i * dtype.itemsize() + dtype.real_part().itemsize());
-                layouts::put(at, dtype.real_part(), (i as f64 * 0.777).sin() * 50.0);
+                crate::layouts::put(at, dtype.real_part(), (i as f64 * 0.777).sin() * 50.0);
             }
             let two = Arg::Scalar(scalar(dtype, 2.0));
             let powered = binary(Binary::Pow, Arg::Tensor(&x), two).unwrap();

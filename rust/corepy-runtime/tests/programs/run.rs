@@ -1,14 +1,13 @@
 //! Programs on the reference interpreter: results, faults with their exact messages, races of every kind.
 
-mod lanes;
-
+use crate::lanes::generate::{Shape, generate};
+use crate::lanes::guarded::{assert_untouched, guarded};
+use crate::lanes::{
+    Random, indices, number, program, read_indices, read_singles, run, singles, tensor, values,
+};
 use corepy_runtime::Scalar;
 use corepy_runtime::backends::{Argument, Fault, LaneFault, LaunchError, Options};
-use corepy_runtime::program::{Mode, Type, Value};
-use lanes::generate::{Shape, generate};
-use lanes::{
-    Random, edges, indices, number, program, read_indices, read_singles, run, singles, tensor, values,
-};
+use corepy_runtime::program::{Type, Value};
 use std::sync::Arc;
 
 const SAXPY: &str = "
@@ -549,73 +548,6 @@ fn what_is_no_race() {
     assert_eq!((found.lane, found.race), ([7, 0, 0], None));
 }
 
-/// Tensors for a generated program, each inside of memory that is wider on both sides, with the sides' bytes.
-struct Guarded {
-    arguments: Vec<Argument>,
-    memory: Vec<(corepy_runtime::Tensor, usize)>,
-}
-
-const CANARY: u8 = 0xa5;
-const SIDE: i64 = 192;
-
-fn guarded(program: &corepy_runtime::program::Program, lanes: [i64; 3], random: &mut Random) -> Guarded {
-    use corepy_runtime::program::ArgumentKind;
-    let (mut arguments, mut memory) = (Vec::new(), Vec::new());
-    for &argument in program.arguments() {
-        match argument {
-            ArgumentKind::Param(i) => {
-                let ty = program.params()[usize::from(i)].ty;
-                let value = *random.pick(&edges(ty));
-                let mut bytes = [0u8; 8];
-                value.store(ty, &mut bytes);
-                arguments.push(Argument::Number(Scalar::new(ty.dtype(), &bytes)));
-            }
-            ArgumentKind::Buffer(i) => {
-                let buffer = &program.buffers()[usize::from(i)];
-                let shape: Vec<i64> = match (buffer.name.as_bytes()[0], buffer.axes) {
-                    (b'y', 1) => vec![lanes[0]],
-                    (b'y', _) => vec![lanes[2], lanes[1], lanes[0]],
-                    (_, axes) => (0..axes).map(|_| 1 + random.below(9) as i64).collect(),
-                };
-                let size = shape.iter().product::<i64>() * buffer.ty.bytes() as i64;
-                let bytes = tensor(
-                    Type::U8,
-                    &[size + 2 * SIDE],
-                    &vec![Value::new(Type::U8, u64::from(CANARY)); (size + 2 * SIDE) as usize],
-                );
-                let mut strides = vec![buffer.ty.bytes() as i64; shape.len()];
-                for axis in (1..shape.len()).rev() {
-                    strides[axis - 1] = strides[axis] * shape[axis];
-                }
-                let view = bytes.view_as(SIDE, buffer.ty.dtype(), &shape, &strides);
-                let choices = edges(buffer.ty.in_register());
-                for flat in 0..view.size() {
-                    let mut element = [0u8; 8];
-                    random.pick(&choices).store(buffer.ty, &mut element);
-                    // SAFETY: the view is contiguous.
-                    unsafe {
-                        let to = view.data().add(flat * buffer.ty.bytes());
-                        to.copy_from_nonoverlapping(element.as_ptr(), buffer.ty.bytes());
-                    }
-                }
-                let view = if buffer.mode == Mode::In { view.into_read_only() } else { view };
-                arguments.push(Argument::Tensor(view));
-                memory.push((bytes, size as usize));
-            }
-        }
-    }
-    Guarded { arguments, memory }
-}
-
-fn assert_untouched(guarded: &Guarded, seed: u64) {
-    for (bytes, size) in &guarded.memory {
-        for (place, value) in values(Type::U8, bytes).into_iter().enumerate() {
-            let inside = (SIDE as usize..SIDE as usize + size).contains(&place);
-            assert!(inside || value.bits() == u64::from(CANARY), "seed {seed}: byte {place} was written");
-        }
-    }
-}
-
 #[test]
 fn random_programs_run_to_their_end_without_races() {
     for seed in 0..250 {
@@ -656,7 +588,7 @@ fn a_program_is_loaded_once_and_launched_often() {
     assert_eq!(read_singles(&y), [6.5, 12.5, 18.5]);
     let capabilities = backend.capabilities();
     assert!(capabilities.checks_races && !capabilities.automatic && capabilities.reason.is_empty());
-    assert!(corepy_runtime::backends::find("k", "auto").is_err());
+    assert!(corepy_runtime::backends::find("k", "auto").is_ok());
 }
 
 trait IntoArgument {

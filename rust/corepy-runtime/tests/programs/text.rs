@@ -1,10 +1,8 @@
 //! The text of programs: positions of parse errors, the canonical form, the round trip, mutated text.
 
-mod lanes;
-
+use crate::lanes::Random;
+use crate::lanes::generate::{Shape, generate};
 use corepy_runtime::program::{Builder, Flow, Mode, Program, ProgramError, Term, Type, parse};
-use lanes::Random;
-use lanes::generate::{Shape, generate};
 
 fn parse_error(text: &str) -> String {
     let error = parse(text).expect_err(text);

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test uses a part.
 
 pub mod generate;
+pub mod guarded;
 
 /// SplitMix64 (G. Steele, D. Lea and C. Flood, *Fast splittable pseudorandom number generators*, 2014).
 #[derive(Clone)]
@@ -35,7 +36,7 @@ impl Random {
     }
 }
 
-use corepy_runtime::backends::{Argument, LaunchError, Options, launch};
+use corepy_runtime::backends::{Argument, LaunchError, Options, all, launch};
 use corepy_runtime::program::{Program, Type, Value};
 use corepy_runtime::{DType, Scalar, Tensor};
 use std::sync::Arc;
@@ -53,30 +54,28 @@ pub fn tensor(ty: Type, shape: &[i64], values: &[Value]) -> Tensor {
     out
 }
 
+/// The addresses of a tensor's elements, in row-major order.
+fn places(tensor: &Tensor) -> impl Iterator<Item = *mut u8> + '_ {
+    (0..tensor.size() as i64).map(|number| {
+        let (mut rest, mut offset) = (number, 0);
+        for (extent, stride) in tensor.shape().iter().zip(tensor.strides()).rev() {
+            offset += rest % extent * stride;
+            rest /= extent;
+        }
+        tensor.data().wrapping_offset(offset as isize)
+    })
+}
+
 /// The values of a tensor of any layout, in row-major order.
 pub fn values(ty: Type, tensor: &Tensor) -> Vec<Value> {
     assert_eq!(tensor.dtype(), ty.dtype());
-    let mut found = Vec::with_capacity(tensor.size());
-    let mut index = vec![0i64; tensor.ndim()];
-    for _ in 0..tensor.size() {
-        let offset: i64 = index.iter().zip(tensor.strides()).map(|(i, s)| i * s).sum();
+    let read = |place: *mut u8| {
         let mut bytes = [0u8; 8];
-        // SAFETY: the index is within the shape.
-        unsafe {
-            bytes
-                .as_mut_ptr()
-                .copy_from_nonoverlapping(tensor.data().wrapping_offset(offset as isize), ty.bytes());
-        }
-        found.push(Value::load(ty, &bytes));
-        for axis in (0..index.len()).rev() {
-            index[axis] += 1;
-            if index[axis] < tensor.shape()[axis] {
-                break;
-            }
-            index[axis] = 0;
-        }
-    }
-    found
+        // SAFETY: an element of the tensor.
+        unsafe { bytes.as_mut_ptr().copy_from_nonoverlapping(place, ty.bytes()) };
+        Value::load(ty, &bytes)
+    };
+    places(tensor).map(read).collect()
 }
 
 pub fn indices(values: &[i64]) -> Tensor {
@@ -189,9 +188,50 @@ pub fn program(text: &str) -> Arc<Program> {
     Arc::new(Program::parse(text).unwrap_or_else(|e| panic!("{e}\n{text}")))
 }
 
-/// Runs a program's text on the reference interpreter.
+/// Runs a program's text on every backend that is there, one after the other from the same memory; what they leave
+/// and what they report is that of the reference interpreter, which runs last.
 pub fn run(text: &str, arguments: &[Argument], options: &Options) -> Result<(), LaunchError> {
-    launch(&program(text), arguments, options, "reference")
+    let program = program(text);
+    let before = snapshot(arguments);
+    let mut found = Vec::new();
+    for backend in all().iter().rev().filter(|b| b.capabilities().reason.is_empty()) {
+        restore(arguments, &before);
+        let done = launch(&program, arguments, options, backend.name());
+        found.push((backend.name(), done, snapshot(arguments)));
+    }
+    let (name, expected, memory) = found.pop().expect("there is a backend");
+    assert_eq!(name, "reference");
+    // Other backends look for races only when they are asked to.
+    let raced = matches!(&expected, Err(LaunchError::Fault(fault)) if fault.race.is_some());
+    for (name, done, left) in found.into_iter().filter(|_| !raced) {
+        assert_eq!(done, expected, "{name}\n{text}");
+        // After a fault buffers hold anything.
+        assert!(done.is_err() || left == memory, "{name} leaves {left:?}, not {memory:?}\n{text}");
+    }
+    expected
+}
+
+fn type_of(tensor: &Tensor) -> Type {
+    Type::ALL.into_iter().find(|t| t.dtype() == tensor.dtype()).expect("a type of programs")
+}
+
+/// The values of all tensors.
+fn snapshot(arguments: &[Argument]) -> Vec<Vec<Value>> {
+    let tensors = arguments.iter().filter_map(|a| if let Argument::Tensor(t) = a { Some(t) } else { None });
+    tensors.map(|t| values(type_of(t), t).into_iter().map(canonical).collect()).collect()
+}
+
+fn restore(arguments: &[Argument], before: &[Vec<Value>]) {
+    let tensors = arguments.iter().filter_map(|a| if let Argument::Tensor(t) = a { Some(t) } else { None });
+    for (tensor, values) in tensors.zip(before).filter(|(t, _)| !t.is_read_only()) {
+        let ty = type_of(tensor);
+        for (place, value) in places(tensor).zip(values) {
+            let mut bytes = [0u8; 8];
+            value.store(ty, &mut bytes);
+            // SAFETY: an element of the tensor.
+            unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), ty.bytes()) };
+        }
+    }
 }
 
 pub fn number(value: i64) -> Argument {

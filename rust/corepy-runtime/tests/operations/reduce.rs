@@ -1,14 +1,12 @@
 //! Reductions over every layout, set of axes and number of threads: the bits of one contiguous row.
 
-mod layouts;
-
+use crate::layouts::{SHAPES, address, get, layouts, plain, put, strided, values};
 use corepy_runtime::generated::ops::REDUCTIONS;
 use corepy_runtime::kernels;
 use corepy_runtime::ops::copy::contiguous_as;
 use corepy_runtime::ops::reduce::{reduce, vecdot};
 use corepy_runtime::scheduler::OwnThreads;
 use corepy_runtime::{DType, Dims, Error, Family, Kind, Reduce, Tensor};
-use layouts::{SHAPES, address, get, layouts, plain, put, strided, values};
 
 const DTYPES: [DType; 10] = [
     DType::Bool,

@@ -1,13 +1,11 @@
 //! What the reference interpreter computes, against the kernels, exact arithmetic and the definitions.
 
-mod lanes;
-
+use crate::lanes::{Random, canonical, edges};
 use corepy_runtime::backends::reference::semantics::{self, Refused};
 use corepy_runtime::generated::lanes::{Opcode, ROWS, Suffix};
 use corepy_runtime::generated::ops::{BINARY, Fault, ResultRule, UNARY};
 use corepy_runtime::kernels::{self, Form};
 use corepy_runtime::program::{Combine, Type, Value};
-use lanes::{Random, canonical, edges};
 
 #[repr(align(8))]
 struct Bytes([u8; 8]);

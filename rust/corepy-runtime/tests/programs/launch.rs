@@ -1,13 +1,11 @@
 //! The checks before a launch, each with its exact message, and which layouts share memory.
 
-mod lanes;
-
+use crate::lanes::{Random, indices, number, program, read_singles, run, singles};
 use corepy_runtime::backends::{
     self, Argument, LaunchError, Options, launch, share_memory, shares_with_itself,
 };
 use corepy_runtime::program::Type;
 use corepy_runtime::{DType, Dims, Scalar, Tensor};
-use lanes::{Random, indices, number, program, read_singles, run, singles};
 
 const TEXT: &str = "
 .kernel k
@@ -182,14 +180,15 @@ fn params_take_the_nearest_value() {
     let text =
         ".kernel k\n.param a: f32\n.param b: f64\n.param c: u64\n.buffer x: out f32[:]\n.buffer y: out f64[:]
         .buffer z: out u64[:]\n    stg.f32 x[0], a\n    stg.f64 y[0], b\n    stg.u64 z[0], c\n    exit";
-    let (x, y) = (singles(&[0.0]), lanes::tensor(Type::F64, &[1], &[lanes::edges(Type::F64)[0]]));
-    let z = lanes::tensor(Type::U64, &[1], &[lanes::edges(Type::U64)[0]]);
+    let (x, y) =
+        (singles(&[0.0]), crate::lanes::tensor(Type::F64, &[1], &[crate::lanes::edges(Type::F64)[0]]));
+    let z = crate::lanes::tensor(Type::U64, &[1], &[crate::lanes::edges(Type::U64)[0]]);
     let tensors = [x.clone(), y.clone(), z.clone()].map(Argument::Tensor);
     let launch = |a: Scalar, b: Scalar, c: Scalar| {
         let arguments =
             [vec![a, b, c].into_iter().map(Argument::Number).collect(), tensors.to_vec()].concat();
         run(text, &arguments, &Options::lanes(1)).unwrap();
-        let value = |ty, t| lanes::values(ty, t)[0];
+        let value = |ty, t| crate::lanes::values(ty, t)[0];
         (read_singles(&x)[0], value(Type::F64, &y).to_double(), value(Type::U64, &z).bits())
     };
     // 16777217.5 is rounded once; as an integer, too.

@@ -1,11 +1,9 @@
 //! Indices and masks, read and written, against plain loops.
 
-mod layouts;
-
+use crate::layouts::{layouts, plain, strided, values};
 use corepy_runtime::ops::Arg;
 use corepy_runtime::ops::gather::{index, index_assign, mask, mask_assign, mask_indices, take};
 use corepy_runtime::{DType, Error, Scalar, Tensor};
-use layouts::{layouts, plain, strided, values};
 
 fn number(i: usize) -> f64 {
     ((i * 37 + i / 7) % 1000) as f64
@@ -28,7 +26,7 @@ fn wrap(at: f64, extent: i64) -> i64 {
 /// The element of `x` at a multi-index.
 fn at(x: &Tensor, place: &[i64]) -> f64 {
     let offset: i64 = place.iter().zip(x.strides()).map(|(p, s)| p * s).sum();
-    layouts::get(x.data().wrapping_offset(offset as isize), x.dtype())
+    crate::layouts::get(x.data().wrapping_offset(offset as isize), x.dtype())
 }
 
 #[test]

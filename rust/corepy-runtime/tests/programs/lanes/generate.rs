@@ -59,6 +59,8 @@ struct Writer<'a> {
     known: Vec<(String, Type)>,
     inputs: Vec<(String, Type, usize)>,
     outputs: Vec<(String, Type)>,
+    /// Those of them that can be loaded too.
+    own: Vec<(String, Type)>,
     sums: Vec<(String, Type, Combine)>,
     params: Vec<(String, Type)>,
     /// Name, and whether barriers are in it.
@@ -81,6 +83,7 @@ pub fn generate(random: &mut Random, shape: &Shape) -> Program {
         known: Vec::new(),
         inputs: Vec::new(),
         outputs: Vec::new(),
+        own: Vec::new(),
         sums: Vec::new(),
         params: Vec::new(),
         subroutines: Vec::new(),
@@ -136,8 +139,10 @@ impl Writer<'_> {
         }
         for i in 0..1 + self.random.below(3) {
             let ty = *self.random.pick(&Type::ALL);
-            let axes = 1 + self.random.below(2) as usize;
-            let name = format!("x{i}");
+            // One element for every lane of a row, or a few for all.
+            let wide = self.random.chance(40);
+            let axes = if wide { 1 } else { 1 + self.random.below(2) as usize };
+            let name = if wide { format!("w{i}") } else { format!("x{i}") };
             self.b.buffer(name.clone(), Mode::In, ty, axes);
             self.inputs.push((name, ty, axes));
         }
@@ -146,6 +151,9 @@ impl Writer<'_> {
             let name = format!("y{i}");
             let mode = if self.random.chance(50) { Mode::Out } else { Mode::Inout };
             self.b.buffer(name.clone(), mode, ty, self.rank);
+            if mode == Mode::Inout {
+                self.own.push((name.clone(), ty));
+            }
             self.outputs.push((name, ty));
         }
         let row = ROWS.iter().find(|r| r.mnemonic == "red").expect("there is a red");
@@ -273,8 +281,10 @@ impl Writer<'_> {
                 let i = self.random.below(self.outputs.len() as u64) as usize;
                 self.store(i);
             }
+            99 => self.load_own(),
             67..=70 if !self.sums.is_empty() => self.update(),
-            71..=78 if !deep => self.conditional(uniform),
+            71..=76 if !deep => self.conditional(uniform),
+            77..=78 if !deep => self.guard(),
             79..=84 if !deep => self.counted(uniform),
             85..=87 if !deep => self.backward(),
             88..=90 => self.call(uniform),
@@ -367,6 +377,18 @@ impl Writer<'_> {
 
     fn load(&mut self, i: usize) {
         let (name, ty, axes) = self.inputs[i].clone();
+        if name.starts_with('w') && self.random.chance(70) {
+            let to = self.destination(ty.in_register());
+            let mut index = special(Place::Gid, 0);
+            if self.shape.faults && self.random.chance(10) {
+                let k = self.fresh("k");
+                let by = Term::integer(i128::from(self.random.below(3)) - 1);
+                self.emit("add.i64", vec![Term::name(&k), index, by]);
+                index = Term::name(k);
+            }
+            self.emit(&format!("ldg.{}", ty.name()), vec![to, Term::access(name, [index])]);
+            return;
+        }
         let index: Vec<Term> = (0..axes).map(|axis| self.index(&name, axis)).collect();
         let to = self.destination(ty.in_register());
         self.emit(&format!("ldg.{}", ty.name()), vec![to, Term::access(name, index)]);
@@ -378,6 +400,61 @@ impl Writer<'_> {
         let index: Vec<Term> = axes.iter().map(|&axis| special(Place::Gid, axis)).collect();
         let value = self.value(ty.in_register());
         self.emit(&format!("stg.{}", ty.name()), vec![Term::access(name, index), value]);
+    }
+
+    /// Loads the lane's own element of a buffer that it also stores to.
+    fn load_own(&mut self) {
+        let own: Vec<(String, Type)> = self.own.clone();
+        if own.is_empty() {
+            return;
+        }
+        let (name, ty) = self.random.pick(&own).clone();
+        let axes: &[u8] = if self.rank == 1 { &[0] } else { &[2, 1, 0] };
+        let mut index: Vec<Term> = axes.iter().map(|&axis| special(Place::Gid, axis)).collect();
+        if self.random.chance(40) {
+            // The same place by way of a register that rises with the lane.
+            let (k, moved) = (self.fresh("k"), self.literal(Type::I64));
+            let last = index.len() - 1;
+            self.emit("add.i64", vec![Term::name(&k), special(Place::Gid, 0), moved.clone()]);
+            self.emit("sub.i64", vec![Term::name(&k), Term::name(&k), moved]);
+            index[last] = Term::name(k);
+        }
+        let to = self.destination(ty.in_register());
+        self.emit(&format!("ldg.{}", ty.name()), vec![to.clone(), Term::access(name.clone(), index.clone())]);
+        if self.random.chance(50) {
+            // Changed and stored at once, and used again or not.
+            let ty_name = ty.in_register().name();
+            let other = self.value(ty.in_register());
+            let out = self.destination(ty.in_register());
+            let opcode = if ty == Type::B1 { "or" } else { "add" };
+            self.emit(&format!("{opcode}.{ty_name}"), vec![out.clone(), to, other]);
+            self.emit(&format!("stg.{}", ty.name()), vec![Term::access(name, index), out]);
+        }
+    }
+
+    /// Leaves the lanes out that lie behind a bound, or before one.
+    fn guard(&mut self) {
+        let (p, end) = (self.fresh("in"), self.fresh("end"));
+        let op = *self.random.pick(&["setlt", "setle", "setgt", "setge"]);
+        let lane = special(*self.random.pick(&[Place::Gid, Place::Lane]), 0);
+        let bound = if self.random.chance(70) {
+            Term::integer(i128::from(self.random.below(80)))
+        } else {
+            self.value(Type::I64)
+        };
+        let (a, b) = if self.random.chance(50) { (lane, bound) } else { (bound, lane) };
+        self.emit(&format!("{op}.i64"), vec![Term::name(&p), a, b]);
+        let negated = self.random.chance(50);
+        if self.random.chance(30) {
+            // Read again later.
+            self.known.push((p.clone(), Type::B1));
+        }
+        let condition = if negated { Term::Not(p) } else { Term::name(p) };
+        self.emit("bra", vec![condition, Term::name(&end)]);
+        let count = 1 + self.random.below(4);
+        self.nested(false, count);
+        self.b.label(end);
+        self.emit("fence", vec![]);
     }
 
     fn update(&mut self) {

@@ -1,0 +1,95 @@
+// Vectors of a level's registers: their width, loads and stores at any alignment, stores past the
+// caches.
+#pragma once
+
+#include "level.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace COREPY_NAMESPACE {
+namespace {
+
+// Bytes of a vector register; 0 stands for scalar code.
+#if defined(__AVX512F__)
+constexpr size_t register_bytes = 64;
+#elif defined(__AVX2__)
+constexpr size_t register_bytes = 32;
+#elif defined(__aarch64__)
+constexpr size_t register_bytes = 16;
+#else
+constexpr size_t register_bytes = 0;
+#endif
+
+template <class T, size_t N>
+struct vector_of {
+  typedef T type __attribute__((vector_size(sizeof(T) * N)));
+};
+template <class T>
+struct vector_of<T, 1> {
+  typedef T type;
+};
+template <class T, size_t N>
+using Vector = typename vector_of<T, N>::type;
+
+// Reads and writes at any alignment.
+template <class V>
+inline V load(const void *p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class V>
+inline void store(void *p, V v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+
+template <size_t... I>
+struct Sequence {};
+template <size_t N, size_t... I>
+struct MakeSequence : MakeSequence<N - 1, N - 1, I...> {};
+template <size_t... I>
+struct MakeSequence<0, I...> {
+  using type = Sequence<I...>;
+};
+template <size_t N>
+using sequence = typename MakeSequence<N>::type;
+
+// Bytes of a cache line.
+constexpr size_t line_bytes = 64;
+
+// Whether the level has stores that go past the caches: such a store does not first fetch the line
+// that it overwrites, and leaves in the caches what is there.
+#if defined(__AVX2__)
+constexpr bool has_streams = true;
+#else
+constexpr bool has_streams = false;
+#endif
+
+// Stores a register's bytes past the caches, to an address that is a multiple of their number.
+// Whole lines at a time: a processor has room to gather a few lines only.
+template <class V>
+inline void stream(void *p, V v) {
+#if defined(__AVX512F__)
+  static_assert(sizeof(V) == 64);
+  _mm512_stream_si512(static_cast<__m512i *>(p), (__m512i)v);
+#elif defined(__AVX2__)
+  static_assert(sizeof(V) == 32);
+  _mm256_stream_si256(static_cast<__m256i *>(p), (__m256i)v);
+#else
+  store(p, v);
+#endif
+}
+
+// After stores past the caches, before anyone else is told of them: they keep no order with others.
+inline void end_streams() {
+#if defined(__AVX2__)
+  _mm_sfence();
+#endif
+}
+
+inline bool is_line(const void *p) { return reinterpret_cast<uintptr_t>(p) % line_bytes == 0; }
+
+} // namespace
+} // namespace COREPY_NAMESPACE

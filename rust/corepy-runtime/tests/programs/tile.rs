@@ -1,0 +1,181 @@
+//! The tile interpreter where it takes short cuts: values read and written in place, indices that rise with the lane,
+//! sums on several threads, lanes that have parted. `run` holds what it leaves against the reference interpreter.
+
+use crate::lanes::{indices, run, singles, tensor};
+use corepy_runtime::Tensor;
+use corepy_runtime::backends::{Argument, LaunchError, Options};
+use corepy_runtime::program::{Type, Value};
+use corepy_runtime::scheduler::OwnThreads;
+
+fn run_blocks(text: &str, arguments: &[Argument], lanes: i64, block: i64) -> Result<(), LaunchError> {
+    run(text, arguments, &Options { block: [block, 1, 1], ..Options::lanes(lanes) })
+}
+
+/// Values that differ from lane to lane.
+fn counted(n: i64) -> Tensor {
+    singles(&(0..n).map(|i| (i % 97) as f32 * 0.25 - 3.0).collect::<Vec<_>>())
+}
+
+fn tensors(all: &[&Tensor]) -> Vec<Argument> {
+    all.iter().map(|&t| Argument::Tensor(t.clone())).collect()
+}
+
+#[test]
+fn a_value_that_was_loaded_stays_what_it_was() {
+    for text in [
+        // Stored over, by the lane itself and, after a barrier, by another one, and used again.
+        ".kernel k\n.buffer y: inout f32[:]\nldg.f32 v, y[%gid]\nadd.f32 w, v, 1\nstg.f32 y[%gid], w\n\
+         mul.f32 w, v, v\nstg.f32 y[%gid], w\nexit",
+        ".kernel k\n.buffer y: inout f32[:]\nldg.f32 v, y[%gid]\nbarrier\nseteq.i64 p, %lane, 3\nbra p, s\nbra u\ns:\n\
+         sub.i64 k, %gid, 3\nstg.f32 y[k], 1000\nexit\nu:\nbra e\ne:\nadd.f32 w, v, 0.5\nseteq.i64 q, %lane, 0\n\
+         bra q, out\nstg.f32 y[%gid], w\nout:\nexit",
+        // Two lanes' groups load it at different times.
+        ".kernel k\n.buffer y: inout f32[:]\nrem.i64 r, %gid, 3\nloop i, 4\nseteq.i64 p, r, i\nbra !p, on\n\
+         ldg.f32 v, y[%gid]\nmul.f32 w, v, 2\nstg.f32 y[%gid], w\non:\nendloop\nexit",
+        // A polynomial, in place and not.
+        ".kernel k\n.buffer y: inout f32[:]\nldg.f32 v, y[%gid]\nmov.f32 s, 0.5\nfma.f32 s, s, v, 1\n\
+         fma.f32 s, v, s, -2\nfma.f32 s, s, v, 0.25\nstg.f32 y[%gid], s\nexit",
+        ".kernel k\n.buffer y: inout f32[:]\nldg.f32 v, y[%gid]\nsetlt.f32 p, v, 4\nmov.f32 s, v\nbra p, e\n\
+         fma.f32 s, s, v, 1\nfma.f32 s, v, s, -2\ne:\nfma.f32 s, s, v, 1\nfma.f32 s, v, s, -2\nstg.f32 y[%gid], s\nexit",
+    ] {
+        for (lanes, block) in [(8, 8), (1000, 256), (5000, 100)] {
+            run_blocks(text, &tensors(&[&counted(lanes)]), lanes, block).unwrap();
+        }
+    }
+}
+
+#[test]
+fn lanes_that_do_not_run_do_not_fault() {
+    // Where a divisor is 0, an exponent has no power or an index lies outside, the lane goes round it.
+    let text = ".kernel k\n.buffer n: inout i32[:]\n.buffer f: inout f64[:]\n\
+        rem.i64 r, %gid, 3\nsub.i64 d, r, 1\ncvt.i32.i64 d32, d\nseteq.i64 p, d, 0\nldg.i32 a, n[%gid]\n\
+        ldg.f64 b, f[%gid]\ncvt.f64.i64 e, d\nadd.f64 e, e, 0.25\nsel.f64 e, p, e, 2\n\
+        sel.i64 k, p, 1152921504606846976, %gid\nbra p, skip\nfloordiv.i32 a, a, d32\nrem.i32 c, 100, d32\nadd.i32 a, a, c\n\
+        pow.f64 b, b, e\nldg.i32 c, n[k]\nadd.i32 a, a, c\nskip:\nadd.i32 a, a, 1\nstg.f64 f[%gid], b\n\
+        stg.i32 n[%gid], a\nexit";
+    for (lanes, block) in [(9i64, 4), (1000, 256), (3000, 100)] {
+        let n = tensor(
+            Type::I32,
+            &[lanes],
+            &(0..lanes).map(|i| Value::integer(Type::I32, i128::from(i * 7919 % 1000))).collect::<Vec<_>>(),
+        );
+        let f = tensor(
+            Type::F64,
+            &[lanes],
+            &(0..lanes).map(|i| Value::double(i as f64 / 8.0)).collect::<Vec<_>>(),
+        );
+        run_blocks(text, &tensors(&[&n, &f]), lanes, block).unwrap();
+    }
+    // The lowest of those that do.
+    let text = text
+        .replace("sel.f64 e, p, e, 2", "setgt.i64 q, %gid, 40\nsel.f64 e, q, e, 2")
+        .replace("bra p, skip", "bra false, skip");
+    let (n, f) = (
+        tensor(Type::I32, &[50], &[Value::new(Type::I32, 5); 50]),
+        tensor(Type::F64, &[50], &[Value::double(2.0); 50]),
+    );
+    run_blocks(&text, &tensors(&[&n, &f]), 50, 64).unwrap_err();
+}
+
+#[test]
+fn any_layout_alignment_and_index() {
+    // Twice and half the lane, backwards, the same for all, by way of registers that wrap around on their way.
+    let text = ".kernel k\n.buffer x: in f32[:]\n.buffer h: in f16[:]\n.buffer q: in b1[:]\n.buffer y: inout f32[:]\n\
+        .buffer z: out bf16[:]\n\
+        dim.i64 n, y, 0\nsub.i64 last, n, 1\nsub.i64 back, last, %gid\nldg.f32 a, x[back]\nldg.f32 b, y[%gid]\n\
+        add.i64 big, %gid, 9223372036854775807\nadd.i64 k, big, 9223372036854775807\nadd.i64 k, k, 2\n\
+        ldg.f16 c, h[k]\nmul.i64 even, %gid, 2\nrem.i64 odd, even, n\nldg.f32 d, x[odd]\nldg.b1 p, q[%gid]\n\
+        ldg.f32 e, x[7]\nfma.f32 a, a, b, c\nfma.f32 a, a, d, e\nsel.f32 a, p, a, b\nstg.f32 y[%gid], a\n\
+        stg.bf16 z[back], a\nexit";
+    let n = 700i64;
+    let bytes = |count: i64| {
+        let values: Vec<Value> = (0..count).map(|i| Value::new(Type::U8, (i * 37 % 251) as u64)).collect();
+        tensor(Type::U8, &[count], &values)
+    };
+    for (offset, stride) in [(0, 4), (1, 4), (4 * (n - 1), -4), (3, 12), (0, 0)] {
+        let far = bytes(4 * 12 * n);
+        let x = far.view_as(offset, Type::F32.dtype(), &[n], &[stride]);
+        let x = if stride == 0 { x.into_read_only() } else { x };
+        for (y_offset, y_stride) in [(0, 4), (1, 4), (4 * n, -4), (2, 9)] {
+            let own = bytes(16 * n);
+            let y = own.view_as(y_offset, Type::F32.dtype(), &[n], &[y_stride]);
+            let h = bytes(4 * n).view_as(offset.min(1), Type::F16.dtype(), &[n], &[2]);
+            let q = bytes(n).view_as(0, Type::B1.dtype(), &[n], &[1]);
+            let z = bytes(8 * n).view_as(y_offset % 4, Type::Bf16.dtype(), &[n], &[2 + y_offset % 3]);
+            run_blocks(text, &tensors(&[&x, &h, &q, &y, &z]), n, 64).unwrap();
+        }
+    }
+    for text in [
+        "add.i64 k, %gid, 9223372036854775800 | stg.i64 y[k], 1 | exit",
+        "sub.i64 k, %gid, 20 | stg.i64 y[k], 1 | exit",
+        "sub.i64 k, 20, %gid | stg.i64 y[k], 1 | exit",
+        "mul.i64 k, %gid, 4611686018427387904 | stg.i64 y[k], 1 | exit",
+        "mul.i64 k, %gid, -9223372036854775808 | seteq.i64 p, %gid, 1 | bra p, e | stg.i64 y[k], 1 | e: | exit",
+        "add.i64 k, %gid, 9223372036854775800 | setlt.i64 p, k, 0 | bra p, e | stg.i64 y[%gid], 1 | e: | exit",
+        "add.i64 k, %gid, 9223372036854775800 | setge.i64 p, -5, k | bra !p, e | stg.i64 y[%gid], 1 | e: | exit",
+    ] {
+        let text = format!(".kernel k\n.buffer y: inout i64[:]\n{}\n", text.replace(" | ", "\n"));
+        // Lanes that store to one element race, and the answer is then the race or the fault.
+        _ = run_blocks(&text, &tensors(&[&indices(&[0; 64])]), 64, 16);
+    }
+}
+
+#[test]
+fn sums_of_many_tiles_on_many_threads() {
+    let text = ".kernel k\n.buffer few: inout i32[:]\n.buffer many: inout u8[:, :]\n.buffer low: inout f64[:]\n\
+        .buffer all: inout i64[:]\n.buffer bits: inout u16[:]\n\
+        mul.i64 k, %gid, 7919\nrem.i64 b, k, 5\nred.add.i32 few[b], 3\nrem.i64 r, k, 300\nrem.i64 c, k, 301\n\
+        red.add.u8 many[r, c], 1\ncvt.f64.i64 v, k\nneg.f64 v, v\nred.min.f64 low[1], v\nred.max.f64 low[b], v\n\
+        red.add.i64 all[0], %gid\nand.i64 s, %gid, 15\ncvt.u16.i64 m, k\nred.xor.u16 bits[s], m\nexit";
+    // Two kinds of updates of one element are a race, so `low` sees the second kind elsewhere.
+    let text = text.replace("red.max.f64 low[b], v\n", "");
+    for (lanes, threads, unaligned) in [(300i64, 1, 0), (60_000, 4, 0), (60_000, 4, 1)] {
+        let _threads = OwnThreads::new(threads).unwrap();
+        let zeros =
+            |bytes: i64| tensor(Type::U8, &[bytes + 8], &vec![Value::new(Type::U8, 0); bytes as usize + 8]);
+        let few = zeros(20).view_as(unaligned, Type::I32.dtype(), &[5], &[4]);
+        let many = zeros(301 * 300).view_as(0, Type::U8.dtype(), &[300, 301], &[301, 1]);
+        let low = zeros(16).view_as(0, Type::F64.dtype(), &[2], &[8]);
+        let all = zeros(8).view_as(0, Type::I64.dtype(), &[1], &[8]);
+        let bits = zeros(32).view_as(0, Type::U16.dtype(), &[16], &[2]);
+        run_blocks(&text, &tensors(&[&few, &many, &low, &all, &bits]), lanes, 256).unwrap();
+    }
+}
+
+#[test]
+fn lanes_that_go_round_forever_keep_no_other_from_its_fault() {
+    // Lane 1 stays at lower steps than lane 0, which is to fail.
+    let text = ".kernel k\nseteq.i64 p, %lane, 1\nl:\nbra p, l\nassert false, \"reached\"\nexit";
+    for block in [2, 64] {
+        let error = run_blocks(text, &[], 200, block).unwrap_err();
+        assert!(error.to_string().ends_with("lane (0, 0, 0) of block (0, 0, 0): assertion failed: reached"));
+    }
+    // A lower block fails while higher ones go round.
+    let text = ".kernel k\nmov.i64 i, 0\nsetge.i64 p, %block, 1\nw:\nadd.i64 i, i, 1\nsetlt.i64 q, i, 100000\nbra q, w\n\
+        l:\nbra p, l\nassert p, \"reached\"\nexit";
+    let _threads = OwnThreads::new(2).unwrap();
+    let error = run_blocks(text, &[], 1024 * 64, 1024).unwrap_err();
+    assert!(error.to_string().ends_with("lane (0, 0, 0) of block (0, 0, 0): assertion failed: reached"));
+}
+
+#[test]
+fn more_registers_than_the_arena_holds() {
+    let mut text = ".kernel k\n.buffer x: in f64[:]\n.buffer y: out f64[:]\n".to_owned();
+    for i in 0..1000 {
+        text += &format!("ldg.f64 r{i}, x[%gid]\nadd.f64 r{i}, r{i}, {i}\n");
+    }
+    text += "mov.f64 s, 0\n";
+    for i in 0..1000 {
+        text += &format!(
+            "rem.i64 k, %gid, 3\nseteq.i64 p, k, 1\nbra p, l{i}\nadd.f64 s, s, r{i}\nl{i}:\nfence\n"
+        );
+    }
+    text += "stg.f64 y[%gid], s\nexit";
+    let n = 2100i64;
+    let x = tensor(Type::F64, &[n], &(0..n).map(|i| Value::double(i as f64 * 0.5)).collect::<Vec<_>>());
+    let y = tensor(Type::F64, &[n], &vec![Value::double(0.0); n as usize]);
+    for threads in [1, 2] {
+        let _threads = OwnThreads::new(threads).unwrap();
+        run_blocks(&text, &tensors(&[&x, &y]), n, 256).unwrap();
+    }
+}
