@@ -43,6 +43,13 @@ fn element_ns(family: Family, dtype: DType) -> f64 {
     (per_byte * bytes).max(least)
 }
 
+/// Estimated ns for each result beside its n elements. Measured: 2.5 for eight of float32, 4.9 of
+/// float64, 8 and 18 for fifty.
+fn result_ns(dtype: DType, n: usize) -> f64 {
+    let per_byte = if n <= kernels::STRIPES { 0.6 } else { 2.0 };
+    per_byte * dtype.itemsize() as f64
+}
+
 /// Reduces the elements along `axes` (of the tensor, each once; `None` for all) to one each.
 pub fn reduce(
     op: Reduce,
@@ -204,7 +211,8 @@ impl Work {
     /// Reduces `count` operands of one shape to `out`, which is contiguous and not empty.
     #[inline]
     pub fn run(&self, out: &Tensor, operands: [&Tensor; 2], count: usize, reduced: u64) -> Result<()> {
-        let ns = element_ns(self.family, self.computed);
+        let ns =
+            element_ns(self.family, self.computed) + result_ns(self.computed, self.n) / self.n.max(1) as f64;
         let [a, b] = operands;
         let dense = |t: &Tensor| t.dtype() == self.computed && t.is_contiguous();
         // Below the cost of handing work over, contiguous elements go straight to the kernel.

@@ -236,7 +236,10 @@ impl Job {
                 return self.grouped(units, group, cost);
             }
         }
-        let tile = ((TILE_NS / each) as usize).clamp(1, units.count());
+        // At least four tiles a thread, so that the last ones even out: eight rows of 100,000 in tiles
+        // of five and three kept two threads busy for five.
+        let least = if threads > 1 { 4 * threads } else { 1 };
+        let tile = ((TILE_NS / each) as usize).clamp(1, units.count().div_ceil(least).max(1));
         trace::kernel(units.kernel(false));
         scheduler::run(units.count().div_ceil(tile), cost, &|i| {
             units.whole(i * tile..units.count().min((i + 1) * tile));
