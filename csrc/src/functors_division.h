@@ -175,8 +175,9 @@ struct Reciprocal {
   }
 };
 
-// In 16 bits there is room for a factor of 2**16 / divisor, rounded up: it is too large by less than
-// the divisor over 2**16, and no dividend below 2**8 makes a whole of that. One has no such factor.
+// In 16 bits there is room for a factor of 2**16 / divisor, rounded up: it is too large by less
+// than the divisor over 2**16, and no dividend below 2**8 makes a whole of that. One has no such
+// factor.
 template <class T>
   requires(sizeof(T) == 1)
 struct Reciprocal<T> {
