@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised whenever a type below changes meaning; checked when a kernel table is loaded.
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -373,10 +373,12 @@ STRUCTS = (
             ("uint32_t", "struct_bytes", ()),
             ("unary", "unary", ("UNARY_OPS", "DTYPES")),
             ("binary", "binary", ("BINARY_OPS", "DTYPES", "FORMS")),
-            # Those that store past the caches, where there are any; out overlaps no operand.
-            ("binary", "binary_streamed", ("BINARY_OPS", "DTYPES", "FORMS")),
             ("cast", "cast", ("DTYPES", "DTYPES")),
             ("select", "select", ("WIDTHS",)),
+            # Those that store past the caches, where there are any; out overlaps no operand.
+            ("unary", "unary_streamed", ("UNARY_OPS", "DTYPES")),
+            ("binary", "binary_streamed", ("BINARY_OPS", "DTYPES", "FORMS")),
+            ("cast", "cast_streamed", ("DTYPES", "DTYPES")),
             ("gather", "gather", ("WIDTHS",)),
             ("scatter", "scatter", ("WIDTHS",)),
             ("copy_rows", "copy_rows", ()),
