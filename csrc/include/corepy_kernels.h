@@ -205,7 +205,7 @@ typedef void (*corepy_reduce_finish)(void *out, void *state, size_t cols, double
 // outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart; out is contiguous. The same bits as blocks and finish. Returns 0.
 typedef uint64_t (*corepy_reduce_each)(void *out, const void *a, const void *b, size_t outer, ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n, double divisor);
 
-// Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
+// Complete reductions of cols columns of 1 to 128 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 typedef void (*corepy_reduce_columns)(void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride, size_t cols, double divisor);
 
 // The carry of cols columns that have no block before, and the running totals of a block that has no element yet. In both, lanes of all columns lie side by side, plane after plane.

@@ -147,6 +147,19 @@ inline vec<double, N> subtract_by_fma(vec<double, N> a, vec<double, N> b) {
   return multiply_add<N>(b, splat_double<N>(-1.0), a);
 }
 
+template <size_t N>
+inline vec<double, N> square_roots(vec<double, N> x) {
+  if constexpr (N == 1) {
+    return __builtin_sqrt(x);
+  } else {
+    vec<double, N> result;
+    for (size_t i = 0; i < N; ++i) {
+      result[i] = __builtin_sqrt(x[i]);
+    }
+    return result;
+  }
+}
+
 // s becomes the rounded sum of s and x; returns the exact error (Knuth's TwoSum). Three of the six
 // additions go to the multipliers; the one that the next step waits for does not, as theirs take
 // longer.
