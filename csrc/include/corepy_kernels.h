@@ -134,7 +134,7 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 5,
+  COREPY_ABI_VERSION = 6,
   COREPY_WIDTHS = 5,
   COREPY_LANE_WIDTHS = 4,
   COREPY_BLOCK = 1024,
@@ -208,6 +208,12 @@ typedef uint64_t (*corepy_reduce_each)(void *out, const void *a, const void *b, 
 // Complete reductions of cols columns of 1 to 128 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 typedef void (*corepy_reduce_columns)(void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride, size_t cols, double divisor);
 
+// Adds runs of n contiguous elements, run_stride bytes apart, to the states of units reductions, unit_stride bytes apart. The first run begins with element `number` of a block that has all of them; where that is 0 the states are set first. [unit][stripe] in each plane. b: a center for each unit, or null.
+typedef void (*corepy_reduce_runs)(void *state, const void *a, const void *b, size_t units, ptrdiff_t unit_stride, size_t runs, ptrdiff_t run_stride, size_t n, size_t number);
+
+// `finish` for states that lie [unit][stripe] in each plane.
+typedef void (*corepy_reduce_finish_runs)(void *out, void *state, size_t units, double divisor);
+
 // The carry of cols columns that have no block before, and the running totals of a block that has no element yet. In both, lanes of all columns lie side by side, plane after plane.
 typedef void (*corepy_cumulative_start)(void *carry, void *running, size_t cols);
 
@@ -270,6 +276,8 @@ typedef struct {
   corepy_reduce_finish finish;
   corepy_reduce_each each;
   corepy_reduce_columns columns;
+  corepy_reduce_runs runs;
+  corepy_reduce_finish_runs finish_runs;
   size_t lane_bytes;
 } corepy_reduction;
 
@@ -338,8 +346,10 @@ static_assert(offsetof(corepy_reduction, merge) == 16, "layout of reduction.merg
 static_assert(offsetof(corepy_reduction, finish) == 24, "layout of reduction.finish");
 static_assert(offsetof(corepy_reduction, each) == 32, "layout of reduction.each");
 static_assert(offsetof(corepy_reduction, columns) == 40, "layout of reduction.columns");
-static_assert(offsetof(corepy_reduction, lane_bytes) == 48, "layout of reduction.lane_bytes");
-static_assert(sizeof(corepy_reduction) == 56, "layout of reduction");
+static_assert(offsetof(corepy_reduction, runs) == 48, "layout of reduction.runs");
+static_assert(offsetof(corepy_reduction, finish_runs) == 56, "layout of reduction.finish_runs");
+static_assert(offsetof(corepy_reduction, lane_bytes) == 64, "layout of reduction.lane_bytes");
+static_assert(sizeof(corepy_reduction) == 72, "layout of reduction");
 static_assert(offsetof(corepy_cumulative, start) == 0, "layout of cumulative.start");
 static_assert(offsetof(corepy_cumulative, absorb) == 8, "layout of cumulative.absorb");
 static_assert(offsetof(corepy_cumulative, totals) == 16, "layout of cumulative.totals");
@@ -378,17 +388,17 @@ static_assert(offsetof(corepy_kernels, mask_positions) == 20832, "layout of kern
 static_assert(offsetof(corepy_kernels, ramp_integer) == 20840, "layout of kernels.ramp_integer");
 static_assert(offsetof(corepy_kernels, ramp_float) == 20848, "layout of kernels.ramp_float");
 static_assert(offsetof(corepy_kernels, reductions) == 20856, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, cumulative) == 35136, "layout of kernels.cumulative");
-static_assert(offsetof(corepy_kernels, gemm) == 37056, "layout of kernels.gemm");
-static_assert(offsetof(corepy_kernels, multiply_add) == 38016, "layout of kernels.multiply_add");
-static_assert(offsetof(corepy_kernels, multiply_add_chain) == 38616, "layout of kernels.multiply_add_chain");
-static_assert(offsetof(corepy_kernels, mask_bits) == 38736, "layout of kernels.mask_bits");
-static_assert(offsetof(corepy_kernels, mask_bytes) == 38744, "layout of kernels.mask_bytes");
-static_assert(offsetof(corepy_kernels, lane_bounds) == 38752, "layout of kernels.lane_bounds");
-static_assert(offsetof(corepy_kernels, lane_gather) == 38760, "layout of kernels.lane_gather");
-static_assert(offsetof(corepy_kernels, lane_scatter) == 38792, "layout of kernels.lane_scatter");
-static_assert(offsetof(corepy_kernels, lane_combine) == 38824, "layout of kernels.lane_combine");
-static_assert(sizeof(corepy_kernels) == 39664, "layout of kernels");
+static_assert(offsetof(corepy_kernels, cumulative) == 39216, "layout of kernels.cumulative");
+static_assert(offsetof(corepy_kernels, gemm) == 41136, "layout of kernels.gemm");
+static_assert(offsetof(corepy_kernels, multiply_add) == 42096, "layout of kernels.multiply_add");
+static_assert(offsetof(corepy_kernels, multiply_add_chain) == 42696, "layout of kernels.multiply_add_chain");
+static_assert(offsetof(corepy_kernels, mask_bits) == 42816, "layout of kernels.mask_bits");
+static_assert(offsetof(corepy_kernels, mask_bytes) == 42824, "layout of kernels.mask_bytes");
+static_assert(offsetof(corepy_kernels, lane_bounds) == 42832, "layout of kernels.lane_bounds");
+static_assert(offsetof(corepy_kernels, lane_gather) == 42840, "layout of kernels.lane_gather");
+static_assert(offsetof(corepy_kernels, lane_scatter) == 42872, "layout of kernels.lane_scatter");
+static_assert(offsetof(corepy_kernels, lane_combine) == 42904, "layout of kernels.lane_combine");
+static_assert(sizeof(corepy_kernels) == 43744, "layout of kernels");
 #endif
 
 #endif

@@ -72,6 +72,14 @@ struct Columns {
     }
   }
 
+  // lanes is a multiple of 16, and so of every register's lanes.
+  static void fill_identity(double *state, size_t lanes) {
+    const L<NATIVE> identity = F::template identity<NATIVE>();
+    for (size_t i = 0; i < lanes; i += NATIVE) {
+      write<NATIVE>(state + i, lanes, identity);
+    }
+  }
+
   // The results of N lanes.
   template <size_t N>
   static void emit(char *out, const L<N> &lanes, double divisor) {

@@ -194,7 +194,7 @@ struct Superaccumulation {
   }
 
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, columns, LANE_BYTES};
+    *slot = {blocks, rows, merge, finish, each, columns, nullptr, nullptr, LANE_BYTES};
   }
 };
 

@@ -5,24 +5,25 @@
 // mod 16, j). Everything below is therefore one loop, `passes`, over different widths.
 #pragma once
 
-#include "reduce_columns.h"
+#include "reduce_runs.h"
 
 namespace COREPY_NAMESPACE {
 namespace {
 
 template <class F>
-struct Ordered : Columns<F> {
-  using Base = Columns<F>;
+struct Ordered : Runs<F> {
+  using Base = Runs<F>;
   using Base::CENTERED;
+  using Base::fill_identity;
+  using Base::GROUP;
   using Base::NATIVE;
   using Base::PLANES;
   using Base::TWO;
+  using Base::VECTORS;
+  using Base::WIDTH;
   using typename Base::In;
   using typename Base::Out;
-  static constexpr size_t WIDTH = STRIPES * F::repeat; // flat lanes of a block
-  static constexpr size_t VECTORS = WIDTH / NATIVE;    // registers of a block and plane
-  static constexpr size_t STATE = WIDTH * PLANES;      // doubles of a block's state
-  static constexpr size_t GROUP = WIDTH * sizeof(In);  // bytes of 16 elements
+  static constexpr size_t STATE = WIDTH * PLANES; // doubles of a block's state
   static constexpr size_t GROUPS = BLOCK / STRIPES;
   // An addition takes 4 cycles on a core that starts two of them each cycle: eight independent
   // registers hide it, four where each has a compensation with it. Four streams of products were
@@ -35,14 +36,6 @@ struct Ordered : Columns<F> {
   using L = Lanes<PLANES, N>;
   using Base::lane_of_b;
   using Base::next;
-
-  // lanes is a multiple of 16, and so of every register's lanes.
-  static void fill_identity(double *state, size_t lanes) {
-    const L<NATIVE> identity = F::template identity<NATIVE>();
-    for (size_t i = 0; i < lanes; i += NATIVE) {
-      Base::template write<NATIVE>(state + i, lanes, identity);
-    }
-  }
 
   // Lanes i ... i + COUNT * N - 1 of `passes`, in registers over all rows.
   template <size_t N, size_t COUNT>
@@ -447,6 +440,15 @@ struct Ordered : Columns<F> {
   // Groups that `each` folds at a time: two registers of AVX-512.
   static constexpr size_t FOLDED = 16;
 
+  // Lanes of one state, which go side by side with those of `count` states, as number `place`.
+  static void turn_state(double *to, const double *from, size_t place, size_t count, size_t lanes) {
+    for (size_t lane = 0; lane < lanes; lane += F::repeat) {
+      for (size_t part = 0; part < F::repeat; ++part) {
+        to[lane * count + place * F::repeat + part] = from[lane + part];
+      }
+    }
+  }
+
   // Groups of more than 16 elements and at most a block: `finish` folds several states in fewer
   // steps than one, whose sixteen lanes shrink to one.
   COREPY_OUT_OF_LINE static void each_folded(char *out, const char *a, const char *b, size_t outer,
@@ -473,11 +475,7 @@ struct Ordered : Columns<F> {
         }
         alignas(64) double state[STATE];
         blocks(state, a + at * a_stride, second, n, 0);
-        for (size_t lane = 0; lane < STATE; lane += F::repeat) {
-          for (size_t part = 0; part < F::repeat; ++part) {
-            states[lane * count + group * F::repeat + part] = state[lane + part];
-          }
-        }
+        turn_state(states, state, group, count, STATE);
       }
       finish(out, states, count, divisor);
       out += count * F::repeat * sizeof(Out);
@@ -527,8 +525,31 @@ struct Ordered : Columns<F> {
     return 0;
   }
 
+  // The results of states that lie [unit][stripe] in each plane.
+  static void finish_runs(void *out, void *states, size_t units, double divisor) {
+    const double *const state = static_cast<const double *>(states);
+    const size_t plane = units * WIDTH;
+    for (size_t done = 0; done < units; done += FOLDED) {
+      const size_t count = units - done < FOLDED ? units - done : FOLDED;
+      alignas(64) double turned[STATE * FOLDED];
+      for (size_t p = 0; p < PLANES; ++p) {
+        for (size_t unit = 0; unit < count; ++unit) {
+          turn_state(turned + p * count * WIDTH, state + p * plane + (done + unit) * WIDTH, unit,
+                     count, WIDTH);
+        }
+      }
+      finish(static_cast<char *>(out) + done * F::repeat * sizeof(Out), turned, count, divisor);
+    }
+  }
+
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, Base::columns, F::repeat * PLANES * sizeof(double)};
+    constexpr size_t LANE_BYTES = F::repeat * PLANES * sizeof(double);
+    *slot = {blocks, rows, merge, finish, each, Base::columns, nullptr, nullptr, LANE_BYTES};
+    // Without masked loads a block is copied together in fewer steps.
+    if constexpr (!TWO && VECTOR > 16) {
+      slot->runs = Base::runs;
+      slot->finish_runs = finish_runs;
+    }
   }
 };
 

@@ -4,7 +4,7 @@
 
 #![allow(non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 pub const DTYPES: usize = 15;
 pub const UNARY_OPS: usize = 18;
 pub const BINARY_OPS: usize = 23;
@@ -85,6 +85,12 @@ pub type reduce_each = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *cons
 /// Complete reductions of cols columns of 1 to 128 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 pub type reduce_columns = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, rows: usize, row_stride: isize, cols: usize, divisor: f64);
 
+/// Adds runs of n contiguous elements, run_stride bytes apart, to the states of units reductions, unit_stride bytes apart. The first run begins with element `number` of a block that has all of them; where that is 0 the states are set first. [unit][stripe] in each plane. b: a center for each unit, or null.
+pub type reduce_runs = unsafe extern "C" fn(state: *mut u8, a: *const u8, b: *const u8, units: usize, unit_stride: isize, runs: usize, run_stride: isize, n: usize, number: usize);
+
+/// `finish` for states that lie [unit][stripe] in each plane.
+pub type reduce_finish_runs = unsafe extern "C" fn(out: *mut u8, state: *mut u8, units: usize, divisor: f64);
+
 /// The carry of cols columns that have no block before, and the running totals of a block that has no element yet. In both, lanes of all columns lie side by side, plane after plane.
 pub type cumulative_start = unsafe extern "C" fn(carry: *mut u8, running: *mut u8, cols: usize);
 
@@ -149,6 +155,8 @@ pub struct reduction {
     pub finish: Option<reduce_finish>,
     pub each: Option<reduce_each>,
     pub columns: Option<reduce_columns>,
+    pub runs: Option<reduce_runs>,
+    pub finish_runs: Option<reduce_finish_runs>,
     pub lane_bytes: usize,
 }
 
@@ -222,8 +230,10 @@ const _: () = assert!(std::mem::offset_of!(reduction, merge) == 16);
 const _: () = assert!(std::mem::offset_of!(reduction, finish) == 24);
 const _: () = assert!(std::mem::offset_of!(reduction, each) == 32);
 const _: () = assert!(std::mem::offset_of!(reduction, columns) == 40);
-const _: () = assert!(std::mem::offset_of!(reduction, lane_bytes) == 48);
-const _: () = assert!(size_of::<reduction>() == 56);
+const _: () = assert!(std::mem::offset_of!(reduction, runs) == 48);
+const _: () = assert!(std::mem::offset_of!(reduction, finish_runs) == 56);
+const _: () = assert!(std::mem::offset_of!(reduction, lane_bytes) == 64);
+const _: () = assert!(size_of::<reduction>() == 72);
 const _: () = assert!(std::mem::offset_of!(cumulative, start) == 0);
 const _: () = assert!(std::mem::offset_of!(cumulative, absorb) == 8);
 const _: () = assert!(std::mem::offset_of!(cumulative, totals) == 16);
@@ -262,14 +272,14 @@ const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 20832);
 const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 20840);
 const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 20848);
 const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 20856);
-const _: () = assert!(std::mem::offset_of!(kernels, cumulative) == 35136);
-const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 37056);
-const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 38016);
-const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 38616);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 38736);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 38744);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 38752);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 38760);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 38792);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 38824);
-const _: () = assert!(size_of::<kernels>() == 39664);
+const _: () = assert!(std::mem::offset_of!(kernels, cumulative) == 39216);
+const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 41136);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 42096);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 42696);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 42816);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 42824);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 42832);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 42840);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 42872);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 42904);
+const _: () = assert!(size_of::<kernels>() == 43744);

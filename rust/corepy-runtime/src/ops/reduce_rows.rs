@@ -6,7 +6,7 @@ use crate::memory::list::List;
 use crate::memory::tuning::{self, Class};
 use crate::ops::iterate::Cursor;
 use crate::ops::reduce_plan::{A, Loop, OUT};
-use crate::ops::reduce_run::{Job, Kernels, Place, Slot, Tree, Units};
+use crate::ops::reduce_run::{Job, Kernels, Place, Slot, Tree, Units, whole};
 use crate::scheduler;
 
 /// Bytes of a strip's state: a quarter of a second-level cache of 512 KiB.
@@ -226,6 +226,11 @@ impl Units for Strips<'_> {
         });
     }
 
+    unsafe fn centers(&self, kernels: &Kernels, unit: usize, to: *mut u8, state: *mut u8) {
+        // SAFETY: as the caller promises.
+        unsafe { (kernels.finish)(to, state, self.columns_of(unit), self.job.n as f64) };
+    }
+
     unsafe fn decide(&self, unit: usize, value: u8) {
         let place = self.place(unit);
         for column in 0..self.columns_of(unit) {
@@ -247,29 +252,6 @@ impl Units for Strips<'_> {
         if self.few {
             return units.for_each(|unit| self.few(unit));
         }
-        for unit in units {
-            let columns = self.columns_of(unit);
-            with_arena(|arena| {
-                let blocks = 0..job.blocks();
-                let mut centers = std::ptr::null_mut();
-                if let Some(kernels) = &job.centers {
-                    let state = arena.scratch(STRIPES * columns * kernels.lane_bytes).as_ptr();
-                    centers = arena.scratch(columns * size_of::<f64>()).as_ptr();
-                    // SAFETY: room for a state and a center of each column.
-                    unsafe {
-                        self.state(kernels, unit, blocks.clone(), std::ptr::null(), state);
-                        (kernels.finish)(centers, state, columns, job.n as f64);
-                    }
-                }
-                let state = arena.scratch(STRIPES * columns * job.kernels.lane_bytes).as_ptr();
-                // SAFETY: room for a state; the unit's own results.
-                unsafe {
-                    match (self.state(&job.kernels, unit, blocks, centers, state), job.decided) {
-                        (true, Some(value)) => self.decide(unit, value),
-                        _ => self.finish(unit, state),
-                    }
-                }
-            });
-        }
+        whole(self, job, units);
     }
 }
