@@ -274,6 +274,7 @@ def test_params_of_every_type(name: str, dtype: str, backend: str) -> None:
         float("inf"),
         float("nan"),
         1e30,
+        2.0**127,
     ):
         with pytest.raises(ValueError, match=rf"^\[fill\] \S+ does not fit param v of {name}$"):
             stored(wrong)

@@ -84,6 +84,10 @@ fn parse_errors_say_where_and_what() {
             ".kernel k\nbra a aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
             "line 2, column 7: expected `,` or the end of the line, found `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...`",
         ),
+        (
+            ".kernel k\nbra %aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "line 2, column 5: expected %gid, %lane, %block, %lanes, %blocks or %grid, found `%aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...`",
+        ),
     ] {
         assert_eq!(parse_error(text), message, "{text:?}");
     }
