@@ -72,6 +72,10 @@ def test_what_a_program_says_of_itself() -> None:
             setattr(p, name, 1)
     with pytest.raises(TypeError):
         type(p)()
+    # What `p[lanes]` gives are no elements, of which there would be no end.
+    for walk in (iter, list, lambda p: 3 in p, reversed):
+        with pytest.raises(TypeError):
+            walk(c.lanes.parse(SAXPY))
     assert weakref.ref(p)() is p
 
 
