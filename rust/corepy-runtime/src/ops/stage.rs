@@ -6,15 +6,11 @@ use crate::error::Result;
 use crate::kernels::{self, BLOCK};
 use crate::memory::arena::{Arena, with_arena};
 use crate::ops::iterate::{Cursor, Plan, Walk};
-use crate::scheduler::{self, Flow};
+use crate::scheduler::tuning::Class;
+use crate::scheduler::{self, Flow, cost};
 use crate::tensor::Tensor;
 use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Estimated time to gather or scatter one element, in ns.
-const GATHER_NS: f64 = 0.7;
-/// Estimated time to convert one element, in ns.
-const CAST_NS: f64 = 0.4;
 
 /// Memory of an operand: its dtype there, and the dtype that the kernel takes or gives.
 #[derive(Clone, Copy)]
@@ -172,10 +168,10 @@ pub fn execute<const N: usize>(
         let mut each = ns;
         for (operand, &access) in operands.iter().zip(access) {
             if matches!(access, Access::Strided | Access::Rows | Access::Offsets | Access::Crossed) {
-                each += GATHER_NS;
+                each += cost::class_ns(Class::Strided, operand.stored);
             }
             if operand.casts() && access != Access::Single {
-                each += CAST_NS;
+                each += cost::cast_ns(operand.stored, operand.computed);
             }
         }
         let fault = AtomicUsize::new(usize::MAX);
