@@ -65,7 +65,7 @@ fn generate<F: Fn(i64, *mut u8, usize) + Sync>(out: &Tensor, source: &Source<F>)
     trace::kernel("ramp");
     let converting = if source.dtype == to { 0.0 } else { cost::cast_ns(source.dtype, to) };
     let ns = cost::element_ns(Class::Multiplication, source.dtype, to.itemsize(), size) + converting;
-    let elements = cost::tile(ns, cost::TILE_NS).next_multiple_of(BLOCK);
+    let elements = cost::elements(ns, size).next_multiple_of(BLOCK);
     scheduler::run(size.div_ceil(elements), ns * size as f64, &|tile| {
         let data = &data;
         let begin = tile * elements;

@@ -11,7 +11,7 @@ use crate::ops::iterate::{Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order};
 use crate::ops::{check_storable, copy, empty_as, select, show_index};
 use crate::scalar::Scalar;
-use crate::scheduler::cost::{self, TILE_NS, hot_ns, is_past_caches};
+use crate::scheduler::cost::{self, hot_ns, is_past_caches};
 use crate::tensor::Tensor;
 use crate::trace;
 
@@ -105,7 +105,7 @@ fn unary_planned(op: Unary, compute: DType, result: DType, out: &Tensor, x: &Ten
     let operands = [Operand::new(out, result), Operand::new(x, compute)];
     let access = accesses(&plan, &operands, [false, false]);
     let ns = cost(row, compute, 2, out.size());
-    plan.set_tile(cost::tile(ns, TILE_NS));
+    plan.set_tile(cost::elements(ns, out.size()));
     trace::kernel("v");
     // No one-operand kernel faults.
     execute(&plan, &operands, &access, ns, &|[out, x], n| {
@@ -258,7 +258,7 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
         kernel = streamed;
     }
     let ns = cost(row, compute, 3, out.size());
-    plan.set_tile(cost::tile(ns, TILE_NS));
+    plan.set_tile(cost::elements(ns, out.size()));
     trace::kernel(form.name());
     let fault = execute(&plan, &operands, &access, ns, &|[out, a, b], n| {
         // SAFETY: execute gives n elements of the kernel's dtypes, aligned; one for a scalar.

@@ -648,7 +648,7 @@ fn mask_assign_untraced(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     let kernel = kernels::select(dtype);
     trace::kernel("select");
     let ns = cost::element_ns(Class::Selection, dtype, 1 + 3 * dtype.itemsize(), x.size());
-    plan.set_tile(cost::tile(ns, cost::TILE_NS));
+    plan.set_tile(cost::elements(ns, x.size()));
     execute(&plan, &operands, &access, ns, &|[out, mask, a, b], n| {
         // SAFETY: execute gives n elements of each, one of the value where the step is 0; the output
         // is exactly the last operand.

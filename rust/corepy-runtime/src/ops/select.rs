@@ -42,7 +42,7 @@ fn where_untraced(condition: &Tensor, a: Arg, b: Arg) -> Result<Tensor> {
     let (a_step, b_step) = (step(access[2]), step(access[3]));
     let kernel = kernels::select(dtype);
     let ns = cost::element_ns(Class::Selection, dtype, 1 + 3 * dtype.itemsize(), out.size());
-    plan.set_tile(cost::tile(ns, cost::TILE_NS));
+    plan.set_tile(cost::elements(ns, out.size()));
     trace::kernel("select");
     execute(&plan, &operands, &access, ns, &|[out, mask, a, b], n| {
         // SAFETY: execute gives n elements of each, one where the step is 0.

@@ -1,5 +1,6 @@
 //! Whether and how many workers an operation wakes: its estimated cost against what handing over costs.
 
+use super::threads;
 use super::tuning::{self, Class, Cost, Table};
 use crate::dtype::DType;
 use std::time::Instant;
@@ -113,9 +114,10 @@ pub fn cast_ns(from: DType, to: DType) -> f64 {
     class_ns(Class::CastFrom, from).max(class_ns(Class::CastTo, to))
 }
 
-/// Work of a tile of elements or rows: several times what claiming it costs, some 20 ns and more where many
-/// threads do.
+/// Work of a tile: several times what claiming it costs, some 20 ns and more where many threads do.
 pub const TILE_NS: f64 = 8_000.0;
+/// The least work of a tile, where there is little work in all.
+const LEAST_TILE_NS: f64 = 1_000.0;
 /// Work of a tile that has something to prepare before its first element.
 pub const LONG_TILE_NS: f64 = 20_000.0;
 /// The most work of a tile: Ctrl-C waits for one, and is answered within 100 ms.
@@ -126,6 +128,14 @@ pub const LONGEST_TILE_NS: f64 = 20e6;
 pub fn tile(ns: f64, tile_ns: f64) -> usize {
     // Float to integer saturates, and NaN gives 0.
     ((tile_ns / ns) as usize).max(1)
+}
+
+/// Elements of a tile, of `size` that take `ns` each: four tiles a thread at least, so that the last ones even
+/// out.
+#[inline]
+pub fn elements(ns: f64, size: usize) -> usize {
+    let even = size / (4 * threads());
+    even.clamp(tile(ns, LEAST_TILE_NS), tile(ns, TILE_NS))
 }
 
 /// The help an operation asks for.
