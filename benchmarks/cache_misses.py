@@ -28,6 +28,9 @@ COUNTERS = (
     "L1-dcache-load-misses",
     "dTLB-load-misses",
 )
+# Both runs start alike: threads of OpenBLAS that spin, and the order of Python's sets, differ by a million
+# instructions from run to run, which the calls of a small case do not have.
+ALIKE = {"OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 
 
 def one(name: str, calls: int) -> list[str]:
@@ -36,7 +39,12 @@ def one(name: str, calls: int) -> list[str]:
 
 def run(command: list[str], environment: dict[str, str]) -> str:
     answer = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        command,
+        cwd=ROOT,
+        env={**os.environ, **ALIKE, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if answer.returncode:
         raise SystemExit(f"{' '.join(command[:3])} failed:\n{answer.stderr[-2000:]}")
