@@ -64,7 +64,7 @@ def main() -> int:
         print("\n".join(case.name for case in cases))
         return 0
     if not cases:
-        print(f"no case is named like {arguments.only}", file=sys.stderr)
+        print(f"no case is named like {', '.join(arguments.only)}; --list names all", file=sys.stderr)
         return 2
     libraries = peers()
     about = describe(libraries)

@@ -76,7 +76,11 @@ def main() -> int:
         "--tolerance", type=float, default=TOLERANCE, help="what a median may move, 0.07 for 7 %%"
     )
     arguments = parser.parse_args()
-    old, new = (json.loads(path.read_text(encoding="utf-8")) for path in (arguments.old, arguments.new))
+    try:
+        old, new = (json.loads(path.read_text(encoding="utf-8")) for path in (arguments.old, arguments.new))
+    except (OSError, ValueError) as error:
+        print(f"no report: {error}", file=sys.stderr)
+        return 2
     for text in differences(old, new):
         print(f"not alike: {text}")
     changes = compare(old, new, arguments.tolerance)

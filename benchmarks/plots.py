@@ -19,8 +19,14 @@ from benchmarks.peers import TITLES
 
 matplotlib.use("Agg")
 
-COLOURS = {"corepy": "#c1121f", "numpy": "#1d4ed8", "torch": "#b45309", "numexpr": "#15803d"}
-MARKS = {"corepy": "o", "numpy": "s", "torch": "^", "numexpr": "D"}
+COLOURS = {
+    "corepy": "#c1121f", "numpy": "#1d4ed8", "torch": "#b45309", "numexpr": "#15803d", "numba": "#7c3aed",
+    "fsum": "#0e7490", "sum": "#be185d", "parts": "#4d7c0f", "reference": "#6b7280", "clock": "#111827",
+}  # fmt: skip
+MARKS = {
+    "corepy": "o", "numpy": "s", "torch": "^", "numexpr": "D", "numba": "v",
+    "fsum": "P", "sum": "X", "parts": "h", "reference": "p", "clock": "*",
+}  # fmt: skip
 LIMIT = "#6b7280"
 
 # File, title, and the series that are its panels.
@@ -226,7 +232,8 @@ def _ratios(report: dict[str, Any], folder: Path) -> list[Path]:
         axes.set_title(
             f"{group}: their time over corepy's; right of 1 corepy is faster, strokes are goals", fontsize=9
         )
-        axes.legend(fontsize=8, loc="lower right")
+        # Beside the axes, where it hides no point.
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         drawn.append(_save(figure, folder / f"ratios_{group}.png"))
     return drawn
 

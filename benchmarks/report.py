@@ -164,6 +164,16 @@ def markdown(report: dict[str, Any], plots: list[str]) -> str:
         lines += ["## Growth", "", *growth, ""]
     if report["limits"]:
         lines += ["## The machine's limits", "", *table(Limits(**report["limits"])), ""]
+    if plots:
+        lines += [
+            "## Plots",
+            "",
+            "Throughput counts the bytes that a case has to move. Points are medians, bands go from quartile to"
+            " quartile. Grey curves are the machine's limit with one thread and with all; at an upright line"
+            " one core's cache of that name is full. Both axes are logarithmic. On the left, where throughput"
+            " rises with the size, a call takes about the same time whatever the size is.",
+            "",
+        ]
     for name in plots:
         lines += [f"![{name}]({name})", ""]
     for group, title in GROUPS.items():

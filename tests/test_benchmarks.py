@@ -55,6 +55,8 @@ def test_comparison_as_a_program(tmp_path: Path) -> None:
     assert lines[0] == "not alike: level: portable and x86-64-v3"
     assert lines[1].startswith("slower: worse") and "2.00 times as long" in lines[1]
     assert lines[2] == "1 slower, 0 faster, 1 within the spread"
+    answer = subprocess.run([*command[:2], "none", "new"], cwd=tmp_path, capture_output=True, text=True)
+    assert answer.returncode == 2 and answer.stderr.startswith("no report: ") and "'none'" in answer.stderr
 
 
 def test_every_small_case_runs_and_agrees() -> None:
