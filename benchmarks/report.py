@@ -168,10 +168,10 @@ def markdown(report: dict[str, Any], plots: list[str]) -> str:
         lines += [
             "## Plots",
             "",
-            "Throughput counts the bytes that a case has to move. Points are medians, bands go from quartile to"
-            " quartile. Grey curves are the machine's limit with one thread and with all; at an upright line"
-            " one core's cache of that name is full. Both axes are logarithmic. On the left, where throughput"
-            " rises with the size, a call takes about the same time whatever the size is.",
+            "Throughput counts the bytes that a case has to move. Points are medians, bands go from quartile"
+            " to quartile. Grey curves are the machine's limit with one thread and with all; an upright"
+            " line is where one core's cache of that name is full. Both axes are logarithmic. On the left,"
+            " where throughput rises with the size, a call takes about the same time whatever the size.",
             "",
         ]
     for name in plots:
