@@ -106,6 +106,10 @@ fn reductions_and_products() {
     assert_eq!(line(|| sum(&gaps, None), "layout path kernel threads"), "strided gathered blocks 1");
     let few = a.view(0, &[9, 300], a.strides());
     assert_eq!(line(|| sum(&few, Some(&[0])), "path kernel"), "direct columns");
+    let cube = ones(&[60, 5, 20]);
+    let runs = line(|| sum(&cube, Some(&[0, 2])), "path kernel");
+    // Where a level has no masked loads, elements are copied together.
+    assert!(runs == "direct runs" || runs == "gathered blocks", "{runs}");
     // Scratch is that of this operation, not the thread's most so far.
     let product = || _ = matmul::matmul("matmul", &a, &a).unwrap();
     let peak = |f: &dyn Fn()| line(f, "arena_peak").parse::<usize>().unwrap();
