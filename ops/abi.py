@@ -392,10 +392,12 @@ STRUCTS = (
             ("uint32_t", "struct_bytes", ()),
             ("unary", "unary", ("UNARY_OPS", "DTYPES")),
             ("binary", "binary", ("BINARY_OPS", "DTYPES", "FORMS")),
-            # Those that store past the caches, where there are any; out overlaps no operand.
-            ("binary", "binary_streamed", ("BINARY_OPS", "DTYPES", "FORMS")),
             ("cast", "cast", ("DTYPES", "DTYPES")),
             ("select", "select", ("WIDTHS",)),
+            # Those that store past the caches, where there are any; out overlaps no operand.
+            ("unary", "unary_streamed", ("UNARY_OPS", "DTYPES")),
+            ("binary", "binary_streamed", ("BINARY_OPS", "DTYPES", "FORMS")),
+            ("cast", "cast_streamed", ("DTYPES", "DTYPES")),
             ("gather", "gather", ("WIDTHS",)),
             ("scatter", "scatter", ("WIDTHS",)),
             ("copy_rows", "copy_rows", ()),

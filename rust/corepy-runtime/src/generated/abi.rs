@@ -196,9 +196,11 @@ pub struct kernels {
     pub struct_bytes: u32,
     pub unary: [[Option<unary>; DTYPES]; UNARY_OPS],
     pub binary: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
-    pub binary_streamed: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
     pub cast: [[Option<cast>; DTYPES]; DTYPES],
     pub select: [Option<select>; WIDTHS],
+    pub unary_streamed: [[Option<unary>; DTYPES]; UNARY_OPS],
+    pub binary_streamed: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
+    pub cast_streamed: [[Option<cast>; DTYPES]; DTYPES],
     pub gather: [Option<gather>; WIDTHS],
     pub scatter: [Option<scatter>; WIDTHS],
     pub copy_rows: Option<copy_rows>,
@@ -256,30 +258,32 @@ const _: () = assert!(std::mem::offset_of!(kernels, abi_version) == 0);
 const _: () = assert!(std::mem::offset_of!(kernels, struct_bytes) == 4);
 const _: () = assert!(std::mem::offset_of!(kernels, unary) == 8);
 const _: () = assert!(std::mem::offset_of!(kernels, binary) == 2168);
-const _: () = assert!(std::mem::offset_of!(kernels, binary_streamed) == 10448);
-const _: () = assert!(std::mem::offset_of!(kernels, cast) == 18728);
-const _: () = assert!(std::mem::offset_of!(kernels, select) == 20528);
-const _: () = assert!(std::mem::offset_of!(kernels, gather) == 20568);
-const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 20608);
-const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 20648);
-const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 20656);
-const _: () = assert!(std::mem::offset_of!(kernels, fill) == 20696);
-const _: () = assert!(std::mem::offset_of!(kernels, take) == 20736);
-const _: () = assert!(std::mem::offset_of!(kernels, compress) == 20776);
-const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 20816);
-const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 20824);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 20832);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 20840);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 20848);
-const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 20856);
-const _: () = assert!(std::mem::offset_of!(kernels, cumulative) == 39216);
-const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 41136);
-const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 42096);
-const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 42696);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 42816);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 42824);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 42832);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 42840);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 42872);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 42904);
-const _: () = assert!(size_of::<kernels>() == 43744);
+const _: () = assert!(std::mem::offset_of!(kernels, cast) == 10448);
+const _: () = assert!(std::mem::offset_of!(kernels, select) == 12248);
+const _: () = assert!(std::mem::offset_of!(kernels, unary_streamed) == 12288);
+const _: () = assert!(std::mem::offset_of!(kernels, binary_streamed) == 14448);
+const _: () = assert!(std::mem::offset_of!(kernels, cast_streamed) == 22728);
+const _: () = assert!(std::mem::offset_of!(kernels, gather) == 24528);
+const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 24568);
+const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 24608);
+const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 24616);
+const _: () = assert!(std::mem::offset_of!(kernels, fill) == 24656);
+const _: () = assert!(std::mem::offset_of!(kernels, take) == 24696);
+const _: () = assert!(std::mem::offset_of!(kernels, compress) == 24736);
+const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 24776);
+const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 24784);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 24792);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 24800);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 24808);
+const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 24816);
+const _: () = assert!(std::mem::offset_of!(kernels, cumulative) == 43176);
+const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 45096);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 46056);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 46656);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 46776);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 46784);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 46792);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 46800);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 46832);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 46864);
+const _: () = assert!(size_of::<kernels>() == 47704);
