@@ -11,6 +11,7 @@ pub mod error;
 pub mod generated;
 pub mod kernels;
 pub mod layout;
+pub mod lock;
 pub mod memory;
 pub mod ops;
 pub mod program;
