@@ -7,6 +7,7 @@
 //! what was there. That one question decides which writes are blended, which registers can be kept as one
 //! value, or as a first value and a step, and which loads can be read in place.
 
+use super::rename::Renamed;
 use crate::generated::ops::{Binary, Unary};
 use crate::program::{Code, Flow, Graph, Instruction, Operand, Place, Program, Register, Special, Type};
 
@@ -43,6 +44,15 @@ impl Rows {
     fn new(rows: usize, members: usize) -> Rows {
         let words = members.div_ceil(64).max(1);
         Rows { words, bits: vec![0; rows * words] }
+    }
+
+    /// The same rows, with room for more members.
+    fn widened(&self, rows: usize, members: usize) -> Rows {
+        let mut wide = Rows::new(rows, members);
+        for row in 0..rows {
+            wide.row_mut(row)[..self.words].copy_from_slice(self.row(row));
+        }
+        wide
     }
 
     fn row(&self, row: usize) -> &[u64] {
@@ -86,8 +96,9 @@ pub struct Analysis<'a> {
     pub program: &'a Program,
     pub code: &'a Code,
     pub graph: &'a Graph,
-    /// Registers of the program; behind them the counts of the loops around a step, one a depth.
+    /// Registers of the program; behind them the counts of the loops around a step, one a depth, and those added.
     pub registers: usize,
+    pub renamed: Renamed,
     pub classes: Vec<Class>,
     /// Whether the blocks of a tile lie in one row of the grid, so that `%gid.x` is consecutive.
     flat: bool,
@@ -120,7 +131,8 @@ impl<'a> Analysis<'a> {
             code,
             graph,
             registers,
-            classes: vec![if is_precise { Class::Unknown } else { Class::Lanes }; registers],
+            renamed: Renamed::none(registers),
+            classes: Vec::new(),
             flat,
             alone: needs_whole_blocks(program),
             live_in: Rows::new(rows, registers),
@@ -130,13 +142,31 @@ impl<'a> Analysis<'a> {
         };
         if is_precise {
             analysis.find_liveness();
+            analysis.rename();
+        }
+        let class = if is_precise { Class::Unknown } else { Class::Lanes };
+        analysis.classes = vec![class; analysis.registers];
+        if is_precise {
             analysis.classify();
         }
         analysis
     }
 
-    pub fn instruction(&self, step: u32) -> &'a Instruction {
-        &self.program.instructions()[self.code.steps()[step as usize].instruction as usize]
+    fn rename(&mut self) {
+        self.renamed = Renamed::new(self.program, self.code, self.graph, &self.live_out, self.registers);
+        if self.renamed.len() > 0 {
+            self.registers += self.renamed.len();
+            let blocks = self.graph.blocks().len();
+            // None of those added lives from block to block, nor does any other less long than it did.
+            self.live_in = self.live_in.widened(blocks, self.registers);
+            self.live_out = self.live_out.widened(blocks, self.registers);
+            self.keep = Rows::new(blocks, self.registers);
+        }
+    }
+
+    pub fn instruction(&self, step: u32) -> &Instruction {
+        let number = self.code.steps()[step as usize].instruction as usize;
+        self.renamed.instruction(step).unwrap_or(&self.program.instructions()[number])
     }
 
     /// The register of the count of the loop that starts at a step.
@@ -145,6 +175,7 @@ impl<'a> Analysis<'a> {
     }
 
     pub fn type_of(&self, register: usize) -> Type {
+        let register = self.renamed.origin(register).map_or(register, |(register, _)| register);
         self.program.registers().get(register).map_or(Type::I64, |r| r.ty)
     }
 

@@ -400,7 +400,11 @@ impl Decoder<'_> {
     }
 
     fn read(&mut self, operand: Operand) -> Read {
-        Read { from: self.source(operand), bytes: self.program.type_of(operand).bytes() }
+        let ty = match operand {
+            Operand::Register(Register(r)) => self.analysis.type_of(usize::from(r)),
+            _ => self.program.type_of(operand),
+        };
+        Read { from: self.source(operand), bytes: ty.bytes() }
     }
 
     fn write(&self, step: u32, r: usize) -> Write {

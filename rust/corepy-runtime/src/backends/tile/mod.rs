@@ -12,6 +12,7 @@ mod lanes;
 mod machine;
 mod parted;
 mod places;
+mod rename;
 mod run;
 mod setup;
 
