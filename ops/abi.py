@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised whenever a type below changes meaning; checked when a kernel table is loaded.
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -321,6 +321,13 @@ FUNCTIONS = (
         " Without a mask (null) all are selected, without an index (null) all fold into the element"
         " at out. With atomic other threads may do the same, and elements are aligned.",
     ),
+    Function(
+        "lane_count",
+        "uint64_t",
+        "void *out, const void *value, const int64_t *index, size_t n, int64_t extent",
+        "Adds the integer *value to out[index[i]], contiguous and of any alignment, and reads each index"
+        " once. Returns n, or less where an index is not 0 ... extent - 1: as many have been added.",
+    ),
 )
 
 STRUCTS = (
@@ -400,6 +407,7 @@ STRUCTS = (
             ("lane_gather", "lane_gather", ("LANE_WIDTHS",)),
             ("lane_scatter", "lane_scatter", ("LANE_WIDTHS",)),
             ("lane_combine", "lane_combine", ("COMBINE_OPS", "DTYPES")),
+            ("lane_count", "lane_count", ("LANE_WIDTHS",)),
         ),
     ),
 )

@@ -134,7 +134,7 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 5,
+  COREPY_ABI_VERSION = 6,
   COREPY_WIDTHS = 5,
   COREPY_LANE_WIDTHS = 4,
   COREPY_BLOCK = 1024,
@@ -262,6 +262,9 @@ typedef void (*corepy_lane_scatter)(void *out, const void *in, size_t step, cons
 // Folds in[i * step] into the element at out + index[i] * stride where the mask selects. Without a mask (null) all are selected, without an index (null) all fold into the element at out. With atomic other threads may do the same, and elements are aligned.
 typedef void (*corepy_lane_combine)(void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride, uint32_t atomic);
 
+// Adds the integer *value to out[index[i]], contiguous and of any alignment, and reads each index once. Returns n, or less where an index is not 0 ... extent - 1: as many have been added.
+typedef uint64_t (*corepy_lane_count)(void *out, const void *value, const int64_t *index, size_t n, int64_t extent);
+
 // One reduction of one dtype. The functions are null where the op takes no such dtype.
 typedef struct {
   corepy_reduce_blocks blocks;
@@ -329,6 +332,7 @@ typedef struct {
   corepy_lane_gather lane_gather[COREPY_LANE_WIDTHS];
   corepy_lane_scatter lane_scatter[COREPY_LANE_WIDTHS];
   corepy_lane_combine lane_combine[COREPY_COMBINE_OPS][COREPY_DTYPES];
+  corepy_lane_count lane_count[COREPY_LANE_WIDTHS];
 } corepy_kernels;
 
 #ifdef __cplusplus
@@ -388,7 +392,8 @@ static_assert(offsetof(corepy_kernels, lane_bounds) == 38752, "layout of kernels
 static_assert(offsetof(corepy_kernels, lane_gather) == 38760, "layout of kernels.lane_gather");
 static_assert(offsetof(corepy_kernels, lane_scatter) == 38792, "layout of kernels.lane_scatter");
 static_assert(offsetof(corepy_kernels, lane_combine) == 38824, "layout of kernels.lane_combine");
-static_assert(sizeof(corepy_kernels) == 39664, "layout of kernels");
+static_assert(offsetof(corepy_kernels, lane_count) == 39664, "layout of kernels.lane_count");
+static_assert(sizeof(corepy_kernels) == 39696, "layout of kernels");
 #endif
 
 #endif

@@ -294,6 +294,38 @@ void test_combine(const Level &level, int dtype) {
   }
 }
 
+template <class T, int width>
+void test_count(const Level &level) {
+  constexpr size_t elements = 11;
+  Random random(width + 5);
+  corepy_lane_count kernel = level.table.lane_count[width];
+  if (!check(kernel != nullptr, "lane_count %d, %s", width, level.name))
+    return;
+  for (size_t n : some_sizes())
+    for (int bad = 0; bad < 2; bad++) {
+      Memory buffer(elements * sizeof(T), 1, 64), index(8 * n, 0), value(sizeof(T), 0);
+      *value.as<T>() = draw<T>(random);
+      size_t wrong = bad && n ? random.next() % n : n;
+      T expected[elements], got[elements];
+      for (T &element : expected)
+        element = draw<T>(random);
+      std::memcpy(buffer.data(), expected, sizeof expected);
+      for (size_t i = 0; i < n; i++)
+        index.as<int64_t>()[i] = int64_t(random.next() % elements);
+      if (wrong < n)
+        index.as<int64_t>()[wrong] = random.next() % 2 ? int64_t(elements) : -1;
+      size_t done = kernel(buffer.data(), value.data(), index.as<int64_t>(), n, elements);
+      bool right = wrong == n ? done == n : done <= wrong;
+      for (size_t i = 0; right && i < done; i++) {
+        T &element = expected[index.as<int64_t>()[i]];
+        element = T(element + *value.as<T>());
+      }
+      std::memcpy(got, buffer.data(), sizeof got);
+      right &= buffer.guards_intact() && std::memcmp(got, expected, sizeof got) == 0;
+      check(right, "lane_count %d, n %zu, wrong %zu, %s", width, n, wrong, level.name);
+    }
+}
+
 template <class T>
 void test_type(const Level &level, int dtype) {
   test_multiply_add<T>(level, dtype);
@@ -322,6 +354,10 @@ int main() {
     test_access<uint16_t, 1>(level);
     test_access<uint32_t, 2>(level);
     test_access<uint64_t, 3>(level);
+    test_count<uint8_t, 0>(level);
+    test_count<uint16_t, 1>(level);
+    test_count<uint32_t, 2>(level);
+    test_count<uint64_t, 3>(level);
   }
   return finish();
 }

@@ -143,6 +143,39 @@ fn sums_of_many_tiles_on_many_threads() {
 }
 
 #[test]
+fn counting_at_indices_that_are_loaded() {
+    // With and without another reader of the index, at an index that is the loop's own, and with lanes that have left.
+    for body in [
+        "ldg.i64 k, x[%gid]\nred.add.u16 n[k], 3\nexit",
+        "ldg.i64 k, x[%gid]\nred.add.u16 n[k], 3\nstg.i64 y[%gid], k\nexit",
+        "loop i, 3\nldg.i64 k, x[%gid]\nred.add.u16 n[k], 3\nendloop\nexit",
+        "rem.i64 r, %gid, 3\nseteq.i64 p, r, 1\nbra p, e\nldg.i64 k, x[%gid]\nred.add.u16 n[k], 65535\ne:\nexit",
+        "ldg.i64 k, x[%gid]\nred.xor.u16 n[k], 3\nexit",
+        "ldg.i64 k, x[%gid]\nrem.i64 v, %gid, 7\ncvt.u16.i64 w, v\nred.add.u16 n[k], w\nexit",
+    ] {
+        let text = format!(
+            ".kernel k\n.buffer x: in i64[:]\n.buffer y: out i64[:]\n.buffer n: inout u16[:]\n{body}"
+        );
+        for (lanes, threads, bad, back) in [
+            (1i64, 1, None, false),
+            (1000, 1, Some(999), true),
+            (40_000, 2, None, true),
+            (40_000, 2, None, false),
+            (40_000, 2, Some(30_017), false),
+        ] {
+            let _threads = OwnThreads::new(threads).unwrap();
+            let x: Vec<i64> = (0..lanes).map(|i| if Some(i) == bad { 9 } else { i * 7919 % 9 }).collect();
+            let x = indices(&x);
+            let x = if back { x.view(8 * (lanes - 1), &[lanes], &[-8]) } else { x };
+            let y = indices(&vec![0; lanes as usize]);
+            let n = tensor(Type::U16, &[9], &[Value::new(Type::U16, 65_000); 9]);
+            // The bad index is that of a lane that has left, or not.
+            _ = run_blocks(&text, &tensors(&[&x, &y, &n]), lanes, 256);
+        }
+    }
+}
+
+#[test]
 fn lanes_that_go_round_forever_keep_no_other_from_its_fault() {
     // Lane 1 stays at lower steps than lane 0, which is to fail.
     let text = ".kernel k\nseteq.i64 p, %lane, 1\nl:\nbra p, l\nassert false, \"reached\"\nexit";

@@ -3,7 +3,7 @@
 //! Indices are checked once a tile where they are one value or rise evenly with the lane, else lane by lane, and
 //! only for lanes that run. An element that no running lane names is neither written nor written back.
 
-use super::decode::{Access, Read, Source, Target, Write};
+use super::decode::{Access, Count, Read, Source, Target, Write};
 use super::lanes::Active;
 use super::machine::{Array, Machine, NOBODY};
 use crate::generated::abi;
@@ -260,9 +260,9 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Where a result can be computed in the memory that it is to be stored to: all lanes of the range store, to
-    /// elements that lie side by side.
-    pub fn store_in_place(&mut self, access: &Access) -> Option<*mut u8> {
+    /// Where the elements of the active lanes lie, if they lie side by side and are aligned, and all lanes of the
+    /// range are active: a result that is to be stored can be computed there.
+    pub fn side_by_side(&self, access: &Access) -> Option<*mut u8> {
         let array = self.array(access);
         if !self.active.dense || !array.aligned {
             return None;
@@ -341,6 +341,25 @@ impl<'a> Machine<'a> {
             unsafe { kernel(first, values, each, index, mask, n, stride as isize) };
         }
         step + 1
+    }
+
+    /// Adds at indices as they are read; where that cannot be done or one is out of bounds, loads them for the next
+    /// step.
+    pub fn count_indices(&mut self, count: &Count, step: u32) -> u32 {
+        let (sums, n) = (self.array(&count.access), self.active.len());
+        if !sums.atomic
+            && sums.strides[0] == count.access.bytes as i64
+            && let Some(index) = self.side_by_side(&count.load)
+        {
+            let value = self.frame.slot_pointer(count.value);
+            // SAFETY: an index for each active lane; contiguous elements, of which the kernel writes those of an
+            // index within the extent.
+            let done = unsafe { (count.kernel)(sums.data, value, index.cast(), n, sums.extents[0]) };
+            if done == n as u64 {
+                return step + 2;
+            }
+        }
+        self.load(&count.load, &count.to, None, step)
     }
 
     pub fn combine(&mut self, access: &Access, from: Read, kernel: abi::lane_combine, step: u32) -> u32 {

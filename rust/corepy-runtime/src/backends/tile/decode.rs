@@ -155,6 +155,7 @@ pub enum Op {
         from: Read,
         kernel: abi::lane_combine,
     },
+    Count(Box<Count>),
     Barrier,
     /// `reduce`, or with `each` `scan`.
     Fold(Box<Fold>),
@@ -169,6 +170,16 @@ pub struct Chain {
     pub factor: u32,
     /// The slots of the values.
     pub places: Box<[i64]>,
+}
+
+/// A load of indices, and the next step, which adds one value at them.
+pub struct Count {
+    pub load: Box<Access>,
+    pub to: Write,
+    pub access: Box<Access>,
+    /// The slot of the value.
+    pub value: u32,
+    pub kernel: abi::lane_count,
 }
 
 /// A reduction or scan over a block's lane slots.
@@ -271,6 +282,9 @@ pub fn decode(program: &Program, flat: bool, parted: bool, table: &'static abi::
         for step in 0..count {
             if let Some(chain) = decoder.chain(&ops, step) {
                 ops[step as usize] = Op::Chain(Box::new(chain));
+            }
+            if let Some(count) = decoder.count(step) {
+                ops[step as usize] = Op::Count(Box::new(count));
             }
         }
     }
@@ -518,6 +532,32 @@ impl Decoder<'_> {
         }
         let kernel = filled!(self.table.multiply_add_chain[ty.dtype().number()]);
         (places.len() > 1).then(|| Chain { kernel, to, register, factor, places: places.into() })
+    }
+
+    /// A load and the sum behind it as one step, if nobody else reads the indices.
+    fn count(&mut self, step: u32) -> Option<Count> {
+        let analysis = self.analysis;
+        let next = step + 1;
+        if next as usize >= analysis.code.steps().len()
+            || analysis.graph.block_of(next) != analysis.graph.block_of(step)
+        {
+            return None;
+        }
+        let Instruction::Load { ty: Type::I64, to, access: from } = analysis.instruction(step) else {
+            return None;
+        };
+        let Instruction::Combine { op: Combine::Add, ty, access: sums, from: value } =
+            analysis.instruction(next)
+        else {
+            return None;
+        };
+        let Source::Slot(value) = self.source(*value) else { return None };
+        if *sums.index != [Operand::Register(*to)] || analysis.is_live_after(next, usize::from(to.0)) {
+            return None;
+        }
+        let kernel = filled!(self.table.lane_count[ty.bytes().trailing_zeros() as usize]);
+        let (load, access) = (self.access(from, false, Type::I64), self.access(sums, false, *ty));
+        Some(Count { load, to: self.write(step, usize::from(to.0)), access, value, kernel })
     }
 
     fn cast(&self, from: Type, to: Type) -> abi::cast {
