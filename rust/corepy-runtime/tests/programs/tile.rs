@@ -1,7 +1,7 @@
 //! The tile interpreter where it takes short cuts: values read and written in place, indices that rise with the lane,
 //! sums on several threads, lanes that have parted. `run` holds what it leaves against the reference interpreter.
 
-use crate::lanes::{indices, run, singles, tensor};
+use crate::lanes::{indices, number, run, singles, tensor};
 use corepy_runtime::Tensor;
 use corepy_runtime::backends::{Argument, LaunchError, Options};
 use corepy_runtime::program::{Type, Value};
@@ -139,6 +139,58 @@ fn sums_of_many_tiles_on_many_threads() {
         let all = zeros(8).view_as(0, Type::I64.dtype(), &[1], &[8]);
         let bits = zeros(32).view_as(0, Type::U16.dtype(), &[16], &[2]);
         run_blocks(&text, &tensors(&[&few, &many, &low, &all, &bits]), lanes, 256).unwrap();
+    }
+}
+
+#[test]
+fn places_on_the_axes_of_a_block() {
+    // Rows, columns, values for a row or a column, planes turned round, one index for all beside them, conversions; the
+    // grid leaves a part of the last blocks empty, and the buffers may end before it.
+    let text = ".kernel k\n.param end: i64\n.buffer x: in f32[:, :, :]\n.buffer h: in f16[:, :]\n.buffer y: inout f32[:, :, :]\n\
+        .buffer n: inout i32[:]\n.shared t: f32[4, 8, 16]\n\
+        setge.i64 out, %gid.x, end\nbra out, e\n\
+        ldg.f32 a, x[%gid.z, %gid.y, %gid.x]\nldg.f32 b, x[1, %gid.y, 2]\nldg.f32 c, x[%gid.z, 0, %gid.x]\n\
+        ldg.f32 d, x[%gid.z, 1, 1]\nldg.f16 f, h[%gid.x, %gid.y]\nldg.f32 g, x[%lane.z, %lane.y, %lane.x]\n\
+        fma.f32 a, b, c, a\nfma.f32 a, d, f, a\nadd.f32 a, a, g\n\
+        sts.f32 t[%lane.z, %lane.y, %lane.x], a\n\
+        lds.f32 b, t[%lane.z, %lane.y, %lane.x]\nmul.f32 b, b, 0.5\n\
+        red.add.i32 n[%lane.y], 1\n\
+        ldg.f32 old, y[%gid.z, %gid.y, %gid.x]\nadd.f32 b, b, old\nstg.f32 y[%gid.z, %gid.y, %gid.x], b\ne:\nexit";
+    for (lanes, block) in [
+        ([16, 8, 4], [16, 8, 4]),
+        ([40, 9, 5], [16, 8, 4]),
+        ([33, 20, 1], [8, 8, 1]),
+        ([20, 7, 6], [4, 1, 4]),
+        ([5, 6, 7], [1, 4, 2]),
+        ([31, 3, 2], [3, 2, 1]),
+    ] {
+        for (end, short, turned) in [(1000i64, 0, false), (1000, 0, true), (11, 0, false), (1000, 1, false)] {
+            let [w, h, d]: [i64; 3] = lanes;
+            let count = w.max(16) * h.max(8) * d.max(4);
+            let floats = || counted(count);
+            let (shape, strides) =
+                ([d.max(4), h.max(8) - short, w.max(16)], [4 * w.max(16) * h.max(8), 4 * w.max(16), 4]);
+            let x = floats().view(0, &shape, &strides);
+            let y = floats().view(0, &shape, &strides);
+            let (x, y) = if turned {
+                let back = [-strides[0], 4, 4 * h.max(8)];
+                let first = strides[0] * (shape[0] - 1);
+                (floats().view(first, &shape, &back), floats().view(first, &shape, &back))
+            } else {
+                (x, y)
+            };
+            let half = counted(w.max(16) * h.max(8)).view_as(
+                0,
+                Type::F16.dtype(),
+                &[w.max(16), h.max(8)],
+                &[2 * h.max(8), 2],
+            );
+            let n = tensor(Type::I32, &[8], &[Value::new(Type::I32, 0); 8]);
+            let mut arguments = vec![number(end)];
+            arguments.extend(tensors(&[&x, &half, &y, &n]));
+            let done = run(text, &arguments, &Options { lanes, block, ..Options::lanes(1) });
+            assert_eq!(done.is_err(), short > 0 && h >= 8, "{lanes:?}");
+        }
     }
 }
 

@@ -36,8 +36,55 @@ impl<'a> Machine<'a> {
         unsafe { &*self.arrays.add(access.array as usize) }
     }
 
+    /// The element of lane 0, and the distances between elements on the axes of the block, of an access whose indices
+    /// are places there: if the tile is one block, all of whose lanes are active and within bounds.
+    fn by_block(&self, access: &Access) -> Option<(*mut u8, [i64; 3])> {
+        let Active { lo, hi, dense, .. } = self.active;
+        if !dense || lo > 0 || hi != self.run.block_size || self.run.blocks > 1 {
+            return None;
+        }
+        let (array, block) = (self.array(access), self.run.grid.block);
+        let (mut base, mut by) = (array.data, [0i64; 3]);
+        for (axis, index) in access.index.iter().enumerate() {
+            let (extent, stride) = (array.extents[axis], array.strides[axis]);
+            let first = match (index.from, index.special) {
+                (Source::Slot(slot), _) => {
+                    Some(self.frame.index(slot)).filter(|i| (0..extent).contains(i))?
+                }
+                (Source::Tile(_), Some(special)) => {
+                    let along = usize::from(special.axis);
+                    let first = self.run.special(special, self.place);
+                    if first + block[along] > extent {
+                        return None;
+                    }
+                    by[along] = by[along].wrapping_add(stride);
+                    first
+                }
+                _ => return None,
+            };
+            base = base.wrapping_offset(first.wrapping_mul(stride) as isize);
+        }
+        Some((base, by))
+    }
+
+    /// The distance between the elements of neighbours, where it is the same for all lanes of a block.
+    fn even(&self, by: [i64; 3]) -> Option<i64> {
+        let [width, height, depth] = self.run.grid.block;
+        let is_even = |extent: i64, by: i64, below: i64| extent == 1 || by == below;
+        let each = by[0];
+        let along = is_even(height, by[1], each.wrapping_mul(width))
+            && is_even(depth, by[2], each.wrapping_mul(width * height));
+        along.then_some(each)
+    }
+
     /// Finds the elements of an access and checks the indices; None where no lane is left that passes.
     fn locate(&mut self, access: &Access, step: u32) -> Option<Elements> {
+        if access.by_block
+            && let Some((at, by)) = self.by_block(access)
+            && let Some(stride) = self.even(by)
+        {
+            return Some(Elements::Strided(at, stride));
+        }
         let array = self.array(access);
         let (mut base, mut by) = (array.data, 0i64);
         let (mut varying, mut is_one) = (0, true);
@@ -187,6 +234,12 @@ impl<'a> Machine<'a> {
     }
 
     pub fn load(&mut self, access: &Access, to: &Write, cast: Option<abi::cast>, step: u32) -> u32 {
+        if access.by_block
+            && let Some((at, by)) = self.by_block(access)
+            && self.even(by).is_none()
+        {
+            return self.load_rows(at, by, access.bytes, to, cast, step);
+        }
         let Some(elements) = self.locate(access, step) else { return NOBODY };
         let array = self.array(access);
         let Active { lo, hi, .. } = self.active;
@@ -240,6 +293,36 @@ impl<'a> Machine<'a> {
         if let Some(kernel) = cast {
             // SAFETY: as many elements, contiguous and aligned.
             unsafe { kernel(out, from, n) };
+        }
+        self.settle(to, out);
+        self.is_in_tile(to);
+        step + 1
+    }
+
+    /// Loads the elements of all lanes of a block, row by row.
+    fn load_rows(
+        &mut self,
+        at: *mut u8,
+        [x, y, z]: [i64; 3],
+        bytes: usize,
+        to: &Write,
+        cast: Option<abi::cast>,
+        step: u32,
+    ) -> u32 {
+        let out = self.out(to);
+        let raw = if cast.is_some() { self.temps[2] } else { out };
+        let [across, rows, planes] = self.run.grid.block;
+        if let Some(kernel) = self.table.lane_rows[bytes.trailing_zeros() as usize] {
+            for plane in 0..planes {
+                let to = raw.wrapping_add((plane * rows * across) as usize * bytes);
+                let from = at.wrapping_offset(plane.wrapping_mul(z) as isize);
+                // SAFETY: the elements of all lanes of the block are in the buffer.
+                unsafe { kernel(to, from, across as usize, rows as usize, x as isize, y as isize) };
+            }
+        }
+        if let Some(kernel) = cast {
+            // SAFETY: as many elements, contiguous and aligned.
+            unsafe { kernel(out, raw, self.run.block_size) };
         }
         self.settle(to, out);
         self.is_in_tile(to);

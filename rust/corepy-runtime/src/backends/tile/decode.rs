@@ -105,6 +105,8 @@ pub struct Access {
     pub index: Box<[Index]>,
     /// Bytes of an element.
     pub bytes: usize,
+    /// Whether all indices that differ from lane to lane are places on the axes of the block.
+    pub by_block: bool,
 }
 
 pub enum Op {
@@ -440,7 +442,11 @@ impl Decoder<'_> {
             let special = if let Operand::Special(special) = operand { Some(special) } else { None };
             Index { from: self.source(operand), special }
         });
-        Box::new(Access { index: index.collect(), array: first + u32::from(access.array), bytes: ty.bytes() })
+        let index: Box<[Index]> = index.collect();
+        let is_place = |i: &Index| i.special.is_some_and(|s| matches!(s.what, Place::Lane | Place::Gid));
+        let is_each = |i: &&Index| matches!(i.from, Source::Tile(_));
+        let by_block = index.iter().any(|i| is_each(&i)) && index.iter().filter(is_each).all(is_place);
+        Box::new(Access { index, array: first + u32::from(access.array), bytes: ty.bytes(), by_block })
     }
 
     /// Whether the next step stores what a step writes to a register, and nobody else reads it.
