@@ -32,6 +32,9 @@ fn a_value_that_was_loaded_stays_what_it_was() {
         // Two lanes' groups load it at different times.
         ".kernel k\n.buffer y: inout f32[:]\nrem.i64 r, %gid, 3\nloop i, 4\nseteq.i64 p, r, i\nbra !p, on\n\
          ldg.f32 v, y[%gid]\nmul.f32 w, v, 2\nstg.f32 y[%gid], w\non:\nendloop\nexit",
+        // One register for a value that crosses a barrier, to which lanes come by two ways, and for another one.
+        ".kernel k\n.buffer y: inout f32[:]\nrem.i64 r, %gid, 2\nseteq.i64 p, r, 1\nbra p, l\nb:\ncvt.f32.i64 v, %gid\n\
+         barrier\nadd.f32 w, v, 1\nmov.f32 v, 7\nmul.f32 w, w, v\nstg.f32 y[%gid], w\nexit\nl:\nbra b",
         // A polynomial, in place and not.
         ".kernel k\n.buffer y: inout f32[:]\nldg.f32 v, y[%gid]\nmov.f32 s, 0.5\nfma.f32 s, s, v, 1\n\
          fma.f32 s, v, s, -2\nfma.f32 s, s, v, 0.25\nstg.f32 y[%gid], s\nexit",
@@ -75,6 +78,28 @@ fn lanes_that_do_not_run_do_not_fault() {
         tensor(Type::F64, &[50], &[Value::double(2.0); 50]),
     );
     run_blocks(&text, &tensors(&[&n, &f]), 50, 64).unwrap_err();
+}
+
+#[test]
+fn a_divisor_that_all_lanes_share_stops_the_lowest_that_runs() {
+    let text = ".kernel k\n.param d: i64\n.param first: i64\n.buffer y: out i64[:]\n\
+        rem.i64 r, %gid, 5\nsetlt.i64 p, %gid, first\nbra p, e\nseteq.i64 q, r, 2\nbra q, e\nfloordiv.i64 r, r, d\n\
+        e:\nstg.i64 y[%gid], r\nexit";
+    for (divisor, first, lowest) in
+        [(3, 0, None), (0, 0, Some(0)), (0, 1, Some(1)), (0, 7, Some(8)), (0, 300, Some(300))]
+    {
+        let y = indices(&[0; 400]);
+        let arguments = [number(divisor), number(first), Argument::Tensor(y)];
+        let done = run_blocks(text, &arguments, 400, 64);
+        let stopped = match done {
+            Err(LaunchError::Fault(fault)) => Some(fault.lane[0]),
+            done => {
+                done.unwrap();
+                None
+            }
+        };
+        assert_eq!(stopped, lowest);
+    }
 }
 
 #[test]
@@ -156,6 +181,11 @@ fn places_on_the_axes_of_a_block() {
         lds.f32 b, t[%lane.z, %lane.y, %lane.x]\nmul.f32 b, b, 0.5\n\
         red.add.i32 n[%lane.y], 1\n\
         ldg.f32 old, y[%gid.z, %gid.y, %gid.x]\nadd.f32 b, b, old\nstg.f32 y[%gid.z, %gid.y, %gid.x], b\ne:\nexit";
+    // Without shared memory a tile has many blocks.
+    let many = text
+        .replace(".shared t: f32[4, 8, 16]\n", "")
+        .replace("sts.f32 t[%lane.z, %lane.y, %lane.x], a\n", "")
+        .replace("lds.f32 b, t[%lane.z, %lane.y, %lane.x]", "mov.f32 b, a");
     for (lanes, block) in [
         ([16, 8, 4], [16, 8, 4]),
         ([40, 9, 5], [16, 8, 4]),
@@ -188,8 +218,10 @@ fn places_on_the_axes_of_a_block() {
             let n = tensor(Type::I32, &[8], &[Value::new(Type::I32, 0); 8]);
             let mut arguments = vec![number(end)];
             arguments.extend(tensors(&[&x, &half, &y, &n]));
-            let done = run(text, &arguments, &Options { lanes, block, ..Options::lanes(1) });
-            assert_eq!(done.is_err(), short > 0 && h >= 8, "{lanes:?}");
+            for text in [text, &many] {
+                let done = run(text, &arguments, &Options { lanes, block, ..Options::lanes(1) });
+                assert_eq!(done.is_err(), short > 0 && h >= 8, "{lanes:?}");
+            }
         }
     }
 }
@@ -211,6 +243,7 @@ fn counting_at_indices_that_are_loaded() {
         for (lanes, threads, bad, back) in [
             (1i64, 1, None, false),
             (1000, 1, Some(999), true),
+            (1000, 1, None, true),
             (40_000, 2, None, true),
             (40_000, 2, None, false),
             (40_000, 2, Some(30_017), false),
@@ -218,9 +251,10 @@ fn counting_at_indices_that_are_loaded() {
             let _threads = OwnThreads::new(threads).unwrap();
             let x: Vec<i64> = (0..lanes).map(|i| if Some(i) == bad { 9 } else { i * 7919 % 9 }).collect();
             let x = indices(&x);
-            let x = if back { x.view(8 * (lanes - 1), &[lanes], &[-8]) } else { x };
+            let x = if back && threads > 1 { x.view(8 * (lanes - 1), &[lanes], &[-8]) } else { x };
             let y = indices(&vec![0; lanes as usize]);
-            let n = tensor(Type::U16, &[9], &[Value::new(Type::U16, 65_000); 9]);
+            let n = tensor(Type::U16, &[18], &[Value::new(Type::U16, 65_000); 18]);
+            let n = if back { n.view(2, &[9], &[4]) } else { n.view(0, &[9], &[2]) };
             // The bad index is that of a lane that has left, or not.
             _ = run_blocks(&text, &tensors(&[&x, &y, &n]), lanes, 256);
         }
