@@ -13,6 +13,7 @@ pub mod kernels;
 pub mod layout;
 pub mod lock;
 pub mod memory;
+mod once;
 pub mod ops;
 pub mod program;
 pub mod scalar;

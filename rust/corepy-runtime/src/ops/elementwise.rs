@@ -4,15 +4,14 @@ use crate::dtype::{DType, Kind, promote};
 use crate::error::{Error, Result};
 use crate::generated::dtypes::NUMERIC;
 use crate::generated::ops::{BINARY, Binary, ComputeRule, Elementwise, Fault, ResultRule, UNARY, Unary};
-use crate::kernels::{self, BLOCK, Form};
+use crate::kernels::{self, Form};
 use crate::layout;
 pub use crate::ops::Arg;
-use crate::ops::iterate::{Layout, Plan, TILE};
-use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order};
-use crate::ops::{byte_ns, check_storable, copy, empty_as, select, show_index};
+use crate::ops::iterate::{Layout, Plan};
+use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order, is_streamed};
+use crate::ops::{check_storable, copy, empty_as, select, show_index};
 use crate::scalar::Scalar;
-use crate::scheduler::cost::{hot_ns, is_past_caches};
-use crate::scheduler::tuning::{self, Cost};
+use crate::scheduler::cost::{self, hot_ns};
 use crate::tensor::Tensor;
 use crate::trace;
 
@@ -27,24 +26,10 @@ fn is_straight(row: &Elementwise, dtype: DType, operands: usize, size: usize) ->
     size <= STRAIGHT || cost(row, dtype, operands, size) * (size as f64) < hot_ns()
 }
 
-/// Estimated ns for one element on one thread, of an operation on `operands` elements of a dtype at a
-/// time: what moving its bytes takes, plus what the arithmetic of its class adds. Estimates decide only
-/// how many threads help, never a result. Measured on one thread of an AMD EPYC (Zen 5): add of float32
-/// 0.10 ns with 1e6 elements, 0.29 ns with 1e7.
+/// Estimated ns for one element on one thread, of an operation on `operands` elements of a dtype at a time.
+#[inline]
 fn cost(row: &Elementwise, dtype: DType, operands: usize, size: usize) -> f64 {
-    let arithmetic = match (row.fault, row.compute) {
-        (Fault::ZeroDivision, _) => tuning::get(Cost::IntegerDivision),
-        (Fault::Exponent, _) => tuning::get(Cost::Power),
-        (Fault::None, ComputeRule::Floating) => tuning::get(Cost::Root),
-        (Fault::None, _) => 0.0,
-    };
-    let bytes = operands * dtype.itemsize();
-    bytes as f64 * byte_ns(bytes.saturating_mul(size)) + arithmetic
-}
-
-/// Elements of a tile that takes some 8 us, several times what claiming it costs.
-fn tile(ns: f64) -> usize {
-    ((8000.0 / ns) as usize).min(TILE)
+    cost::element_ns(row.cost, dtype, operands * dtype.itemsize(), size)
 }
 
 /// The dtypes that an operation computes in and gives, for operands of two dtypes (the same one twice
@@ -115,12 +100,17 @@ fn unary_untraced(op: Unary, x: &Tensor) -> Result<Tensor> {
 /// Writes `op(x)` to `out` of the same shape.
 fn unary_planned(op: Unary, compute: DType, result: DType, out: &Tensor, x: &Tensor) -> Result<()> {
     let row = &UNARY[op as usize];
-    let kernel = kernels::unary(op, compute).ok_or_else(|| no_kernel(row.name, compute))?;
+    let mut kernel = kernels::unary(op, compute).ok_or_else(|| no_kernel(row.name, compute))?;
     let mut plan = Plan::new(out.shape(), [Layout::of(out), Layout::of(x)]);
     let operands = [Operand::new(out, result), Operand::new(x, compute)];
     let access = accesses(&plan, &operands, [false, false]);
+    if is_streamed(&plan, &access, out, &[Arg::Tensor(x)])
+        && let Some(streamed) = kernels::streamed::unary(op, compute)
+    {
+        kernel = streamed;
+    }
     let ns = cost(row, compute, 2, out.size());
-    plan.set_tile(tile(ns));
+    plan.set_tile(cost::elements(ns, out.size()));
     trace::kernel("v");
     // No one-operand kernel faults.
     execute(&plan, &operands, &access, ns, &|[out, x], n| {
@@ -267,13 +257,13 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
         _ => Form::VectorVector,
     };
     let mut kernel = kernels::binary(op, compute, form).ok_or_else(|| no_kernel(row.name, compute))?;
-    if is_streamed(&plan, &access, out, a, b)
-        && let Some(streamed) = kernels::binary_streamed(op, compute, form)
+    if is_streamed(&plan, &access, out, &[a, b])
+        && let Some(streamed) = kernels::streamed::binary(op, compute, form)
     {
         kernel = streamed;
     }
     let ns = cost(row, compute, 3, out.size());
-    plan.set_tile(tile(ns));
+    plan.set_tile(cost::elements(ns, out.size()));
     trace::kernel(form.name());
     let fault = execute(&plan, &operands, &access, ns, &|[out, a, b], n| {
         // SAFETY: execute gives n elements of the kernel's dtypes, aligned; one for a scalar.
@@ -283,18 +273,6 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
         None => Ok(()),
         Some(position) => Err(locate_fault(op, compute, result, out.shape(), a, b, position)),
     }
-}
-
-/// Whether an operation's results are stored past the caches: they and the operands do not fit, they are
-/// not written over an operand, and pieces are long enough that ending them does not show.
-fn is_streamed(plan: &Plan<3>, access: &[Access; 3], out: &Tensor, a: Arg, b: Arg) -> bool {
-    let apart = |arg: Arg| arg.tensor().is_none_or(|tensor| !tensor.may_overlap(out));
-    is_past_caches(out.size() * out.itemsize() + a.bytes() + b.bytes())
-        && plan.axes().last().is_some_and(|axis| axis.extent >= BLOCK as i64)
-        && access[0] == Access::Direct
-        && access[1..].iter().all(|&access| matches!(access, Access::Direct | Access::Single))
-        && apart(a)
-        && apart(b)
 }
 
 /// The error for the lowest element in row-major order that faults, whichever thread met one first:

@@ -13,18 +13,15 @@ use crate::memory::arena::{Arena, with_arena};
 use crate::ops::iterate::Cursor;
 use crate::ops::reduce_plan::{A, Loop, OUT, Operand, Plan};
 use crate::ops::reduce_rows::Strips;
-use crate::scheduler::{self, Flow};
+use crate::ops::reduce_runs::Runs;
+use crate::scheduler::tuning::Class;
+use crate::scheduler::{self, Flow, cost};
 use crate::trace;
 use std::sync::atomic::Ordering;
 
-/// Estimated ns to gather or convert one element.
-const STAGE_NS: f64 = 0.7;
-/// Work of one tile: claiming one takes some 20 ns, and Ctrl-C waits for one.
-const TILE_NS: f64 = 20_000.0;
 /// Work of a group of blocks where one unit is shared among threads.
-const GROUP_NS: f64 = 8_000.0;
-/// The most work of a group: Ctrl-C waits for one, and is answered within 100 ms.
-const LONG_NS: f64 = 20e6;
+const GROUP_NS: f64 = cost::TILE_NS;
+
 /// The functions of a reduction, all present.
 #[derive(Clone, Copy)]
 pub(super) struct Kernels {
@@ -34,6 +31,9 @@ pub(super) struct Kernels {
     pub finish: abi::reduce_finish,
     pub each: abi::reduce_each,
     pub columns: abi::reduce_columns,
+    /// Not every family has these two.
+    pub runs: Option<abi::reduce_runs>,
+    pub finish_runs: Option<abi::reduce_finish_runs>,
     pub lane_bytes: usize,
 }
 
@@ -47,6 +47,8 @@ impl Kernels {
             finish: slot.finish?,
             each: slot.each?,
             columns: slot.columns?,
+            runs: slot.runs,
+            finish_runs: slot.finish_runs,
             lane_bytes: slot.lane_bytes,
         })
     }
@@ -120,6 +122,11 @@ pub(super) trait Units: Sync {
     /// # Safety
     /// `state` is the merged state of all blocks.
     unsafe fn finish(&self, unit: usize, state: *mut u8);
+    /// Writes a unit's means in float64 from the state that `kernels` made.
+    ///
+    /// # Safety
+    /// `state` is the merged state of all blocks; there is room for the unit's means.
+    unsafe fn centers(&self, kernels: &Kernels, unit: usize, to: *mut u8, state: *mut u8);
     /// Writes one value to all of a unit's results, which are bool.
     ///
     /// # Safety
@@ -137,7 +144,10 @@ impl Job {
     pub fn run(&self) -> Result<()> {
         match self.plan.columns {
             Some(column) if self.count == 1 => self.share(&Strips::new(self, column)),
-            _ => self.share(&Single::new(self)),
+            _ => match Runs::of(self) {
+                Some(runs) => self.share(&runs),
+                None => self.share(&Single::new(self)),
+            },
         }
     }
 
@@ -215,21 +225,30 @@ impl Job {
         }
     }
 
+    /// Estimated ns to copy one element of each operand together.
+    fn staging_ns(&self) -> f64 {
+        let one = |operand: &Operand| {
+            cost::class_ns(Class::Strided, operand.stored)
+                + if operand.casts() { cost::cast_ns(operand.stored, operand.computed) } else { 0.0 }
+        };
+        self.operands[..self.count].iter().map(one).sum()
+    }
+
     /// Runs over all units: groups of blocks where there are too few units for the threads, else
     /// whole units.
     fn share(&self, units: &impl Units) -> Result<()> {
         trace::path(if units.is_staged() { "gathered" } else { "direct" });
-        let ns = if units.is_staged() { self.ns + STAGE_NS } else { self.ns };
+        let ns = if units.is_staged() { self.ns + self.staging_ns() } else { self.ns };
         let each = ns * (self.n * units.columns()) as f64;
         let cost = each * units.count() as f64;
         let per_block = each / self.n.max(1) as f64 * BLOCK as f64;
         let threads = scheduler::threads();
         let few = each > 2.0 * GROUP_NS && units.count() < 4 * threads;
-        if self.blocks() > 1 && (few || each > LONG_NS) {
+        if self.blocks() > 1 && (few || each > cost::LONGEST_TILE_NS) {
             // A power of two; some eight for each thread, so that the last ones even out.
             let even = (self.blocks() * units.count()).div_ceil(8 * threads);
             let least = (GROUP_NS / per_block).ceil() as usize;
-            let most = 1 << ((LONG_NS / per_block) as usize).max(1).ilog2();
+            let most = 1 << ((cost::LONGEST_TILE_NS / per_block) as usize).max(1).ilog2();
             let group = even.max(least).max(1).next_power_of_two().min(most);
             if group < self.blocks() {
                 trace::kernel(units.kernel(true));
@@ -239,7 +258,7 @@ impl Job {
         // At least four tiles a thread, so that the last ones even out: eight rows of 100,000 in tiles
         // of five and three kept two threads busy for five.
         let least = if threads > 1 { 4 * threads } else { 1 };
-        let tile = ((TILE_NS / each) as usize).clamp(1, units.count().div_ceil(least).max(1));
+        let tile = cost::tile(each, cost::LONG_TILE_NS).min(units.count().div_ceil(least).max(1));
         trace::kernel(units.kernel(false));
         scheduler::run(units.count().div_ceil(tile), cost, &|i| {
             units.whole(i * tile..units.count().min((i + 1) * tile));
@@ -257,7 +276,7 @@ impl Job {
                 self.pass(units, kernels, std::ptr::null(), group, cost / 2.0, &|unit, state| {
                     let to = centers.wrapping_add(unit * columns * size_of::<f64>());
                     // SAFETY: a whole state, and room for the unit's centers.
-                    unsafe { (kernels.finish)(to, state, units.columns_of(unit), self.n as f64) };
+                    unsafe { units.centers(kernels, unit, to, state) };
                 })?;
             }
             self.pass(units, &self.kernels, centers, group, cost, &|unit, state| {
@@ -434,6 +453,34 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Reduces whole units to their results, one after the other, by way of their states.
+pub(super) fn whole(units: &impl Units, job: &Job, range: std::ops::Range<usize>) {
+    for unit in range {
+        let columns = units.columns_of(unit);
+        with_arena(|arena| {
+            let blocks = 0..job.blocks();
+            let mut centers = std::ptr::null_mut();
+            if let Some(kernels) = &job.centers {
+                let state = arena.scratch(STRIPES * columns * kernels.lane_bytes).as_ptr();
+                centers = arena.scratch(columns * size_of::<f64>()).as_ptr();
+                // SAFETY: room for a state and a center of each result.
+                unsafe {
+                    units.state(kernels, unit, blocks.clone(), std::ptr::null(), state);
+                    units.centers(kernels, unit, centers, state);
+                }
+            }
+            let state = arena.scratch(STRIPES * columns * job.kernels.lane_bytes).as_ptr();
+            // SAFETY: room for a state; the unit's own results.
+            unsafe {
+                match (units.state(&job.kernels, unit, blocks, centers, state), job.decided) {
+                    (true, Some(value)) => units.decide(unit, value),
+                    _ => units.finish(unit, state),
+                }
+            }
+        });
+    }
+}
+
 /// Units of one result each.
 struct Single<'a> {
     job: &'a Job,
@@ -546,33 +593,6 @@ impl<'a> Single<'a> {
         }
         slot.computed
     }
-
-    /// One unit of more elements, gathered block by block.
-    fn gathered(&self, unit: usize) {
-        let job = self.job;
-        with_arena(|arena| {
-            let blocks = 0..job.blocks();
-            let mut center = 0f64;
-            let mut centers = std::ptr::null();
-            if let Some(kernels) = &job.centers {
-                let state = arena.scratch(STRIPES * kernels.lane_bytes).as_ptr();
-                // SAFETY: room for one state, and for one center.
-                unsafe {
-                    self.state(kernels, unit, blocks.clone(), std::ptr::null(), state);
-                    (kernels.finish)((&raw mut center).cast(), state, 1, job.n as f64);
-                }
-                centers = (&raw const center).cast();
-            }
-            let state = arena.scratch(STRIPES * job.kernels.lane_bytes).as_ptr();
-            // SAFETY: room for one state; the unit's own result.
-            unsafe {
-                match (self.state(&job.kernels, unit, blocks, centers, state), job.decided) {
-                    (true, Some(value)) => self.decide(unit, value),
-                    _ => self.finish(unit, state),
-                }
-            }
-        });
-    }
 }
 
 impl Units for Single<'_> {
@@ -633,6 +653,11 @@ impl Units for Single<'_> {
         unsafe { (self.job.kernels.finish)(self.place(unit).out, state, 1, self.job.divisor) };
     }
 
+    unsafe fn centers(&self, kernels: &Kernels, _: usize, to: *mut u8, state: *mut u8) {
+        // SAFETY: as the caller promises.
+        unsafe { (kernels.finish)(to, state, 1, self.job.n as f64) };
+    }
+
     unsafe fn decide(&self, unit: usize, value: u8) {
         // SAFETY: the unit's own result, which is bool.
         unsafe { self.place(unit).out.write(value) };
@@ -672,7 +697,7 @@ impl Units for Single<'_> {
         } else if job.n <= BLOCK {
             self.batch(units);
         } else {
-            units.for_each(|unit| self.gathered(unit));
+            whole(self, job, units);
         }
     }
 }

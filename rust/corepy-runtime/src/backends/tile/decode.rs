@@ -3,11 +3,14 @@
 use super::analysis::{Analysis, Class};
 use crate::generated::abi;
 use crate::generated::lanes::Combine;
-use crate::generated::ops::{BINARY, Binary, Fault};
+use crate::generated::ops::{BINARY, Binary, Fault, UNARY};
 use crate::kernels::Form;
+use crate::memory::reserve;
 use crate::program::{
     self, Condition, Flow, Instruction, Operand, Place, Program, Register, Special, Type, Value,
 };
+use crate::scheduler::cost;
+use crate::scheduler::tuning::Class as Work;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -258,8 +261,13 @@ pub fn slot_of(value: Value) -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// As [`Analysis::new`].
+/// Most bytes that a decoded step and what is known of it take: one that accesses a buffer of six axes.
+const STEP_BYTES: usize = 640;
+
+/// As [`Analysis::new`]. Where there is no memory, unwinds as scratch of an arena does.
 pub fn decode(program: &Program, flat: bool, parted: bool, table: &'static abi::kernels) -> Decoded {
+    reserve::ensure("launch", program.code().steps().len() * STEP_BYTES)
+        .unwrap_or_else(|error| std::panic::resume_unwind(Box::new(error)));
     let analysis = Analysis::new(program, flat, parted);
     let mut decoder = Decoder {
         analysis: &analysis,
@@ -281,13 +289,17 @@ pub fn decode(program: &Program, flat: bool, parted: bool, table: &'static abi::
         ops.push(decoder.step(step));
     }
     if analysis.is_precise {
-        for step in 0..count {
-            if let Some(chain) = decoder.chain(&ops, step) {
+        let mut step = 0;
+        while step < count {
+            let chain = decoder.chain(&ops, step);
+            let next = step + chain.as_ref().map_or(1, |chain| chain.places.len() as u32);
+            if let Some(chain) = chain {
                 ops[step as usize] = Op::Chain(Box::new(chain));
             }
             if let Some(count) = decoder.count(step) {
                 ops[step as usize] = Op::Count(Box::new(count));
             }
+            step = next;
         }
     }
     DECODED.fetch_add(u64::from(count), Ordering::Relaxed);
@@ -336,7 +348,11 @@ fn sums(program: &Program) -> Vec<(u16, Combine, Type, Value)> {
 /// What an estimate takes a round of a loop for.
 const ROUNDS: f64 = 16.0;
 
+/// Estimated ns of a lane's part in beginning an instruction for a tile of some thousand lanes.
+const STEP_NS: f64 = 0.03;
+
 fn lane_ns(analysis: &Analysis<'_>) -> f64 {
+    let ns = |class, ty: Type| cost::class_ns(class, ty.dtype());
     let steps = analysis.code.steps();
     let mut around = vec![0i32; steps.len() + 1];
     for (i, step) in steps.iter().enumerate() {
@@ -350,21 +366,28 @@ fn lane_ns(analysis: &Analysis<'_>) -> f64 {
     let (mut depth, mut total) = (0, 0.0);
     for (i, _) in steps.iter().enumerate() {
         depth += around[i];
-        let one = match analysis.instruction(i as u32) {
-            Instruction::Load { access, .. }
-            | Instruction::LoadShared { access, .. }
-            | Instruction::Store { access, .. }
-            | Instruction::StoreShared { access, .. } => {
-                let gathered = access.index.iter().any(|&i| analysis.class_of(i) == Class::Lanes);
-                if gathered { 0.7 } else { 0.06 }
-            }
-            Instruction::Combine { .. } | Instruction::CombineShared { .. } => 1.0,
-            Instruction::Binary { op: Binary::Pow | Binary::FloorDivide | Binary::Remainder, .. } => 1.5,
-            Instruction::Unary { .. } | Instruction::Binary { .. } | Instruction::Convert { .. } => 0.08,
-            Instruction::Fma { .. } | Instruction::Mad { .. } | Instruction::Select { .. } => 0.08,
-            Instruction::Reduce { .. } | Instruction::Scan { .. } => 1.0,
-            _ => 0.03,
-        };
+        let one = STEP_NS
+            + match *analysis.instruction(i as u32) {
+                Instruction::Load { ty, ref access, .. }
+                | Instruction::LoadShared { ty, ref access, .. }
+                | Instruction::Store { ty, ref access, .. }
+                | Instruction::StoreShared { ty, ref access, .. } => {
+                    let gathered = access.index.iter().any(|&i| analysis.class_of(i) == Class::Lanes);
+                    ns(if gathered { Work::Taken } else { Work::Selection }, ty)
+                }
+                // An element is fetched and put back.
+                Instruction::Combine { ty, .. } | Instruction::CombineShared { ty, .. } => {
+                    2.0 * ns(Work::Taken, ty)
+                }
+                Instruction::Unary { op, ty, .. } => ns(UNARY[op as usize].cost, ty),
+                Instruction::Binary { op, ty, .. } => ns(BINARY[op as usize].cost, ty),
+                Instruction::Convert { ty, source, .. } => cost::cast_ns(source.dtype(), ty.dtype()),
+                Instruction::Fma { ty, .. } | Instruction::Mad { ty, .. } => ns(Work::Multiplication, ty),
+                Instruction::Select { ty, .. } => ns(Work::Selection, ty),
+                // Element by element, whatever the type.
+                Instruction::Reduce { .. } | Instruction::Scan { .. } => ns(Work::RunningTotal, Type::F64),
+                _ => 0.0,
+            };
         total += one * ROUNDS.powi(depth.clamp(0, 4));
     }
     total
@@ -465,7 +488,7 @@ impl Decoder<'_> {
         *from == Operand::Register(register)
             && *stored == ty
             && !access.index.contains(from)
-            && !analysis.is_live_after(next, usize::from(register.0))
+            && analysis.ends(next)
     }
 
     fn compute(&mut self, step: u32, kernel: Kernel, to: Register, reads: &[Operand]) -> Op {
@@ -558,7 +581,7 @@ impl Decoder<'_> {
             return None;
         };
         let Source::Slot(value) = self.source(*value) else { return None };
-        if *sums.index != [Operand::Register(*to)] || analysis.is_live_after(next, usize::from(to.0)) {
+        if *sums.index != [Operand::Register(*to)] || !analysis.ends(next) {
             return None;
         }
         let kernel = filled!(self.table.lane_count[ty.bytes().trailing_zeros() as usize]);
@@ -694,7 +717,7 @@ impl Decoder<'_> {
         if condition.value != Operand::Register(to)
             || target <= next
             || analysis.graph.block_of(next) != analysis.graph.block_of(step)
-            || analysis.is_live_after(next, usize::from(to.0))
+            || !analysis.ends(next)
         {
             return None;
         }

@@ -60,7 +60,7 @@ impl Renamed {
                 });
                 if instruction.is_block_wide() {
                     // From here on the tile may go on in a form that knows the program's registers alone.
-                    touched.iter().for_each(|&r: &usize| open[r] = None);
+                    touched.drain(..).for_each(|r: usize| open[r] = None);
                 }
                 if let Some(Register(r)) = instruction.writes().filter(|r| shared(usize::from(r.0))) {
                     let r = usize::from(r);
