@@ -1,5 +1,6 @@
 //! The log of operations: lines, nesting, failures; and the facts that the library tells of itself.
 
+use corepy_runtime::lock::Lock;
 use corepy_runtime::ops::elementwise::{binary, binary_into, unary};
 use corepy_runtime::ops::{Arg, copy, create, gather, join, matmul, reduce, select};
 use corepy_runtime::scheduler::OwnThreads;
@@ -7,15 +8,14 @@ use corepy_runtime::{Binary, DType, Reduce, Scalar, Tensor, Unary, config, trace
 use std::collections::HashMap;
 use std::io::Read;
 use std::os::fd::FromRawFd;
-use std::sync::Mutex;
 
 /// The tests turn one log on and take one standard error.
-static ALONE: Mutex<()> = Mutex::new(());
+static ALONE: Lock<()> = Lock::new(());
 
 /// The lines of `f`'s operations on standard error, each as its keys and values. Tests beside this one
 /// may write there too.
 fn lines(f: impl FnOnce()) -> Vec<HashMap<String, String>> {
-    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = ALONE.lock();
     let mut ends = [0; 2];
     // SAFETY: descriptors of our own; standard error is put back below.
     let before = unsafe {
@@ -174,7 +174,7 @@ fn failures_and_unwinding() {
 
 #[test]
 fn a_setting_that_is_not_valid_is_an_error() {
-    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = ALONE.lock();
     for (value, valid) in [("", true), (" ", true), ("debug", true), ("trace", false), ("1", false)] {
         // SAFETY: the tests that read the environment hold the lock.
         unsafe { std::env::set_var(trace::VARIABLE, value) };
@@ -189,7 +189,7 @@ fn a_setting_that_is_not_valid_is_an_error() {
 
 #[test]
 fn facts_have_every_section() {
-    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = ALONE.lock();
     let facts = config::facts();
     let names: Vec<&str> = facts.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["version", "simd", "threads", "memory", "tuning", "log", "build"]);
