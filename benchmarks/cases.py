@@ -70,10 +70,12 @@ class Input:
 
 def _ill_conditioned(rng: np.random.Generator, n: int, condition: float) -> Any:
     """Numbers whose sum is smaller by `condition` than the sum of their magnitudes."""
-    half = rng.random(n // 2) + 0.5
-    rest = np.concatenate([half, -half])
+    half = rng.random((n - 1) // 2) + 0.5
+    # An element of its own: added to another, it would be rounded away.
+    left = np.zeros(n - 2 * len(half))
+    left[0] = 2 * float(half.sum()) / condition
+    rest = np.concatenate([half, -half, left])
     rng.shuffle(rest)
-    rest[rng.integers(0, n, 16)] += n / condition
     return rest
 
 

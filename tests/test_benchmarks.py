@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,16 @@ def test_all_results_are_compared() -> None:
     measure.check(exact, "sum", 1.0, 2.0)
     with pytest.raises(AssertionError):
         measure.check(exact, "fsum", 1.0, np.nextafter(1.0, 2.0))
+
+
+def test_sums_are_as_ill_conditioned_as_they_are_called() -> None:
+    rng = np.random.default_rng(1)
+    chosen = [case.inputs["a"] for case in cases.table() if case.inputs and case.name.startswith("exact_sum")]
+    assert [given.condition for given in chosen] == [1e8, 1e30]
+    for given in chosen:
+        made = given.make(rng)
+        found = math.fsum(np.abs(made)) / abs(math.fsum(made))
+        assert found == pytest.approx(given.condition, rel=0.01)
 
 
 def test_products_are_of_numbers_that_differ() -> None:
