@@ -208,6 +208,25 @@ def test_the_command_prints_every_number(table: Path) -> None:
     assert done.stdout.endswith("kept nowhere, as COREPY_TUNING is off or there is no home for it\n")
 
 
+@pytest.mark.parametrize(
+    ("load", "note"), [(0.2, ""), (3.14, "note: load 3.1; "), (None, "")], ids=["rests", "busy", "unknown"]
+)
+def test_the_command_tells_of_a_busy_machine(load: float | None, note: str) -> None:
+    code = f"""
+import os, sys
+from corepy.__main__ import main
+def average():
+    load = {load}
+    if load is None:
+        raise OSError
+    return load, 0.0, 0.0
+os.getloadavg = average
+sys.exit(main(["tune", "--seconds", "0"]))
+"""
+    done = run("-c", code, COREPY_TUNING="off")
+    assert done.returncode == 0 and done.stderr.startswith(note) and bool(done.stderr) == bool(note)
+
+
 def test_tune_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import corepy as cp; print(cp.tune(seconds=0.0)); print(cp.config()['tuning']['source'])"
     done = run("-c", code, COREPY_TUNING="off")
