@@ -214,6 +214,9 @@ def elementwise() -> Iterator[Case]:
         ("square", "xp.square(a)", "float32"),
         ("power of 3", "a ** 3", "float64"),
         ("isnan", "xp.isnan(a)", "float32"),
+        ("floor_divide by 7", "a // 7", "uint8"),
+        ("floor_divide by 7", "a // 7", "int32"),
+        ("remainder by 7", "a % 7", "int64"),
         ("logical_not", "xp.logical_not(a)", "bool"),
         ("bitwise_invert", "~a", "int64"),
     ):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import statistics
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,12 @@ from benchmarks.peers import Peer
 
 # A slice lasts at least this long, so that the clock's resolution and its call do not show.
 SLICE_SECONDS = 2e-3
-# Before a slice: the OpenMP threads of the library before spin for about a millisecond, on processors that
-# the next one needs.
-SETTLE_SECONDS = 1.5e-3
+# Before a slice, at most: the threads of the library before may spin while they wait for more work,
+# GNU's OpenMP for some 8 ms, on processors that the next library needs.
+TASKS = Path("/proc/self/task")
+SETTLE_SECONDS = 50e-3
+# What it takes on the average, for the number of rounds.
+TYPICAL_SETTLE_SECONDS = 4e-3
 # Then untimed calls, until the caches, the branch predictors and the library's own threads are awake.
 WARM_SECONDS = 2e-4
 
@@ -86,6 +91,24 @@ def traffic(case: Case, runners: Mapping[str, Runner], result: Any) -> tuple[str
     return ("add" if read >= 1.5 * written else "copy"), read + written
 
 
+def settle() -> None:
+    """Waits until this process's other threads sleep."""
+    me = str(threading.get_native_id())
+    end = time.perf_counter() + SETTLE_SECONDS
+    while time.perf_counter() < end:
+        time.sleep(5e-4)
+        if not any(runs(task) for task in TASKS.iterdir() if task.name != me):
+            return
+
+
+def runs(task: Path) -> bool:
+    try:
+        # The name, in parentheses, may hold anything.
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "R"
+    except OSError:  # it has ended
+        return False
+
+
 def slice_seconds(timed: Timed, count: int) -> tuple[float, Any]:
     start = time.perf_counter()
     result = timed(count)
@@ -149,7 +172,7 @@ def measure(
         once = max(1e-9, slice_seconds(side.timed, counts[who])[0])
         counts[who] = max(1, min(200_000, round(SLICE_SECONDS / once)))
         warm[who] = min(counts[who], max(1, round(WARM_SECONDS / once))) if once < SLICE_SECONDS else 0
-        cost += once * (counts[who] + warm[who]) + SETTLE_SECONDS
+        cost += once * (counts[who] + warm[who]) + TYPICAL_SETTLE_SECONDS
     rounds = max(5, min(rounds, round(budget / cost)))
     times: dict[str, list[float]] = {who: [] for who in runners}
     order = list(runners)
@@ -161,7 +184,7 @@ def measure(
             # Each library follows each other one in turn.
             turn = order[i % len(order) :] + order[: i % len(order)]
             for who in turn if i % 2 else reversed(turn):
-                time.sleep(SETTLE_SECONDS)
+                settle()
                 if warm[who]:
                     runners[who].timed(warm[who])
                 seconds, last[who] = slice_seconds(runners[who].timed, counts[who])

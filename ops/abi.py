@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised whenever a type below changes meaning; checked when a kernel table is loaded.
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -180,9 +180,25 @@ FUNCTIONS = (
         "void",
         "void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride,"
         " size_t cols, double divisor",
-        "Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second"
+        "Complete reductions of cols columns of 1 to 128 rows, row_stride bytes apart; b: a second"
         " operand of the same layout, or cols centers, or null (a variance then finds its own)."
         " out is contiguous. The same bits as rows and finish.",
+    ),
+    Function(
+        "reduce_runs",
+        "void",
+        "void *state, const void *a, const void *b, size_t units, ptrdiff_t unit_stride,"
+        " size_t runs, ptrdiff_t run_stride, size_t n, size_t number",
+        "Adds runs of n contiguous elements, run_stride bytes apart, to the states of units"
+        " reductions, unit_stride bytes apart. The first run begins with element `number` of a block"
+        " that has all of them; where that is 0 the states are set first. [unit][stripe] in each"
+        " plane. b: a center for each unit, or null.",
+    ),
+    Function(
+        "reduce_finish_runs",
+        "void",
+        "void *out, void *state, size_t units, double divisor",
+        "`finish` for states that lie [unit][stripe] in each plane.",
     ),
     Function(
         "cumulative_start",
@@ -338,6 +354,9 @@ STRUCTS = (
             ("reduce_finish", "finish", ()),
             ("reduce_each", "each", ()),
             ("reduce_columns", "columns", ()),
+            # Null where a family has no such kernel; then elements are copied together.
+            ("reduce_runs", "runs", ()),
+            ("reduce_finish_runs", "finish_runs", ()),
             ("size_t", "lane_bytes", ()),  # bytes of state a lane, over all planes
         ),
     ),
@@ -377,10 +396,12 @@ STRUCTS = (
             ("uint32_t", "struct_bytes", ()),
             ("unary", "unary", ("UNARY_OPS", "DTYPES")),
             ("binary", "binary", ("BINARY_OPS", "DTYPES", "FORMS")),
-            # Those that store past the caches, where there are any; out overlaps no operand.
-            ("binary", "binary_streamed", ("BINARY_OPS", "DTYPES", "FORMS")),
             ("cast", "cast", ("DTYPES", "DTYPES")),
             ("select", "select", ("WIDTHS",)),
+            # Those that store past the caches, where there are any; out overlaps no operand.
+            ("unary", "unary_streamed", ("UNARY_OPS", "DTYPES")),
+            ("binary", "binary_streamed", ("BINARY_OPS", "DTYPES", "FORMS")),
+            ("cast", "cast_streamed", ("DTYPES", "DTYPES")),
             ("gather", "gather", ("WIDTHS",)),
             ("scatter", "scatter", ("WIDTHS",)),
             ("copy_rows", "copy_rows", ()),

@@ -203,6 +203,7 @@ ERRORS = (
     Error("LaneNumber", "ValueError", "[{kernel}] {value} does not fit param {name} of {ty}", "kernel: String, value: String, name: String, ty: &'static str"),
     Error("LaneRank", "ValueError", "[{kernel}] buffer {name} has rank {axes} and does not take a tensor of shape {shape}", "kernel: String, name: String, axes: usize, shape: String"),
     Error("LaneCopy", "ValueError", "[{kernel}] buffer {name} takes memory as it lies, and {why} would need a copy", "kernel: String, name: String, why: &'static str"),
+    Error("LaneDevice", "ValueError", "[{kernel}] buffer {name} takes memory of the cpu (1), not of DLPack device {kind}", "kernel: String, name: String, kind: i64"),
     Error("LaneReadOnly", "ValueError", "[{kernel}] {name} is an {mode} buffer, and the tensor is read-only: its memory belongs to {owner}", "kernel: String, name: String, mode: &'static str, owner: String"),
     Error("LaneSelfOverlap", "ValueError", "[{kernel}] {name} is an {mode} buffer, and elements of the tensor share memory", "kernel: String, name: String, mode: &'static str"),
     Error("LaneOverlap", "ValueError", "[{kernel}] the tensors of {a} and {b} share memory, and {a} is an {mode} buffer", "kernel: String, a: String, b: String, mode: &'static str"),

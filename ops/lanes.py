@@ -163,7 +163,7 @@ VERIFY = (
     Message("AbsentOpcode", "opcode", "{opcode} is not available: corepy has no such operation yet", "opcode: String"),
     Message("UnknownCombine", "opcode", "{opcode} has no {combine}; it has {known}", "opcode: &'static str, combine: String, known: String"),
     Message("Suffix", "type", "{opcode} is written {form}", "opcode: String, form: String"),
-    Message("UnknownType", "type", "{given} is not a type", "given: String"),
+    Message("UnknownType", "type", f"{{given}} is not a type, as {', '.join(name for name, _ in TYPES)} are", "given: String"),
     Message("TypeRefused", "type", "{opcode} does not take {given}; it takes {accepted}", "opcode: String, given: &'static str, accepted: String"),
     Message("ElementType", "type", "{name} holds {held}, not {given}", "name: String, held: &'static str, given: &'static str"),
     Message("OperandCount", "operand-count", "{opcode} takes {needed} operands, not {given}", "opcode: String, needed: &'static str, given: usize"),

@@ -385,6 +385,7 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
         (lambda: launch(x=np.zeros(3, ">f4")), "[k] buffer x takes memory as it lies, and data in the other byte order would need a copy"),
         (lambda: launch(x=np.zeros(9, np.uint8)[1:].view("f4")), "[k] buffer x takes memory as it lies, and unaligned data would need a copy"),
     ],
+    "LaneDevice": [(lambda: launch(x=Producer(None, (2, 0))), "[k] buffer x takes memory of the cpu (1), not of DLPack device 2")],
     "LaneReadOnly": [
         (lambda: launch(y=c.broadcast_to(c.zeros(1, dtype=c.float32), (2, 2))), "[k] y is an inout buffer, and the tensor is read-only: its memory belongs to corepy"),
         (lambda: launch(z=memoryview(bytes(8)).cast("f")), "[k] z is an out buffer, and the tensor is read-only: its memory belongs to memoryview"),

@@ -72,6 +72,10 @@ def test_what_a_program_says_of_itself() -> None:
             setattr(p, name, 1)
     with pytest.raises(TypeError):
         type(p)()
+    # What `p[lanes]` gives are no elements, of which there would be no end.
+    for walk in (iter, list, lambda p: 3 in p, reversed):
+        with pytest.raises(TypeError):
+            walk(c.lanes.parse(SAXPY))
     assert weakref.ref(p)() is p
 
 
@@ -274,6 +278,7 @@ def test_params_of_every_type(name: str, dtype: str, backend: str) -> None:
         float("inf"),
         float("nan"),
         1e30,
+        2.0**127,
     ):
         with pytest.raises(ValueError, match=rf"^\[fill\] \S+ does not fit param v of {name}$"):
             stored(wrong)

@@ -40,7 +40,7 @@ RULES: dict[str, tuple[str, int, str]] = {
     "AbsentOpcode": (f"{absent()[0] if absent() else 'exp'}.f32 u, a | exit", 1, f"{(absent() or ('exp',))[0]} is not available: corepy has no such operation yet"),
     "UnknownCombine": ("red.mul.i32 y[0, 0], 1 | exit", 1, "red has no mul; it has add, min, max, and, or, xor"),
     "Suffix": ("add u, a, a | exit", 1, "add is written add.type"),
-    "UnknownType": ("add.f99 u, a, a | exit", 1, "f99 is not a type"),
+    "UnknownType": ("add.f99 u, a, a | exit", 1, "f99 is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are"),
     "TypeRefused": ("div.i32 u, 2, 3 | exit", 1, "div does not take i32; it takes f32, f64"),
     "ElementType": ("ldg.f64 u, x[0] | exit", 1, "x holds f32, not f64"),
     "OperandCount": ("add.f32 u, a | exit", 1, "add takes 3 operands, not 2"),

@@ -134,7 +134,7 @@ enum {
 };
 
 enum {
-  COREPY_ABI_VERSION = 5,
+  COREPY_ABI_VERSION = 6,
   COREPY_WIDTHS = 5,
   COREPY_LANE_WIDTHS = 4,
   COREPY_BLOCK = 1024,
@@ -206,8 +206,14 @@ typedef void (*corepy_reduce_finish)(void *out, void *state, size_t cols, double
 // outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart; out is contiguous. The same bits as blocks and finish. Returns 0.
 typedef uint64_t (*corepy_reduce_each)(void *out, const void *a, const void *b, size_t outer, ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n, double divisor);
 
-// Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
+// Complete reductions of cols columns of 1 to 128 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 typedef void (*corepy_reduce_columns)(void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride, size_t cols, double divisor);
+
+// Adds runs of n contiguous elements, run_stride bytes apart, to the states of units reductions, unit_stride bytes apart. The first run begins with element `number` of a block that has all of them; where that is 0 the states are set first. [unit][stripe] in each plane. b: a center for each unit, or null.
+typedef void (*corepy_reduce_runs)(void *state, const void *a, const void *b, size_t units, ptrdiff_t unit_stride, size_t runs, ptrdiff_t run_stride, size_t n, size_t number);
+
+// `finish` for states that lie [unit][stripe] in each plane.
+typedef void (*corepy_reduce_finish_runs)(void *out, void *state, size_t units, double divisor);
 
 // The carry of cols columns that have no block before, and the running totals of a block that has no element yet. In both, lanes of all columns lie side by side, plane after plane.
 typedef void (*corepy_cumulative_start)(void *carry, void *running, size_t cols);
@@ -271,6 +277,8 @@ typedef struct {
   corepy_reduce_finish finish;
   corepy_reduce_each each;
   corepy_reduce_columns columns;
+  corepy_reduce_runs runs;
+  corepy_reduce_finish_runs finish_runs;
   size_t lane_bytes;
 } corepy_reduction;
 
@@ -304,9 +312,11 @@ typedef struct {
   uint32_t struct_bytes;
   corepy_unary unary[COREPY_UNARY_OPS][COREPY_DTYPES];
   corepy_binary binary[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
-  corepy_binary binary_streamed[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
   corepy_cast cast[COREPY_DTYPES][COREPY_DTYPES];
   corepy_select select[COREPY_WIDTHS];
+  corepy_unary unary_streamed[COREPY_UNARY_OPS][COREPY_DTYPES];
+  corepy_binary binary_streamed[COREPY_BINARY_OPS][COREPY_DTYPES][COREPY_FORMS];
+  corepy_cast cast_streamed[COREPY_DTYPES][COREPY_DTYPES];
   corepy_gather gather[COREPY_WIDTHS];
   corepy_scatter scatter[COREPY_WIDTHS];
   corepy_copy_rows copy_rows;
@@ -339,8 +349,10 @@ static_assert(offsetof(corepy_reduction, merge) == 16, "layout of reduction.merg
 static_assert(offsetof(corepy_reduction, finish) == 24, "layout of reduction.finish");
 static_assert(offsetof(corepy_reduction, each) == 32, "layout of reduction.each");
 static_assert(offsetof(corepy_reduction, columns) == 40, "layout of reduction.columns");
-static_assert(offsetof(corepy_reduction, lane_bytes) == 48, "layout of reduction.lane_bytes");
-static_assert(sizeof(corepy_reduction) == 56, "layout of reduction");
+static_assert(offsetof(corepy_reduction, runs) == 48, "layout of reduction.runs");
+static_assert(offsetof(corepy_reduction, finish_runs) == 56, "layout of reduction.finish_runs");
+static_assert(offsetof(corepy_reduction, lane_bytes) == 64, "layout of reduction.lane_bytes");
+static_assert(sizeof(corepy_reduction) == 72, "layout of reduction");
 static_assert(offsetof(corepy_cumulative, start) == 0, "layout of cumulative.start");
 static_assert(offsetof(corepy_cumulative, absorb) == 8, "layout of cumulative.absorb");
 static_assert(offsetof(corepy_cumulative, totals) == 16, "layout of cumulative.totals");
@@ -363,33 +375,35 @@ static_assert(offsetof(corepy_kernels, abi_version) == 0, "layout of kernels.abi
 static_assert(offsetof(corepy_kernels, struct_bytes) == 4, "layout of kernels.struct_bytes");
 static_assert(offsetof(corepy_kernels, unary) == 8, "layout of kernels.unary");
 static_assert(offsetof(corepy_kernels, binary) == 2168, "layout of kernels.binary");
-static_assert(offsetof(corepy_kernels, binary_streamed) == 10448, "layout of kernels.binary_streamed");
-static_assert(offsetof(corepy_kernels, cast) == 18728, "layout of kernels.cast");
-static_assert(offsetof(corepy_kernels, select) == 20528, "layout of kernels.select");
-static_assert(offsetof(corepy_kernels, gather) == 20568, "layout of kernels.gather");
-static_assert(offsetof(corepy_kernels, scatter) == 20608, "layout of kernels.scatter");
-static_assert(offsetof(corepy_kernels, copy_rows) == 20648, "layout of kernels.copy_rows");
-static_assert(offsetof(corepy_kernels, transpose) == 20656, "layout of kernels.transpose");
-static_assert(offsetof(corepy_kernels, fill) == 20696, "layout of kernels.fill");
-static_assert(offsetof(corepy_kernels, take) == 20736, "layout of kernels.take");
-static_assert(offsetof(corepy_kernels, compress) == 20776, "layout of kernels.compress");
-static_assert(offsetof(corepy_kernels, wrap_indices) == 20816, "layout of kernels.wrap_indices");
-static_assert(offsetof(corepy_kernels, count_mask) == 20824, "layout of kernels.count_mask");
-static_assert(offsetof(corepy_kernels, mask_positions) == 20832, "layout of kernels.mask_positions");
-static_assert(offsetof(corepy_kernels, ramp_integer) == 20840, "layout of kernels.ramp_integer");
-static_assert(offsetof(corepy_kernels, ramp_float) == 20848, "layout of kernels.ramp_float");
-static_assert(offsetof(corepy_kernels, reductions) == 20856, "layout of kernels.reductions");
-static_assert(offsetof(corepy_kernels, cumulative) == 35136, "layout of kernels.cumulative");
-static_assert(offsetof(corepy_kernels, gemm) == 37056, "layout of kernels.gemm");
-static_assert(offsetof(corepy_kernels, multiply_add) == 38016, "layout of kernels.multiply_add");
-static_assert(offsetof(corepy_kernels, multiply_add_chain) == 38616, "layout of kernels.multiply_add_chain");
-static_assert(offsetof(corepy_kernels, mask_bits) == 38736, "layout of kernels.mask_bits");
-static_assert(offsetof(corepy_kernels, mask_bytes) == 38744, "layout of kernels.mask_bytes");
-static_assert(offsetof(corepy_kernels, lane_bounds) == 38752, "layout of kernels.lane_bounds");
-static_assert(offsetof(corepy_kernels, lane_gather) == 38760, "layout of kernels.lane_gather");
-static_assert(offsetof(corepy_kernels, lane_scatter) == 38792, "layout of kernels.lane_scatter");
-static_assert(offsetof(corepy_kernels, lane_combine) == 38824, "layout of kernels.lane_combine");
-static_assert(sizeof(corepy_kernels) == 39664, "layout of kernels");
+static_assert(offsetof(corepy_kernels, cast) == 10448, "layout of kernels.cast");
+static_assert(offsetof(corepy_kernels, select) == 12248, "layout of kernels.select");
+static_assert(offsetof(corepy_kernels, unary_streamed) == 12288, "layout of kernels.unary_streamed");
+static_assert(offsetof(corepy_kernels, binary_streamed) == 14448, "layout of kernels.binary_streamed");
+static_assert(offsetof(corepy_kernels, cast_streamed) == 22728, "layout of kernels.cast_streamed");
+static_assert(offsetof(corepy_kernels, gather) == 24528, "layout of kernels.gather");
+static_assert(offsetof(corepy_kernels, scatter) == 24568, "layout of kernels.scatter");
+static_assert(offsetof(corepy_kernels, copy_rows) == 24608, "layout of kernels.copy_rows");
+static_assert(offsetof(corepy_kernels, transpose) == 24616, "layout of kernels.transpose");
+static_assert(offsetof(corepy_kernels, fill) == 24656, "layout of kernels.fill");
+static_assert(offsetof(corepy_kernels, take) == 24696, "layout of kernels.take");
+static_assert(offsetof(corepy_kernels, compress) == 24736, "layout of kernels.compress");
+static_assert(offsetof(corepy_kernels, wrap_indices) == 24776, "layout of kernels.wrap_indices");
+static_assert(offsetof(corepy_kernels, count_mask) == 24784, "layout of kernels.count_mask");
+static_assert(offsetof(corepy_kernels, mask_positions) == 24792, "layout of kernels.mask_positions");
+static_assert(offsetof(corepy_kernels, ramp_integer) == 24800, "layout of kernels.ramp_integer");
+static_assert(offsetof(corepy_kernels, ramp_float) == 24808, "layout of kernels.ramp_float");
+static_assert(offsetof(corepy_kernels, reductions) == 24816, "layout of kernels.reductions");
+static_assert(offsetof(corepy_kernels, cumulative) == 43176, "layout of kernels.cumulative");
+static_assert(offsetof(corepy_kernels, gemm) == 45096, "layout of kernels.gemm");
+static_assert(offsetof(corepy_kernels, multiply_add) == 46056, "layout of kernels.multiply_add");
+static_assert(offsetof(corepy_kernels, multiply_add_chain) == 46656, "layout of kernels.multiply_add_chain");
+static_assert(offsetof(corepy_kernels, mask_bits) == 46776, "layout of kernels.mask_bits");
+static_assert(offsetof(corepy_kernels, mask_bytes) == 46784, "layout of kernels.mask_bytes");
+static_assert(offsetof(corepy_kernels, lane_bounds) == 46792, "layout of kernels.lane_bounds");
+static_assert(offsetof(corepy_kernels, lane_gather) == 46800, "layout of kernels.lane_gather");
+static_assert(offsetof(corepy_kernels, lane_scatter) == 46832, "layout of kernels.lane_scatter");
+static_assert(offsetof(corepy_kernels, lane_combine) == 46864, "layout of kernels.lane_combine");
+static_assert(sizeof(corepy_kernels) == 47704, "layout of kernels");
 #endif
 
 #endif

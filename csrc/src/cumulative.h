@@ -11,17 +11,6 @@
 namespace COREPY_NAMESPACE {
 namespace {
 
-// s + c, or s where c is 0 or not finite: `pair_value` of every lane.
-template <size_t N>
-inline vec<double, N> pair_values(vec<double, N> s, vec<double, N> c) {
-  if constexpr (N == 1) {
-    return pair_value(s, c);
-  } else {
-    const vec<double, N> difference = c - c;
-    return (c == 0) | (difference != 0) ? s : s + c;
-  }
-}
-
 // How running totals and carries of a dtype are added and multiplied. `Block` is the family that
 // steps inside a block. A carry joins (`absorb`) whole blocks' totals, and `emit` gives the element
 // that is written: the carry and a block's running total in one.

@@ -125,13 +125,13 @@ struct Divisible : Quotient<sizeof(T) <= 2> {
 // figure 4.1. Numbers below zero are turned to the whole numbers beside them: floor(a / d) is ~(~a
 // / d).
 template <class T>
-struct Invariant {
+struct Reciprocal {
   using U = Raw<T>;
   static constexpr int bits = width_of<T>;
   U divisor, factor;
   int first, second;
 
-  explicit Invariant(T d) : divisor(U(d)) {
+  explicit Reciprocal(T d) : divisor(U(d)) {
     // The smallest power of two that is not below the divisor.
     int power = divisor == 1 ? 0 : 64 - __builtin_clzll(uint64_t(divisor) - 1);
     first = power > 0 ? 1 : 0;
@@ -173,11 +173,36 @@ struct Invariant {
     U high = high_product(factor, a);
     return U(U(high + U(U(a - high) >> first)) >> second);
   }
+};
+
+// In 16 bits there is room for a factor of 2**16 / divisor, rounded up: it is too large by less
+// than the divisor over 2**16, and no dividend below 2**8 makes a whole of that. One has no such
+// factor.
+template <class T>
+  requires(sizeof(T) == 1)
+struct Reciprocal<T> {
+  using U = Raw<T>;
+  U divisor, whole;
+  uint16_t factor;
+
+  explicit Reciprocal(T d)
+      : divisor(U(d)), whole(d == 1 ? U(~U(0)) : U(0)),
+        factor(d == 1 ? uint16_t(0) : uint16_t(65535 / divisor + 1)) {}
+  U divided(U a) const { return U(uint16_t(uint32_t(a) * factor >> 16) | (a & whole)); }
+};
+
+template <class T>
+struct Invariant : Reciprocal<T> {
+  using U = Raw<T>;
+  using Reciprocal<T>::Reciprocal;
+
   T floored(T a) const {
     U sign = is_signed_integer<T> && a < 0 ? U(~U(0)) : U(0);
-    return T(U(divided(U(U(a) ^ sign)) ^ sign));
+    return T(U(this->divided(U(U(a) ^ sign)) ^ sign));
   }
-  T remainder(T a) const { return T(U(Wide<T>(U(a)) - Wide<T>(U(floored(a))) * Wide<T>(divisor))); }
+  T remainder(T a) const {
+    return T(U(Wide<T>(U(a)) - Wide<T>(U(floored(a))) * Wide<T>(this->divisor)));
+  }
 };
 
 // Integers: the fault is division by zero. The smallest integer by -1 wraps, and the processor's

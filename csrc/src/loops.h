@@ -131,9 +131,9 @@ uint64_t faulting_loop(T *out, const T *x, const T *y, size_t n) {
 // Elements from which on finding the reciprocal of a divisor, some 100 ns, pays.
 constexpr size_t many_dividends = 128;
 // Integers that divide by one number quicker as products than in floating point: 1,000,000 int32 in
-// 125 us instead of 140, uint32 in 94, int16 in 46 instead of 62, int8 in 72 instead of 75.
+// 125 us instead of 140, uint32 in 94, int16 in 46 instead of 62.
 template <class T>
-constexpr bool divides_by_product = is_integer<T> && (sizeof(T) == 2 || sizeof(T) == 4);
+constexpr bool divides_by_product = is_integer<T> && sizeof(T) <= 4;
 
 template <class F>
 constexpr bool is_quotient = __is_same(F, FloorDivide) || __is_same(F, Remainder);
@@ -217,40 +217,52 @@ template <class F, class T, size_t a_step, size_t b_step>
 template <class F, class T>
 constexpr bool is_streamed = false;
 template <class T>
-constexpr bool is_word = is_floating<T> || (is_integer<T> && sizeof(T) >= 4);
-template <class T>
-constexpr bool is_streamed<Add, T> = has_streams && is_word<T>;
-template <class T>
-constexpr bool is_streamed<Subtract, T> = has_streams && is_word<T>;
-template <class T>
-constexpr bool is_streamed<Multiply, T> =
-    has_streams && (is_floating<T> || (is_integer<T> && sizeof(T) == 4));
-template <class T>
-constexpr bool is_streamed<Divide, T> = has_streams && is_floating<T>;
+constexpr bool is_word = has_streams && (is_floating<T> || (is_integer<T> && sizeof(T) >= 4));
+#define COREPY_IS_STREAMED(F, CONDITION)                                                           \
+  template <class T>                                                                               \
+  constexpr bool is_streamed<F, T> = is_word<T> && (CONDITION);
+COREPY_IS_STREAMED(Negative, true)
+COREPY_IS_STREAMED(Abs, true)
+COREPY_IS_STREAMED(Square, is_floating<T> || sizeof(T) == 4)
+COREPY_IS_STREAMED(Sqrt, true)
+COREPY_IS_STREAMED(Floor, is_floating<T>)
+COREPY_IS_STREAMED(Ceil, is_floating<T>)
+COREPY_IS_STREAMED(Trunc, is_floating<T>)
+COREPY_IS_STREAMED(Round, is_floating<T>)
+COREPY_IS_STREAMED(Add, true)
+COREPY_IS_STREAMED(Subtract, true)
+COREPY_IS_STREAMED(Multiply, is_floating<T> || sizeof(T) == 4)
+COREPY_IS_STREAMED(Divide, is_floating<T>)
+COREPY_IS_STREAMED(Minimum, true)
+COREPY_IS_STREAMED(Maximum, true)
+COREPY_IS_STREAMED(BitwiseAnd, true)
+COREPY_IS_STREAMED(BitwiseOr, true)
+COREPY_IS_STREAMED(BitwiseXor, true)
+#undef COREPY_IS_STREAMED
 
-// The same, stored past the caches line by line where `out` begins with a line.
+// The same as `unary` and `binary`, stored past the caches where `out` begins with a line.
+template <class F, class T>
+uint64_t streamed_unary(void *out, const void *a, size_t n) {
+  if (!is_line(out))
+    return unary<F, T>(out, a, n);
+  const T *x = static_cast<const T *>(a);
+  T *to = static_cast<T *>(out);
+  size_t done = stream_lines(to, n, [=](size_t i) { return F::apply(x[i]); });
+  unary<F, T>(to + done, x + done, n - done);
+  return n;
+}
+
 template <class F, class T, size_t a_step, size_t b_step>
 uint64_t streamed(void *out, const void *a, const void *b, size_t n) {
   if (!is_line(out) || n == 0)
     return binary<F, T, a_step, b_step>(out, a, b, n);
-  using V = Vector < uint64_t, register_bytes<16 ? 1 : register_bytes / 8>;
-  constexpr size_t line = line_bytes / sizeof(T);
   const T *x = static_cast<const T *>(a);
   const T *y = static_cast<const T *>(b);
   T *to = static_cast<T *>(out);
   const T left = *x, right = *y;
-  size_t i = 0;
-#pragma GCC unroll 2
-  for (; n - i >= line; i += line) {
-    alignas(line_bytes) T results[line];
-    for (size_t k = 0; k < line; k++)
-      results[k] = F::apply(a_step ? x[i + k] : left, b_step ? y[i + k] : right);
-#pragma GCC unroll 8
-    for (size_t k = 0; k < line; k += sizeof(V) / sizeof(T))
-      stream(to + i + k, load<V>(results + k));
-  }
-  end_streams();
-  binary<F, T, a_step, b_step>(to + i, x + a_step * i, y + b_step * i, n - i);
+  size_t done = stream_lines(
+      to, n, [=](size_t i) { return F::apply(a_step ? x[i] : left, b_step ? y[i] : right); });
+  binary<F, T, a_step, b_step>(to + done, x + a_step * done, y + b_step * done, n - done);
   return n;
 }
 
@@ -269,6 +281,12 @@ void set_unary(corepy_unary &slot) {
     else
       slot = unary<F, typename KernelElement<F, T>::type>;
   }
+}
+
+template <Family family, class F, class T>
+void set_streamed_unary(corepy_unary &slot) {
+  if constexpr (F::family == family && is_streamed<F, T>)
+    slot = streamed_unary<F, typename KernelElement<F, T>::type>;
 }
 
 template <Family family, class F, class T>
@@ -306,7 +324,8 @@ void set_streamed(corepy_binary (&slot)[COREPY_FORMS]) {
 
 // Sets the slots of one family: OP, functor, dtype and type come from the slot lists.
 #define COREPY_SET_UNARY(OP, F, DTYPE, T)                                                          \
-  set_unary<family, F, T>(table->unary[COREPY_UNARY_##OP][COREPY_DTYPE_##DTYPE]);
+  set_unary<family, F, T>(table->unary[COREPY_UNARY_##OP][COREPY_DTYPE_##DTYPE]);                  \
+  set_streamed_unary<family, F, T>(table->unary_streamed[COREPY_UNARY_##OP][COREPY_DTYPE_##DTYPE]);
 #define COREPY_SET_BINARY(OP, F, DTYPE, T)                                                         \
   set_binary<family, F, T>(table->binary[COREPY_BINARY_##OP][COREPY_DTYPE_##DTYPE]);               \
   set_streamed<family, F, T>(table->binary_streamed[COREPY_BINARY_##OP][COREPY_DTYPE_##DTYPE]);

@@ -55,15 +55,27 @@ struct ProvenSum {
   // x plus twice its last place or less, away from 0 or toward it: `to` is 1 or -1.
   static double beyond(double x, double to) { return x + to * (__builtin_fabs(x) * 0x1p-52); }
 
+  template <size_t N>
+  static vec<double, N> values(const Lanes<3, N> &lanes, double) {
+    if constexpr (N == 1) {
+      return value(lanes.plane[0], lanes.plane[1], lanes.plane[2]);
+    } else {
+      vec<double, N> result;
+      for (size_t i = 0; i < N; ++i) {
+        result[i] = value(lanes.plane[0][i], lanes.plane[1][i], lanes.plane[2][i]);
+      }
+      return result;
+    }
+  }
+
   // The correctly rounded sum, or NaN where it is not proven.
-  COREPY_OUT_OF_LINE static double value(const double *lane, double) {
-    double sum = lane[0];
-    if (lane[2] == 0) {
+  COREPY_OUT_OF_LINE static double value(double sum, double errors, double sizes) {
+    if (sizes == 0) {
       return static_cast<double>(static_cast<T>(sum)); // no error anywhere
     }
-    const double bound = lane[2] * 0x1p-44;
+    const double bound = sizes * 0x1p-44;
     // The exact sum lies between sum + below and sum + above.
-    const double rest = two_sum<1>(sum, lane[1]);
+    const double rest = two_sum<1>(sum, errors);
     const double above = beyond(rest + bound, 1);
     const double below = beyond(rest - bound, -1);
     if constexpr (__is_same(T, double)) {
@@ -182,7 +194,7 @@ struct Superaccumulation {
   }
 
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, columns, LANE_BYTES};
+    *slot = {blocks, rows, merge, finish, each, columns, nullptr, nullptr, LANE_BYTES};
   }
 };
 

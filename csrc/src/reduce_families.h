@@ -12,21 +12,28 @@ struct Lanes {
   vec<double, N> plane[PLANES];
 };
 
-// The float64 value of an exact or compensated total: s + c, or s where c is 0 or not finite.
-inline double pair_value(double s, double c) {
-  const double difference = c - c; // 0, or NaN where c is not finite
-  return c == 0 || difference != 0 ? s : s + c;
+// The float64 values of compensated totals: s + c, or s where c is 0 or not finite.
+template <size_t N>
+inline vec<double, N> pair_values(vec<double, N> s, vec<double, N> c) {
+  const vec<double, N> zero{};
+  const vec<double, N> difference = c - c; // 0, or NaN where c is not finite
+  return (c == zero) | (difference != zero) ? s : s + c;
 }
 
 // (s + c) / n with the remainder of the first division divided again. The quotient alone where the
 // correction is 0 or not finite, so that infinities and the sign of a zero survive.
-inline double pair_quotient(double s, double c, double n) {
-  const double q = s / n;
-  return pair_value(q, (__builtin_fma(-q, n, s) + c) / n);
+template <size_t N>
+inline vec<double, N> pair_quotients(vec<double, N> s, vec<double, N> c, double divisor) {
+  const vec<double, N> n = splat_double<N>(divisor);
+  const vec<double, N> q = s / n;
+  return pair_values<N>(q, (fused<N>(-q, n, s) + c) / n);
 }
 
 enum class Second { none, center, operand };
 
+// Merging is always inlined: where a kernel has many, GCC calls it, and registers go through memory
+// (float64 8 x 100,000: 54 GB/s instead of 80).
+//
 // Plain float64 lanes: sums whose terms are exact or need no compensation.
 struct PlainSum {
   static constexpr size_t planes = 1;
@@ -35,12 +42,24 @@ struct PlainSum {
     return {{splat_double<N>(-0.0)}};
   }
   template <size_t N>
-  static void merge(Lanes<1, N> &left, const Lanes<1, N> &right) {
+  [[gnu::always_inline]] static void merge(Lanes<1, N> &left, const Lanes<1, N> &right) {
     left.plane[0] = left.plane[0] + right.plane[0];
   }
-  static double sum(const double *lane) { return lane[0]; }
+  // What adding x to the identity gives, up to an error that is NaN where x is not finite; `sums`
+  // and `quotients` leave such errors out.
+  template <size_t N>
+  static Lanes<1, N> first(vec<double, N> x) {
+    return {{x}};
+  }
+  template <size_t N>
+  static vec<double, N> sums(const Lanes<1, N> &lanes) {
+    return lanes.plane[0];
+  }
   // A float32 mean: the float64 quotient is rounded once more, which no correction could change.
-  static double quotient(const double *lane, double n) { return lane[0] / n; }
+  template <size_t N>
+  static vec<double, N> quotients(const Lanes<1, N> &lanes, double n) {
+    return lanes.plane[0] / splat_double<N>(n);
+  }
 };
 
 // Compensated float64 lanes: plane 0 is the sum, plane 1 the sum of its rounding errors.
@@ -51,7 +70,7 @@ struct PairSum {
     return {{splat_double<N>(-0.0), splat_double<N>(0.0)}};
   }
   template <size_t N>
-  static void merge(Lanes<2, N> &left, const Lanes<2, N> &right) {
+  [[gnu::always_inline]] static void merge(Lanes<2, N> &left, const Lanes<2, N> &right) {
     const vec<double, N> error = two_sum<N>(left.plane[0], right.plane[0]);
     left.plane[1] = (left.plane[1] + right.plane[1]) + error;
   }
@@ -62,9 +81,17 @@ struct PairSum {
     const vec<double, N> sum_error = two_sum<N>(lanes.plane[0], product);
     lanes.plane[1] = lanes.plane[1] + (sum_error + product_error);
   }
-  static double sum(const double *lane) { return pair_value(lane[0], lane[1]); }
-  static double quotient(const double *lane, double n) {
-    return pair_quotient(lane[0], lane[1], n);
+  template <size_t N>
+  static Lanes<2, N> first(vec<double, N> x) {
+    return {{x, splat_double<N>(0.0)}};
+  }
+  template <size_t N>
+  static vec<double, N> sums(const Lanes<2, N> &lanes) {
+    return pair_values<N>(lanes.plane[0], lanes.plane[1]);
+  }
+  template <size_t N>
+  static vec<double, N> quotients(const Lanes<2, N> &lanes, double n) {
+    return pair_quotients<N>(lanes.plane[0], lanes.plane[1], n);
   }
 };
 
@@ -77,8 +104,9 @@ struct SumOf<float> {
   using type = PlainSum;
 };
 
-// What a family adds up, and what one lane's total becomes, are its `step` and `value`.
-// REPEAT: flat lanes an element. UNIT: flat lanes that must stay together.
+// What a family adds up, and what totals become, are its `step` and `values`; `start` is a step
+// onto the identity, where that is shorter. REPEAT: flat lanes an element. UNIT: flat lanes that
+// must stay together.
 template <class T, size_t REPEAT>
 struct Sum : SumOf<T>::type {
   using Base = typename SumOf<T>::type;
@@ -97,6 +125,10 @@ struct Sum : SumOf<T>::type {
       lanes.plane[1] = lanes.plane[1] + error;
     }
   }
+  template <size_t N>
+  static Lanes<Base::planes, N> start(vec<double, N> x) {
+    return Base::template first<N>(x);
+  }
   // For eight chains or more, which hide that a multiplier takes longer: the adders have the
   // conversions to do.
   template <size_t N>
@@ -104,13 +136,19 @@ struct Sum : SumOf<T>::type {
   static void step_of_many(Lanes<1, N> &lanes, vec<double, N> x) {
     lanes.plane[0] = add_by_fma<N>(lanes.plane[0], x);
   }
-  static double value(const double *lane, double) { return Base::sum(lane); }
+  template <size_t N>
+  static vec<double, N> values(const Lanes<Base::planes, N> &lanes, double) {
+    return Base::template sums<N>(lanes);
+  }
 };
 
 template <class T, size_t REPEAT>
 struct Mean : Sum<T, REPEAT> {
   static constexpr double empty[2] = {__builtin_nan(""), __builtin_nan("")};
-  static double value(const double *lane, double n) { return Mean::Base::quotient(lane, n); }
+  template <size_t N>
+  static vec<double, N> values(const Lanes<Mean::Base::planes, N> &lanes, double n) {
+    return Mean::Base::template quotients<N>(lanes, n);
+  }
 };
 
 template <class T>
@@ -136,15 +174,18 @@ struct Variance : SumOf<T>::type {
       Base::template add_product<N>(lanes, deviation, deviation);
     }
   }
-  static double value(const double *lane, double divisor) {
-    return divisor > 0 ? Base::quotient(lane, divisor) : __builtin_nan("");
+  template <size_t N>
+  static vec<double, N> values(const Lanes<Base::planes, N> &lanes, double divisor) {
+    return divisor > 0 ? Base::template quotients<N>(lanes, divisor)
+                       : splat_double<N>(__builtin_nan(""));
   }
 };
 
 template <class T>
 struct Deviation : Variance<T> {
-  static double value(const double *lane, double divisor) {
-    return __builtin_sqrt(Variance<T>::value(lane, divisor));
+  template <size_t N>
+  static vec<double, N> values(const Lanes<Deviation::Base::planes, N> &lanes, double divisor) {
+    return square_roots<N>(Variance<T>::template values<N>(lanes, divisor));
   }
 };
 
@@ -169,7 +210,10 @@ struct Product {
   static void merge(Lanes<1, N> &left, const Lanes<1, N> &right) {
     step<N>(left, right.plane[0]);
   }
-  static double value(const double *lane, double) { return lane[0]; }
+  template <size_t N>
+  static vec<double, N> values(const Lanes<1, N> &lanes, double) {
+    return lanes.plane[0];
+  }
 };
 
 template <class T>
@@ -210,7 +254,10 @@ struct ComplexProduct {
   static void merge(Lanes<1, N> &left, const Lanes<1, N> &right) {
     step<N>(left, right.plane[0]);
   }
-  static double value(const double *lane, double) { return lane[0]; }
+  template <size_t N>
+  static vec<double, N> values(const Lanes<1, N> &lanes, double) {
+    return lanes.plane[0];
+  }
 };
 
 template <class T>
@@ -231,7 +278,10 @@ struct Dot : SumOf<T>::type {
       Base::template add_product<N>(lanes, x, y);
     }
   }
-  static double value(const double *lane, double) { return Base::sum(lane); }
+  template <size_t N>
+  static vec<double, N> values(const Lanes<Base::planes, N> &lanes, double) {
+    return Base::template sums<N>(lanes);
+  }
 };
 
 // Each part of a complex dot product adds two real products an element: first the one with the
@@ -257,7 +307,10 @@ struct ComplexDot : SumOf<T>::type {
       Base::template add_product<N>(lanes, imaginaries, P::swapped(y));
     }
   }
-  static double value(const double *lane, double) { return Base::sum(lane); }
+  template <size_t N>
+  static vec<double, N> values(const Lanes<Base::planes, N> &lanes, double) {
+    return Base::template sums<N>(lanes);
+  }
 };
 
 } // namespace

@@ -547,7 +547,8 @@ struct Free {
   }
 
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, columns, F::repeat * sizeof(State)};
+    *slot = {
+        blocks, rows, merge, finish, each, columns, nullptr, nullptr, F::repeat * sizeof(State)};
   }
 };
 

@@ -393,7 +393,9 @@ struct ArgExtreme {
   }
 
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, columns, sizeof(int64_t) + sizeof(Key)};
+    *slot = {blocks,  rows,    merge,
+             finish,  each,    columns,
+             nullptr, nullptr, sizeof(int64_t) + sizeof(Key)};
   }
 };
 

@@ -3,6 +3,10 @@
 
 #include "level.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 namespace COREPY_NAMESPACE {
 namespace {
 
@@ -92,6 +96,79 @@ inline To bits(From value) {
   return result;
 }
 
+// Which lanes of a vector of N elements of type T are taken, as the level's masked loads want it.
+template <class T>
+struct MaskOf {
+  using type = int64_t;
+};
+template <>
+struct MaskOf<float> {
+  using type = int32_t;
+};
+#if defined(__AVX512F__)
+template <class T, size_t N>
+using Taken = __mmask8;
+#else
+template <class T, size_t N>
+using Taken = vec<typename MaskOf<T>::type, N>;
+#endif
+
+// Lanes begin ... end - 1, begin <= end <= N.
+template <class T, size_t N>
+inline Taken<T, N> taken_between(size_t begin, size_t end) {
+#if defined(__AVX512F__)
+  return static_cast<__mmask8>((1u << end) - (1u << begin));
+#else
+  using I = typename MaskOf<T>::type;
+  Taken<T, N> number;
+  for (size_t i = 0; i < N; ++i) {
+    number[i] = static_cast<I>(i);
+  }
+  return (number >= static_cast<I>(begin)) & (number < static_cast<I>(end));
+#endif
+}
+
+// a in the taken lanes, b in the others.
+template <class T, size_t N>
+inline vec<double, N> select_taken(Taken<T, N> taken, vec<double, N> a, vec<double, N> b) {
+#if defined(__AVX512F__)
+  return _mm512_mask_blend_pd(taken, b, a);
+#else
+  return convert<int64_t, N>(taken) ? a : b;
+#endif
+}
+
+// The taken lanes of a vector at `from`; the others are those of `rest`. Only the bytes of taken
+// ones are touched, so that the rest may lie outside of any object.
+template <class T, size_t N>
+inline vec<T, N> load_taken(const void *from, Taken<T, N> taken, vec<T, N> rest) {
+#if defined(__AVX512F__)
+  static_assert(N == 8);
+  if constexpr (sizeof(T) == 4) {
+    return _mm256_mask_loadu_ps(rest, taken, from);
+  } else {
+    return _mm512_mask_loadu_pd(rest, taken, from);
+  }
+#elif defined(__AVX2__)
+  static_assert(N == 4);
+  vec<T, N> value;
+  if constexpr (sizeof(T) == 4) {
+    value = _mm_maskload_ps(static_cast<const float *>(from), bits<__m128i>(taken));
+  } else {
+    value = _mm256_maskload_pd(static_cast<const double *>(from), bits<__m256i>(taken));
+  }
+  return taken ? value : rest;
+#else
+  vec<T, N> value = rest;
+  for (size_t i = 0; i < N; ++i) {
+    if (taken[i] != 0) {
+      value[i] = load<T>(static_cast<const char *>(from) + i * sizeof(T));
+    }
+  }
+  return value;
+#endif
+}
+
 // a * b + c, rounded once. The vector builtins are the only instructions that GCC does not reach
 // from plain vector arithmetic, because contraction is off.
 template <size_t N>
@@ -142,6 +219,19 @@ inline vec<double, N> add_by_fma(vec<double, N> a, vec<double, N> b) {
 template <size_t N>
 inline vec<double, N> subtract_by_fma(vec<double, N> a, vec<double, N> b) {
   return multiply_add<N>(b, splat_double<N>(-1.0), a);
+}
+
+template <size_t N>
+inline vec<double, N> square_roots(vec<double, N> x) {
+  if constexpr (N == 1) {
+    return __builtin_sqrt(x);
+  } else {
+    vec<double, N> result;
+    for (size_t i = 0; i < N; ++i) {
+      result[i] = __builtin_sqrt(x[i]);
+    }
+    return result;
+  }
 }
 
 // s becomes the rounded sum of s and x; returns the exact error (Knuth's TwoSum). Three of the six

@@ -5,23 +5,26 @@
 // mod 16, j). Everything below is therefore one loop, `passes`, over different widths.
 #pragma once
 
-#include "reduce_families.h"
+#include "reduce_runs.h"
 
 namespace COREPY_NAMESPACE {
 namespace {
 
 template <class F>
-struct Ordered {
-  using In = typename F::In;
-  static constexpr size_t PLANES = F::planes;
-  static constexpr size_t WIDTH = STRIPES * F::repeat;      // flat lanes of a block
-  static constexpr size_t NATIVE = VECTOR / sizeof(double); // lanes of a vector register
-  static constexpr size_t VECTORS = WIDTH / NATIVE;         // registers of a block and plane
-  static constexpr size_t STATE = WIDTH * PLANES;           // doubles of a block's state
-  static constexpr size_t GROUP = WIDTH * sizeof(In);       // bytes of 16 elements
+struct Ordered : Runs<F> {
+  using Base = Runs<F>;
+  using Base::CENTERED;
+  using Base::fill_identity;
+  using Base::GROUP;
+  using Base::NATIVE;
+  using Base::PLANES;
+  using Base::TWO;
+  using Base::VECTORS;
+  using Base::WIDTH;
+  using typename Base::In;
+  using typename Base::Out;
+  static constexpr size_t STATE = WIDTH * PLANES; // doubles of a block's state
   static constexpr size_t GROUPS = BLOCK / STRIPES;
-  static constexpr bool TWO = F::second == Second::operand;
-  static constexpr bool CENTERED = F::second == Second::center;
   // An addition takes 4 cycles on a core that starts two of them each cycle: eight independent
   // registers hide it, four where each has a compensation with it. Four streams of products were
   // slower than two: 0.15 us a thousand of float64 from the L3 cache, and 0.18.
@@ -31,60 +34,8 @@ struct Ordered {
 
   template <size_t N>
   using L = Lanes<PLANES, N>;
-
-  template <size_t N>
-  static L<N> read(const double *state, size_t plane) {
-    L<N> lanes;
-    for (size_t p = 0; p < PLANES; ++p) {
-      lanes.plane[p] = load<vec<double, N>>(state + p * plane);
-    }
-    return lanes;
-  }
-  template <size_t N>
-  static void write(double *state, size_t plane, const L<N> &lanes) {
-    for (size_t p = 0; p < PLANES; ++p) {
-      store(state + p * plane, lanes.plane[p]);
-    }
-  }
-  // b: the second operand's bytes, or the float64 centers of these lanes. MANY: among eight chains.
-  template <size_t N, bool MANY = false>
-  static void step(L<N> &lanes, const char *a, const char *b) {
-    const vec<double, N> x = convert<double, N>(load<vec<In, N>>(a));
-    if constexpr (TWO) {
-      F::template step<N>(lanes, x, convert<double, N>(load<vec<In, N>>(b)));
-    } else if constexpr (CENTERED) {
-      F::template step<N>(lanes, x, load<vec<double, N>>(b));
-    } else if constexpr (MANY && requires { F::template step_of_many<N>(lanes, x); }) {
-      F::template step_of_many<N>(lanes, x);
-    } else {
-      F::template step<N>(lanes, x);
-    }
-  }
-
-  static const char *lane_of_b(const char *b, size_t lane) {
-    if constexpr (TWO) {
-      return b + lane * sizeof(In);
-    } else if constexpr (CENTERED) {
-      return b + lane * sizeof(double);
-    } else {
-      return b;
-    }
-  }
-  static const char *next(const char *b, ptrdiff_t stride) {
-    if constexpr (TWO) {
-      return b + stride;
-    } else {
-      return b;
-    }
-  }
-
-  // lanes is a multiple of 16, and so of every register's lanes.
-  static void fill_identity(double *state, size_t lanes) {
-    const L<NATIVE> identity = F::template identity<NATIVE>();
-    for (size_t i = 0; i < lanes; i += NATIVE) {
-      write<NATIVE>(state + i, lanes, identity);
-    }
-  }
+  using Base::lane_of_b;
+  using Base::next;
 
   // Lanes i ... i + COUNT * N - 1 of `passes`, in registers over all rows.
   template <size_t N, size_t COUNT>
@@ -93,19 +44,19 @@ struct Ordered {
     L<N> lanes[COUNT];
 #pragma GCC unroll 8
     for (size_t j = 0; j < COUNT; ++j) {
-      lanes[j] = read<N>(state + j * N, plane);
+      lanes[j] = Base::template read<N>(state + j * N, plane);
     }
     for (size_t row = 0; row < rows; ++row) {
 #pragma GCC unroll 8
       for (size_t j = 0; j < COUNT; ++j) {
-        step<N>(lanes[j], a + j * N * sizeof(In), lane_of_b(b, j * N));
+        Base::template step<N>(lanes[j], a + j * N * sizeof(In), lane_of_b(b, j * N));
       }
       a += stride;
       b = next(b, stride);
     }
 #pragma GCC unroll 8
     for (size_t j = 0; j < COUNT; ++j) {
-      write<N>(state + j * N, plane, lanes[j]);
+      Base::template write<N>(state + j * N, plane, lanes[j]);
     }
   }
 
@@ -151,15 +102,15 @@ struct Ordered {
                                              size_t right_plane, size_t lanes) {
     size_t i = 0;
     for (; i + NATIVE <= lanes; i += NATIVE) {
-      L<NATIVE> total = read<NATIVE>(left + i, left_plane);
-      F::template merge<NATIVE>(total, read<NATIVE>(right + i, right_plane));
-      write<NATIVE>(left + i, left_plane, total);
+      L<NATIVE> total = Base::template read<NATIVE>(left + i, left_plane);
+      F::template merge<NATIVE>(total, Base::template read<NATIVE>(right + i, right_plane));
+      Base::template write<NATIVE>(left + i, left_plane, total);
     }
     constexpr size_t N = F::unit;
     for (; i < lanes; i += N) {
-      L<N> total = read<N>(left + i, left_plane);
-      F::template merge<N>(total, read<N>(right + i, right_plane));
-      write<N>(left + i, left_plane, total);
+      L<N> total = Base::template read<N>(left + i, left_plane);
+      F::template merge<N>(total, Base::template read<N>(right + i, right_plane));
+      Base::template write<N>(left + i, left_plane, total);
     }
   }
 
@@ -180,10 +131,10 @@ struct Ordered {
 #pragma GCC unroll 16
         for (size_t j = 0; j < VECTORS; ++j) {
           const size_t offset = k * GROUPS * GROUP + j * NATIVE * sizeof(In);
-          step<NATIVE, COUNT * VECTORS >= 8>(lanes[k][j], a + offset,
-                                             CENTERED ? center
-                                             : TWO    ? b + offset
-                                                      : b);
+          Base::template step<NATIVE, COUNT * VECTORS >= 8>(lanes[k][j], a + offset,
+                                                            CENTERED ? center
+                                                            : TWO    ? b + offset
+                                                                     : b);
         }
       }
       a += GROUP;
@@ -201,7 +152,7 @@ struct Ordered {
     }
 #pragma GCC unroll 16
     for (size_t j = 0; j < VECTORS; ++j) {
-      write<NATIVE>(state + j * NATIVE, WIDTH, lanes[0][j]);
+      Base::template write<NATIVE>(state + j * NATIVE, WIDTH, lanes[0][j]);
     }
   }
 
@@ -284,19 +235,20 @@ struct Ordered {
     L<N> lanes[COUNT];
 #pragma GCC unroll 8
     for (size_t j = 0; j < COUNT; ++j) {
-      lanes[j] = read<N>(state + j * N, plane);
+      lanes[j] = Base::template read<N>(state + j * N, plane);
     }
 #pragma GCC unroll 8
     for (size_t row = 0; row < ROWS; ++row) {
       const ptrdiff_t offset = static_cast<ptrdiff_t>(row) * stride;
 #pragma GCC unroll 8
       for (size_t j = 0; j < COUNT; ++j) {
-        step<N>(lanes[j], a + j * N * sizeof(In) + offset, next(lane_of_b(b, j * N), offset));
+        Base::template step<N>(lanes[j], a + j * N * sizeof(In) + offset,
+                               next(lane_of_b(b, j * N), offset));
       }
     }
 #pragma GCC unroll 8
     for (size_t j = 0; j < COUNT; ++j) {
-      write<N>(state + j * N, plane, lanes[j]);
+      Base::template write<N>(state + j * N, plane, lanes[j]);
     }
   }
 
@@ -401,18 +353,20 @@ struct Ordered {
     for (size_t stripes = STRIPES / 2; stripes != 0; stripes /= 2) {
       merge_lanes(state, plane, state + stripes * lanes, plane, stripes * lanes);
     }
-    using Out = typename F::Out;
-    for (size_t i = 0; i < lanes; ++i) {
-      double lane[PLANES];
-      for (size_t p = 0; p < PLANES; ++p) {
-        lane[p] = state[p * plane + i];
-      }
-      store(static_cast<char *>(out) + i * sizeof(Out), static_cast<Out>(F::value(lane, divisor)));
+    char *const results = static_cast<char *>(out);
+    size_t i = 0;
+    for (; i + NATIVE <= lanes; i += NATIVE) {
+      Base::template emit<NATIVE>(results + i * sizeof(Out),
+                                  Base::template read<NATIVE>(state + i, plane), divisor);
+    }
+    constexpr size_t N = F::unit;
+    for (; i < lanes; i += N) {
+      Base::template emit<N>(results + i * sizeof(Out), Base::template read<N>(state + i, plane),
+                             divisor);
     }
   }
 
   static void empty(char *out) {
-    using Out = typename F::Out;
     for (size_t part = 0; part < F::repeat; ++part) {
       store(out + part * sizeof(Out), static_cast<Out>(F::empty[part]));
     }
@@ -432,28 +386,20 @@ struct Ordered {
   // Fewer elements than stripes: each is its own stripe, and merging an absent one changes nothing.
   static void few(char *out, const char *a, const char *b, size_t n, double divisor) {
     constexpr size_t N = F::unit;
-    using Out = typename F::Out;
     for (size_t part = 0; part < F::repeat; part += N) {
       L<N> stripes[STRIPES];
       for (size_t i = 0; i < n; ++i) {
         const size_t flat = i * F::repeat + part;
         stripes[i] = F::template identity<N>();
-        step<N>(stripes[i], a + flat * sizeof(In), CENTERED ? b : lane_of_b(b, flat));
+        Base::template step<N>(stripes[i], a + flat * sizeof(In),
+                               CENTERED ? b : lane_of_b(b, flat));
       }
       for (size_t fold = STRIPES / 2; fold != 0; fold /= 2) {
         for (size_t i = 0; i < fold && i + fold < n; ++i) {
           F::template merge<N>(stripes[i], stripes[i + fold]);
         }
       }
-      double planes[PLANES * N];
-      write<N>(planes, N, stripes[0]);
-      for (size_t i = 0; i < N; ++i) {
-        double lane[PLANES];
-        for (size_t p = 0; p < PLANES; ++p) {
-          lane[p] = planes[p * N + i];
-        }
-        store(out + (part + i) * sizeof(Out), static_cast<Out>(F::value(lane, divisor)));
-      }
+      Base::template emit<N>(out + part * sizeof(Out), stripes[0], divisor);
     }
   }
 
@@ -484,8 +430,8 @@ struct Ordered {
       if constexpr (TWO) {
         turn(second, b, count, b_stride, n);
       }
-      columns(out, turned, TWO ? second : nullptr, n, TURNED * ITEM, count, divisor);
-      out += count * F::repeat * sizeof(typename F::Out);
+      Base::columns(out, turned, TWO ? second : nullptr, n, TURNED * ITEM, count, divisor);
+      out += count * F::repeat * sizeof(Out);
       a += static_cast<ptrdiff_t>(count) * a_stride;
       b = TWO ? b + static_cast<ptrdiff_t>(count) * b_stride : b;
     }
@@ -493,6 +439,15 @@ struct Ordered {
 
   // Groups that `each` folds at a time: two registers of AVX-512.
   static constexpr size_t FOLDED = 16;
+
+  // Lanes of one state, which go side by side with those of `count` states, as number `place`.
+  static void turn_state(double *to, const double *from, size_t place, size_t count, size_t lanes) {
+    for (size_t lane = 0; lane < lanes; lane += F::repeat) {
+      for (size_t part = 0; part < F::repeat; ++part) {
+        to[lane * count + place * F::repeat + part] = from[lane + part];
+      }
+    }
+  }
 
   // Groups of more than 16 elements and at most a block: `finish` folds several states in fewer
   // steps than one, whose sixteen lanes shrink to one.
@@ -520,14 +475,10 @@ struct Ordered {
         }
         alignas(64) double state[STATE];
         blocks(state, a + at * a_stride, second, n, 0);
-        for (size_t lane = 0; lane < STATE; lane += F::repeat) {
-          for (size_t part = 0; part < F::repeat; ++part) {
-            states[lane * count + group * F::repeat + part] = state[lane + part];
-          }
-        }
+        turn_state(states, state, group, count, STATE);
       }
       finish(out, states, count, divisor);
-      out += count * F::repeat * sizeof(typename F::Out);
+      out += count * F::repeat * sizeof(Out);
       a += static_cast<ptrdiff_t>(count) * a_stride;
       if (F::second != Second::none && b != nullptr) {
         b += static_cast<ptrdiff_t>(count) * b_stride;
@@ -565,7 +516,7 @@ struct Ordered {
         }
         one(out, a, static_cast<const char *>(second), n, divisor);
       }
-      out += F::repeat * sizeof(typename F::Out);
+      out += F::repeat * sizeof(Out);
       a += a_stride;
       if (F::second != Second::none && b != nullptr) {
         b += b_stride;
@@ -574,71 +525,31 @@ struct Ordered {
     return 0;
   }
 
-  // N lanes of `columns`. Every row is its own stripe, as in `few`.
-  template <size_t N>
-  static void few_rows(char *out, const char *a, const char *b, size_t rows, ptrdiff_t stride,
-                       double divisor) {
-    using Out = typename F::Out;
-    double centers[N];
-    if constexpr (CENTERED) {
-      if (b == nullptr) {
-        Ordered<Center<In>>::template few_rows<N>(reinterpret_cast<char *>(centers), a, nullptr,
-                                                  rows, stride, static_cast<double>(rows));
-        b = reinterpret_cast<const char *>(centers);
-      }
-    }
-    L<N> stripes[STRIPES];
-    for (size_t i = 0; i < rows; ++i) {
-      stripes[i] = F::template identity<N>();
-      step<N>(stripes[i], a, b);
-      a += stride;
-      b = next(b, stride);
-    }
-    for (size_t fold = STRIPES / 2; fold != 0; fold /= 2) {
-      for (size_t i = 0; i < fold && i + fold < rows; ++i) {
-        F::template merge<N>(stripes[i], stripes[i + fold]);
-      }
-    }
-    double planes[PLANES * N];
-    write<N>(planes, N, stripes[0]);
-    Out results[N];
-    for (size_t i = 0; i < N; ++i) {
-      double lane[PLANES];
+  // The results of states that lie [unit][stripe] in each plane.
+  static void finish_runs(void *out, void *states, size_t units, double divisor) {
+    const double *const state = static_cast<const double *>(states);
+    const size_t plane = units * WIDTH;
+    for (size_t done = 0; done < units; done += FOLDED) {
+      const size_t count = units - done < FOLDED ? units - done : FOLDED;
+      alignas(64) double turned[STATE * FOLDED];
       for (size_t p = 0; p < PLANES; ++p) {
-        lane[p] = planes[p * N + i];
+        for (size_t unit = 0; unit < count; ++unit) {
+          turn_state(turned + p * count * WIDTH, state + p * plane + (done + unit) * WIDTH, unit,
+                     count, WIDTH);
+        }
       }
-      results[i] = static_cast<Out>(F::value(lane, divisor));
+      finish(static_cast<char *>(out) + done * F::repeat * sizeof(Out), turned, count, divisor);
     }
-    __builtin_memcpy(out, results, sizeof results);
-  }
-
-  // All lanes, in vectors of N and then of fewer.
-  template <size_t N>
-  static void columns_by(char *out, const char *a, const char *b, size_t rows, ptrdiff_t stride,
-                         size_t lanes, double divisor) {
-    size_t i = 0;
-    for (; i + N <= lanes; i += N) {
-      const char *const second = b == nullptr ? nullptr : lane_of_b(b, i);
-      few_rows<N>(out + i * sizeof(typename F::Out), a + i * sizeof(In), second, rows, stride,
-                  divisor);
-    }
-    if constexpr (N > F::unit) {
-      if (i != lanes) {
-        columns_by<N / 2>(out + i * sizeof(typename F::Out), a + i * sizeof(In),
-                          b == nullptr ? nullptr : lane_of_b(b, i), rows, stride, lanes - i,
-                          divisor);
-      }
-    }
-  }
-
-  static void columns(void *out, const void *a, const void *b, size_t rows, ptrdiff_t stride,
-                      size_t cols, double divisor) {
-    columns_by<NATIVE>(static_cast<char *>(out), static_cast<const char *>(a),
-                       static_cast<const char *>(b), rows, stride, cols * F::repeat, divisor);
   }
 
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, columns, F::repeat * PLANES * sizeof(double)};
+    constexpr size_t LANE_BYTES = F::repeat * PLANES * sizeof(double);
+    *slot = {blocks, rows, merge, finish, each, Base::columns, nullptr, nullptr, LANE_BYTES};
+    // Without masked loads a block is copied together in fewer steps.
+    if constexpr (!TWO && VECTOR > 16) {
+      slot->runs = Base::runs;
+      slot->finish_runs = finish_runs;
+    }
   }
 };
 

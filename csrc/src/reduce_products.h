@@ -129,7 +129,7 @@ struct DotInteger {
   }
 
   static void register_in(corepy_reduction *slot) {
-    *slot = {blocks, rows, merge, finish, each, columns, sizeof(U)};
+    *slot = {blocks, rows, merge, finish, each, columns, nullptr, nullptr, sizeof(U)};
   }
 };
 

@@ -89,6 +89,29 @@ inline void end_streams() {
 #endif
 }
 
+// Stores value(i) in the places i of whole lines past the caches; `to` begins with a line. Returns
+// how many elements that are.
+template <class T, class Value>
+inline size_t stream_lines(T *to, size_t n, Value value) {
+  using V = Vector < uint64_t, register_bytes<16 ? 1 : register_bytes / 8>;
+  constexpr size_t line = line_bytes / sizeof(T);
+  size_t i = 0;
+#pragma GCC unroll 2
+  for (; n - i >= line; i += line) {
+    alignas(line_bytes) T results[line];
+    // As a loop the vectoriser takes it whole; unrolled first, GCC 12 takes maximum element by
+    // element.
+#pragma GCC unroll 1
+    for (size_t k = 0; k < line; k++)
+      results[k] = value(i + k);
+#pragma GCC unroll 8
+    for (size_t k = 0; k < line; k += sizeof(V) / sizeof(T))
+      stream(to + i + k, load<V>(results + k));
+  }
+  end_streams();
+  return i;
+}
+
 inline bool is_line(const void *p) { return reinterpret_cast<uintptr_t>(p) % line_bytes == 0; }
 
 } // namespace

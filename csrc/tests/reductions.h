@@ -167,7 +167,7 @@ T random_float(int kind) {
   }
   std::vector<char> out(out_bytes * cols);
   r.finish(out.data(), stack[0].data(), cols, divisor);
-  if (rows <= 16) {
+  if (rows <= 128) {
     // The kernel for few rows: with the given centers, and with its own.
     std::vector<char> direct(out_bytes * cols);
     for (const char *second : {b, own_centers ? nullptr : b}) {

@@ -498,40 +498,6 @@ void test_named(const std::vector<Level> &all) {
   }
 }
 
-// One exponent for all bases takes another path than one each; both must give the same bits.
-void fill_random(unsigned char *data, size_t bytes, uint64_t seed) {
-  Random random{seed};
-  for (size_t i = 0; i < bytes; i++)
-    data[i] = uint8_t(random.next());
-}
-
-// Stores past the caches change no bit, whether the output begins with a line or not.
-template <class T>
-void test_streamed(const std::vector<Level> &all, const char *name, int op, int dtype) {
-  for (const Level &level : all)
-    for (int form = 0; form < COREPY_FORMS; form++) {
-      corepy_binary kernel = level.table.binary[op][dtype][form];
-      corepy_binary streamed = level.table.binary_streamed[op][dtype][form];
-      if (!streamed)
-        continue;
-      for (size_t n :
-           {size_t(0), size_t(1), size_t(7), size_t(16), size_t(33), size_t(200), size_t(1029)})
-        for (size_t offset : {size_t(0), sizeof(T), size_t(32)}) {
-          Memory a(n * sizeof(T) + sizeof(T), 0), b(n * sizeof(T) + sizeof(T), sizeof(T));
-          Memory wanted(n * sizeof(T), 0, 64), out(n * sizeof(T), offset, 64);
-          fill_random(a.data(), (n + 1) * sizeof(T), n);
-          fill_random(b.data(), (n + 1) * sizeof(T), n + 1);
-          uint64_t ended = kernel(wanted.data(), a.data(), b.data(), n);
-          uint64_t got = streamed(out.data(), a.data(), b.data(), n);
-          bool right = ended == n && got == n && out.guards_intact();
-          for (size_t i = 0; i < n && right; i++)
-            right = same(out.template as<T>()[i], wanted.template as<T>()[i]);
-          check(right, "streamed %s at %s: form %d, n = %zu, offset %zu", name, level.name, form, n,
-                offset);
-        }
-    }
-}
-
 // Divisors at the powers of two and beside them, dividends at the ends of the range and of
 // multiples.
 template <class T>
@@ -581,6 +547,7 @@ void test_invariant_division(const std::vector<Level> &all, int dtype) {
     check_divisor(most - i);
 }
 
+// One exponent for all bases takes another path than one each; both must give the same bits.
 template <class T>
 void test_uniform_powers(const std::vector<Level> &all, int dtype) {
   std::vector<T> bases = specials<T>();
@@ -614,9 +581,6 @@ int main() {
 #define COREPY_TEST_BINARY(OP, F, DTYPE, T)                                                        \
   test_binary<T>(all, #OP, COREPY_BINARY_##OP, COREPY_DTYPE_##DTYPE);
   COREPY_BINARY_SLOTS(COREPY_TEST_BINARY)
-#define COREPY_TEST_STREAMED(OP, F, DTYPE, T)                                                      \
-  test_streamed<T>(all, #OP, COREPY_BINARY_##OP, COREPY_DTYPE_##DTYPE);
-  COREPY_BINARY_SLOTS(COREPY_TEST_STREAMED)
   test_invariant_division<int8_t>(all, COREPY_DTYPE_INT8);
   test_invariant_division<int16_t>(all, COREPY_DTYPE_INT16);
   test_invariant_division<int32_t>(all, COREPY_DTYPE_INT32);

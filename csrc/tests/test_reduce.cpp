@@ -227,6 +227,92 @@ void real_family(int op, int dtype, const char *name) {
   }
 }
 
+// Every reduction through `runs`, against `each` over the same elements: two orders of the loops,
+// both signs of the strides, every place in the stripes.
+template <class T>
+void runs_of(int op, int dtype, const char *name, size_t repeat = 1) {
+  const corepy_reduction &r = table.reductions[op][dtype];
+  if (r.runs == nullptr) {
+    return;
+  }
+  const bool centered = op == COREPY_REDUCE_VAR || op == COREPY_REDUCE_STD;
+  const size_t item = repeat * sizeof(T);
+  const size_t out_bytes = op == COREPY_REDUCE_CENTER ? sizeof(double) : item;
+  for (const size_t n :
+       {size_t{1}, size_t{5}, size_t{40}, size_t{1000}, size_t{1024}, size_t{2500}}) {
+    for (const size_t length : {size_t{1}, size_t{3}, size_t{7}, size_t{15}, size_t{16}, size_t{17},
+                                size_t{24}, size_t{100}, size_t{500}}) {
+      for (int layout = 0; layout < 4; ++layout) {
+        const size_t units = 1 + random_bits() % 20;
+        const size_t rows = (n + length - 1) / length;
+        const bool unit_inside = layout % 2 == 0;
+        const bool backward = layout >= 2;
+        // Elements from one unit and from one run to the next.
+        const size_t unit_step = unit_inside ? length : rows * (length + 1);
+        const size_t run_step = unit_inside ? units * length + 1 : length + 1;
+        const int kind = static_cast<int>(random_bits() % 4);
+        Buffer<T> a(((units - 1) * unit_step + (rows - 1) * run_step + length) * repeat, 1);
+        std::vector<T> apart(units * n * repeat);
+        for (size_t i = 0; i < a.memory.size() - 1; ++i) {
+          a[i] = random_float<T>(kind);
+        }
+        auto place = [&](size_t unit, size_t row) {
+          return (unit_inside ? unit
+                  : backward  ? units - 1 - unit
+                              : unit) *
+                     unit_step +
+                 (backward ? rows - 1 - row : row) * run_step;
+        };
+        for (size_t unit = 0; unit < units; ++unit) {
+          for (size_t i = 0; i < n * repeat; ++i) {
+            const size_t row = i / repeat / length;
+            apart[unit * n * repeat + i] =
+                a[place(unit, row) * repeat + (i - row * length * repeat)];
+          }
+        }
+        std::vector<double> centers(units);
+        const double divisor = static_cast<double>(n);
+        if (centered) {
+          table.reductions[COREPY_REDUCE_CENTER][dtype].each(
+              centers.data(), apart.data(), nullptr, units, static_cast<ptrdiff_t>(n * item), 0, n,
+              divisor);
+        }
+        std::vector<char> want(units * out_bytes), got(units * out_bytes);
+        r.each(want.data(), apart.data(), nullptr, units, static_cast<ptrdiff_t>(n * item), 0, n,
+               divisor);
+        const ptrdiff_t sign = backward ? -1 : 1;
+        const ptrdiff_t run_stride = sign * static_cast<ptrdiff_t>(run_step * item);
+        const ptrdiff_t unit_stride =
+            (unit_inside ? 1 : sign) * static_cast<ptrdiff_t>(unit_step * item);
+        std::vector<std::vector<char>> stack;
+        for (size_t first = 0; first < n; first += 1024) {
+          stack.emplace_back(16 * units * r.lane_bytes);
+          const size_t count = n - first < 1024 ? n - first : 1024;
+          for (size_t done = 0; done < count;) {
+            const size_t row = (first + done) / length, column = (first + done) % length;
+            const size_t left = count - done;
+            const size_t whole = column == 0 ? left / length : 0;
+            const size_t part = length - column < left ? length - column : left;
+            const char *start =
+                reinterpret_cast<const char *>(a.data()) + (place(0, row) + column) * item;
+            r.runs(stack.back().data(), start, centered ? centers.data() : nullptr, units,
+                   unit_stride, whole ? whole : 1, run_stride, whole ? length : part, done);
+            done += whole ? whole * length : part;
+          }
+        }
+        for (size_t apart_by = 1; apart_by < stack.size(); apart_by *= 2) {
+          for (size_t i = 0; i + apart_by < stack.size(); i += 2 * apart_by) {
+            r.merge(stack[i].data(), stack[i + apart_by].data(), 16 * units);
+          }
+        }
+        r.finish_runs(got.data(), stack[0].data(), units, divisor);
+        check(same_results(got, want), "runs", name, static_cast<long>(n),
+              static_cast<long>(length * 100) + op);
+      }
+    }
+  }
+}
+
 // The plain product, except that 1 + 0i leaves the other factor as it is.
 C<double> multiply(C<double> a, C<double> b) {
   const C<double> one(1.0, 0.0);
@@ -526,6 +612,15 @@ int main() {
   real_families<double>(COREPY_DTYPE_FLOAT64, "float64");
   complex_families<float>(COREPY_DTYPE_COMPLEX64, "complex64");
   complex_families<double>(COREPY_DTYPE_COMPLEX128, "complex128");
+  for (const int op : {COREPY_REDUCE_SUM, COREPY_REDUCE_PROD, COREPY_REDUCE_MEAN,
+                       COREPY_REDUCE_CENTER, COREPY_REDUCE_VAR, COREPY_REDUCE_STD}) {
+    runs_of<float>(op, COREPY_DTYPE_FLOAT32, "float32");
+    runs_of<double>(op, COREPY_DTYPE_FLOAT64, "float64");
+  }
+  for (const int op : {COREPY_REDUCE_SUM, COREPY_REDUCE_PROD, COREPY_REDUCE_MEAN}) {
+    runs_of<float>(op, COREPY_DTYPE_COMPLEX64, "complex64", 2);
+    runs_of<double>(op, COREPY_DTYPE_COMPLEX128, "complex128", 2);
+  }
   printf("%d passed, %d failed\n", passed, failed);
   return failed != 0;
 }

@@ -25,8 +25,10 @@ def values(program: lanes.Program, given: list[str], seed: int) -> list[Value]:
     texts: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
-        if not equals or name in texts:
-            raise ValueError(f"--arg {text}: {'given twice' if equals else 'write name=value'}")
+        if not equals or not name:
+            raise ValueError(f"--arg {text}: write name=value")
+        if name in texts:
+            raise ValueError(f"--arg {text}: given twice")
         texts[name] = value
     declared = {a.name for a in program.arguments}
     wrong = [f"no argument is named {name}" for name in texts if name not in declared]
@@ -80,11 +82,19 @@ def _tensor(kind: str, dtype: DType, shape: tuple[int, ...], source: random.Rand
     return cp.reshape(cp.astype(flat, dtype), shape)
 
 
+# Numbers that are drawn at once.
+_DRAWN = 1 << 20
+
+
 def _random(dtype: DType, size: int, source: random.Random) -> Tensor:
     """Floats from 0 to 1 without 1, whole numbers from 0 to 99, truth values: the same for one seed."""
     if not size:
         return cp.zeros(0, dtype=dtype)
-    bits = cp.asarray(memoryview(source.randbytes(8 * size)).cast("Q"))
+    bits = cp.empty(size, dtype="uint64")
+    # Python draws fewer than 2**31 bits at once.
+    for at in range(0, size, _DRAWN):
+        part = min(_DRAWN, size - at)
+        bits[at : at + part] = memoryview(source.randbytes(8 * part)).cast("Q")
     if "floating" in dtype.kind:
         # As many bits as the significand has, so that no rounding leads to 1.
         kept = {"float64": 53, "float16": 11, "bfloat16": 8}.get(dtype.name, 24)
@@ -109,7 +119,7 @@ def read_npy(path: Path) -> Tensor:
     except (SyntaxError, KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: not a header of NumPy's") from None
     if code is None or descr[0] not in "<|=":
-        raise ValueError(f"{path}: elements of {descr} are none that corepy has")
+        raise ValueError(f"{path}: elements of {descr} cannot be read, those of {', '.join(_CODES)} can")
     data: Any = memoryview(raw)[end:]
     one: Any = memoryview(bytes(struct.calcsize(code)))
     count = 1

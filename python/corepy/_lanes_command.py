@@ -45,7 +45,9 @@ def _on(path: str, text: str, line: int, kind: str, message: str) -> str:
 def _read(path: str) -> str:
     try:
         return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise Failed(f"{path}: error: {error.strerror or error}", USAGE) from None
+    except UnicodeDecodeError as error:
         raise Failed(f"{path}: error: {error}", USAGE) from None
 
 

@@ -81,3 +81,14 @@ def test_a_zero_anywhere(dtype: str, n: int) -> None:
                 operation(cp.asarray(a), cp.asarray(b))
         b[place] = 2
     assert cp.floor_divide(cp.asarray(a), cp.asarray(b)).tolist() == [3] * n
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_all_numbers_of_a_byte_by_each(dtype: str) -> None:
+    limits = np.iinfo(dtype)
+    numbers = list(range(int(limits.min), int(limits.max) + 1))
+    a = cp.asarray(np.array(numbers, dtype))
+    for d in numbers:
+        if d:
+            assert (a // d).tolist() == [wrapped(x // d, dtype) for x in numbers], d
+            assert (a % d).tolist() == [wrapped(x % d, dtype) for x in numbers], d

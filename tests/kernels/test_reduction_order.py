@@ -86,3 +86,93 @@ def test_rows_and_columns_of_every_width(dtype: str) -> None:
             column = values[:, j].tolist()
             assert same(float(got[j]), reduction_order.sum_of(column, dtype)), (cols, j)
             assert same(float(variance[j]), reduction_order.var_of(column, dtype)), (cols, j)
+
+
+def shifted(values: Array) -> cp.Tensor:
+    """The same elements in memory that no element is aligned in."""
+    memory = np.empty(values.nbytes + 1, np.uint8)
+    view = memory[1:].view(values.dtype) if values.size else values
+    view = view.reshape(values.shape)
+    view[...] = values
+    return cp.asarray(view)
+
+
+def agrees(name: str, dtype: str, got: cp.Tensor, columns: Array) -> None:
+    """Results against the definition, of every column of a few and of some of many."""
+    oracle: Callable[..., Any] = getattr(reduction_order, f"{name}_of")
+    results = np.asarray(got).reshape(-1)
+    for j in {0, 1 % len(results), len(results) // 2, len(results) - 1}:
+        expected = oracle(columns[:, j].tolist(), dtype)
+        assert same(results[j].item(), expected), (name, dtype, columns.shape, j)
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX])
+@pytest.mark.parametrize("name", ["sum", "mean", "prod", "var", "std"])
+def test_few_rows(name: str, dtype: str) -> None:
+    if name in ("var", "std") and dtype in COMPLEX:
+        pytest.skip("var and std are for real dtypes")
+    reduce = getattr(cp, name)
+    for rows in (*range(1, 35), 47, 48, 49, 63, 64, 65, 70, 100, 127, 128, 129):
+        for cols in (1, 3, 8, 15, 33, 67):
+            for values in inputs(dtype, rows * cols, name):
+                matrix = values.reshape(rows, cols)
+                got = reduce(cp.asarray(matrix), axis=0)
+                agrees(name, dtype, got, matrix)
+                bits = np.asarray(got).tobytes()
+                turned = reduce(cp.asarray(matrix[::-1])[::-1, :], axis=0)
+                if not np.isnan(np.asarray(got)).any():
+                    assert np.asarray(turned).tobytes() == bits, (rows, cols)
+                    assert np.asarray(reduce(shifted(matrix), axis=0)).tobytes() == bits
+            wide = plain(dtype, rows * 700, seed=rows).reshape(rows, 700)
+            if cols == 3:
+                serial = reduce(cp.asarray(wide), axis=0)
+                for threads in (2, 3, 7):
+                    with cp.threads(threads):
+                        shared = reduce(cp.asarray(wide), axis=0)
+                    assert np.asarray(shared).tobytes() == np.asarray(serial).tobytes()
+
+
+RUNS = [
+    ((300, 2, 1, 7), (0, 2, 3)),
+    ((400, 3, 3), (0, 2)),
+    ((60, 5, 24), (0, 2)),
+    ((25, 4, 100), (0, 2)),
+    ((3, 3, 500), (0, 2)),
+    ((70, 33, 16), (0, 2)),
+    ((65, 2, 17), (0, 2)),
+    ((9, 3, 5, 31), (0, 1, 3)),
+]
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX])
+@pytest.mark.parametrize("name", ["sum", "mean", "prod", "var", "std"])
+def test_runs(name: str, dtype: str) -> None:
+    if name in ("var", "std") and dtype in COMPLEX:
+        pytest.skip("var and std are for real dtypes")
+    reduce = getattr(cp, name)
+    for shape, axis in RUNS:
+        kept = [i for i in range(len(shape)) if i not in axis]
+        for flat in inputs(dtype, math.prod(shape), name):
+            values = flat.reshape(shape)
+            columns = values.transpose(*axis, *kept).reshape(math.prod(shape[i] for i in axis), -1)
+            got = reduce(cp.asarray(values), axis=axis)
+            agrees(name, dtype, got, columns)
+            bits = np.asarray(got).tobytes()
+            if np.isnan(np.asarray(got)).any():
+                continue
+            gaps = np.concatenate([values, values], axis=-1)[..., : shape[-1]]
+            backward = np.ascontiguousarray(values[::-1])[::-1]
+            for other in (cp.asarray(gaps), cp.asarray(backward), shifted(values)):
+                for threads in (1, 2, 3, 7):
+                    with cp.threads(threads):
+                        assert np.asarray(reduce(other, axis=axis)).tobytes() == bits, shape
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_exact_sums_of_runs(dtype: str) -> None:
+    for shape, axis in RUNS[1:5]:
+        values = inputs(dtype, math.prod(shape), "sum")[1].reshape(shape)
+        got = np.asarray(cp.exact_sum(cp.asarray(values), axis=axis)).reshape(-1)
+        for j in range(shape[1]):
+            exact = math.fsum(np.asarray(values[:, j], np.float64).ravel().tolist())
+            assert got[j] == np.dtype(dtype).type(exact)

@@ -13,7 +13,7 @@ use pyo3::types::{PyCapsule, PyDict};
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
 
-const CPU: i32 = 1;
+pub const CPU: i32 = 1;
 const MAJOR: u32 = 1;
 const READ_ONLY: u64 = 1;
 const IS_COPIED: u64 = 2;
@@ -286,6 +286,19 @@ pub fn from_dlpack<'py>(
     PyTensor::object(py, import(OP, x, device.is_some(), copy)?)
 }
 
+/// The kind of device that an object says its elements are on.
+pub fn device(op: &'static str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let py = object.py();
+    let device = object.call_method0(intern!(py, "__dlpack_device__"))?;
+    match device.extract::<(i64, i64)>() {
+        Ok((kind, _)) => Ok(kind),
+        Err(_) => {
+            let class = type_name(object);
+            Err(error(py, Error::DlpackDevice { op, class, given: show(&device) }))
+        }
+    }
+}
+
 /// The tensor of an object with `__dlpack__`. `transfer`: elements on another device may be copied.
 pub fn import(
     op: &'static str,
@@ -295,10 +308,7 @@ pub fn import(
 ) -> PyResult<Tensor> {
     let py = object.py();
     let owner = type_name(object);
-    let device = object.call_method0(intern!(py, "__dlpack_device__"))?;
-    let Ok((kind, _)) = device.extract::<(i64, i64)>() else {
-        return Err(error(py, Error::DlpackDevice { op, class: owner, given: show(&device) }));
-    };
+    let kind = device(op, object)?;
     if kind != i64::from(CPU) && !transfer {
         return Err(error(py, Error::DlpackElsewhere { op, kind }));
     }

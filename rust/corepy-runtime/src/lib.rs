@@ -12,6 +12,7 @@ pub mod generated;
 pub mod kernels;
 pub mod layout;
 pub mod memory;
+mod once;
 pub mod ops;
 pub mod program;
 pub mod scalar;

@@ -6,8 +6,9 @@ use crate::argument::{Argument, read_integers, show, wrong_type};
 use crate::dtype::PyDType;
 use crate::enter::{enter, error};
 use corepy_runtime::Error;
+use corepy_runtime::memory::reserve;
 use corepy_runtime::program::{
-    Builder, Declaration, Literal, Mode, Term, Type, VerifyError, message_operand, parse_term,
+    Builder, Declaration, Literal, Mode, Term, Type, VerifyError, memory_to_read, message_operand, parse_term,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
@@ -222,7 +223,11 @@ impl PyBuilder {
     #[pyo3(text_signature = "($self)")]
     fn build(&self, py: Python<'_>) -> PyResult<PyProgram> {
         let builder = self.lock().clone();
-        let built = enter(py, builder.len().saturating_mul(1 << 10), || Ok(builder.build()))?;
+        let memory = memory_to_read(0, builder.len());
+        let built = enter(py, memory, || {
+            reserve::ensure(OP, memory)?;
+            Ok(builder.build())
+        })?;
         let program = built.map_err(|broken| failure::of_rule(py, &broken))?;
         Ok(PyProgram::new(Arc::new(program)))
     }

@@ -52,6 +52,10 @@ fn memory(program: &Program, place: u16, object: &Bound<'_, PyAny>) -> PyResult<
         };
     }
     if dlpack::exports(object) {
+        let kind = dlpack::device(OP, object)?;
+        if kind != i64::from(dlpack::CPU) {
+            return Err(error(py, Error::LaneDevice { kernel, name, kind }));
+        }
         return dlpack::import(OP, object, false, Some(false));
     }
     let given = type_name(object);

@@ -5,12 +5,13 @@ mod failure;
 mod given;
 mod program;
 
-use crate::argument::Argument;
+use crate::argument::wrong_type;
 use crate::enter::enter;
 use corepy_runtime::backends;
-use corepy_runtime::program::Program;
+use corepy_runtime::memory::reserve;
+use corepy_runtime::program::{Program, memory_to_read};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 use std::sync::Arc;
 
 /// Bytes of memory that a byte of a program's text makes the parser and the verifier touch, roughly.
@@ -19,9 +20,17 @@ const TOUCHED: usize = 32;
 /// Reads and verifies a program; `filename` is what a ParseError says.
 #[pyfunction]
 #[pyo3(signature = (text, filename, /), text_signature = "(text, filename, /)")]
-fn _parse(py: Python<'_>, text: Argument<String>, filename: &str) -> PyResult<program::PyProgram> {
-    let text = text.read(py, "parse", "text")?;
-    let parsed = enter(py, text.len().saturating_mul(TOUCHED), || Ok(Program::parse(&text)))?;
+fn _parse(text: &Bound<'_, PyAny>, filename: &str) -> PyResult<program::PyProgram> {
+    let py = text.py();
+    let text = match text.cast::<PyString>() {
+        Ok(text) => text.to_str()?,
+        Err(_) => return Err(wrong_type("parse", "text", "a string", text)),
+    };
+    let parsed = enter(py, text.len().saturating_mul(TOUCHED), || {
+        // An instruction has four characters at least, and an end of its line.
+        reserve::ensure("parse", memory_to_read(text.len(), text.len() / 5))?;
+        Ok(Program::parse(text))
+    })?;
     let program = parsed.map_err(|failed| failure::of_text(py, failed, filename))?;
     Ok(program::PyProgram::new(Arc::new(program)))
 }

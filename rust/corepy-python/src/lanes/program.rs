@@ -35,7 +35,8 @@ const STEP_BYTES: i64 = 8;
 /// >>> p[3](x)
 /// >>> x.tolist()
 /// [1.0, 1.0, 1.0]
-#[pyclass(name = "Program", module = "corepy.lanes", frozen, weakref, eq)]
+// A mapping, so that `iter` does not take `p[0]`, `p[1]`, ... for elements.
+#[pyclass(name = "Program", module = "corepy.lanes", frozen, weakref, eq, mapping)]
 pub struct PyProgram {
     program: Arc<Program>,
     /// Steps that a lane takes at most, where that is known.

@@ -262,9 +262,9 @@ fn value_of(kernel: &str, param: &Param, number: &Scalar) -> Result<Value> {
                 Type::F32 => return Ok(Value::single(value as f32)),
                 _ => {}
             }
-            // Cut off and saturated: equal only where it is a whole number that i128 holds.
+            // Cut off and saturated: equal only where it is a whole number that i128 holds, or one more than that.
             let whole = value as i128;
-            if whole as f64 != value {
+            if whole as f64 != value || whole == i128::MAX {
                 return unfit(format!("{value:?}"));
             }
             whole

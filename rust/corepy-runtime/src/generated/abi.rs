@@ -4,7 +4,7 @@
 
 #![allow(non_camel_case_types)]
 
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 pub const DTYPES: usize = 15;
 pub const UNARY_OPS: usize = 18;
 pub const BINARY_OPS: usize = 23;
@@ -83,8 +83,14 @@ pub type reduce_finish = unsafe extern "C" fn(out: *mut u8, state: *mut u8, cols
 /// outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart; out is contiguous. The same bits as blocks and finish. Returns 0.
 pub type reduce_each = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, outer: usize, a_stride: isize, b_stride: isize, n: usize, divisor: f64) -> u64;
 
-/// Complete reductions of cols columns of 1 to 16 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
+/// Complete reductions of cols columns of 1 to 128 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 pub type reduce_columns = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, rows: usize, row_stride: isize, cols: usize, divisor: f64);
+
+/// Adds runs of n contiguous elements, run_stride bytes apart, to the states of units reductions, unit_stride bytes apart. The first run begins with element `number` of a block that has all of them; where that is 0 the states are set first. [unit][stripe] in each plane. b: a center for each unit, or null.
+pub type reduce_runs = unsafe extern "C" fn(state: *mut u8, a: *const u8, b: *const u8, units: usize, unit_stride: isize, runs: usize, run_stride: isize, n: usize, number: usize);
+
+/// `finish` for states that lie [unit][stripe] in each plane.
+pub type reduce_finish_runs = unsafe extern "C" fn(out: *mut u8, state: *mut u8, units: usize, divisor: f64);
 
 /// The carry of cols columns that have no block before, and the running totals of a block that has no element yet. In both, lanes of all columns lie side by side, plane after plane.
 pub type cumulative_start = unsafe extern "C" fn(carry: *mut u8, running: *mut u8, cols: usize);
@@ -150,6 +156,8 @@ pub struct reduction {
     pub finish: Option<reduce_finish>,
     pub each: Option<reduce_each>,
     pub columns: Option<reduce_columns>,
+    pub runs: Option<reduce_runs>,
+    pub finish_runs: Option<reduce_finish_runs>,
     pub lane_bytes: usize,
 }
 
@@ -189,9 +197,11 @@ pub struct kernels {
     pub struct_bytes: u32,
     pub unary: [[Option<unary>; DTYPES]; UNARY_OPS],
     pub binary: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
-    pub binary_streamed: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
     pub cast: [[Option<cast>; DTYPES]; DTYPES],
     pub select: [Option<select>; WIDTHS],
+    pub unary_streamed: [[Option<unary>; DTYPES]; UNARY_OPS],
+    pub binary_streamed: [[[Option<binary>; FORMS]; DTYPES]; BINARY_OPS],
+    pub cast_streamed: [[Option<cast>; DTYPES]; DTYPES],
     pub gather: [Option<gather>; WIDTHS],
     pub scatter: [Option<scatter>; WIDTHS],
     pub copy_rows: Option<copy_rows>,
@@ -223,8 +233,10 @@ const _: () = assert!(std::mem::offset_of!(reduction, merge) == 16);
 const _: () = assert!(std::mem::offset_of!(reduction, finish) == 24);
 const _: () = assert!(std::mem::offset_of!(reduction, each) == 32);
 const _: () = assert!(std::mem::offset_of!(reduction, columns) == 40);
-const _: () = assert!(std::mem::offset_of!(reduction, lane_bytes) == 48);
-const _: () = assert!(size_of::<reduction>() == 56);
+const _: () = assert!(std::mem::offset_of!(reduction, runs) == 48);
+const _: () = assert!(std::mem::offset_of!(reduction, finish_runs) == 56);
+const _: () = assert!(std::mem::offset_of!(reduction, lane_bytes) == 64);
+const _: () = assert!(size_of::<reduction>() == 72);
 const _: () = assert!(std::mem::offset_of!(cumulative, start) == 0);
 const _: () = assert!(std::mem::offset_of!(cumulative, absorb) == 8);
 const _: () = assert!(std::mem::offset_of!(cumulative, totals) == 16);
@@ -247,30 +259,32 @@ const _: () = assert!(std::mem::offset_of!(kernels, abi_version) == 0);
 const _: () = assert!(std::mem::offset_of!(kernels, struct_bytes) == 4);
 const _: () = assert!(std::mem::offset_of!(kernels, unary) == 8);
 const _: () = assert!(std::mem::offset_of!(kernels, binary) == 2168);
-const _: () = assert!(std::mem::offset_of!(kernels, binary_streamed) == 10448);
-const _: () = assert!(std::mem::offset_of!(kernels, cast) == 18728);
-const _: () = assert!(std::mem::offset_of!(kernels, select) == 20528);
-const _: () = assert!(std::mem::offset_of!(kernels, gather) == 20568);
-const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 20608);
-const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 20648);
-const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 20656);
-const _: () = assert!(std::mem::offset_of!(kernels, fill) == 20696);
-const _: () = assert!(std::mem::offset_of!(kernels, take) == 20736);
-const _: () = assert!(std::mem::offset_of!(kernels, compress) == 20776);
-const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 20816);
-const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 20824);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 20832);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 20840);
-const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 20848);
-const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 20856);
-const _: () = assert!(std::mem::offset_of!(kernels, cumulative) == 35136);
-const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 37056);
-const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 38016);
-const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 38616);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 38736);
-const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 38744);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 38752);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 38760);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 38792);
-const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 38824);
-const _: () = assert!(size_of::<kernels>() == 39664);
+const _: () = assert!(std::mem::offset_of!(kernels, cast) == 10448);
+const _: () = assert!(std::mem::offset_of!(kernels, select) == 12248);
+const _: () = assert!(std::mem::offset_of!(kernels, unary_streamed) == 12288);
+const _: () = assert!(std::mem::offset_of!(kernels, binary_streamed) == 14448);
+const _: () = assert!(std::mem::offset_of!(kernels, cast_streamed) == 22728);
+const _: () = assert!(std::mem::offset_of!(kernels, gather) == 24528);
+const _: () = assert!(std::mem::offset_of!(kernels, scatter) == 24568);
+const _: () = assert!(std::mem::offset_of!(kernels, copy_rows) == 24608);
+const _: () = assert!(std::mem::offset_of!(kernels, transpose) == 24616);
+const _: () = assert!(std::mem::offset_of!(kernels, fill) == 24656);
+const _: () = assert!(std::mem::offset_of!(kernels, take) == 24696);
+const _: () = assert!(std::mem::offset_of!(kernels, compress) == 24736);
+const _: () = assert!(std::mem::offset_of!(kernels, wrap_indices) == 24776);
+const _: () = assert!(std::mem::offset_of!(kernels, count_mask) == 24784);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_positions) == 24792);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_integer) == 24800);
+const _: () = assert!(std::mem::offset_of!(kernels, ramp_float) == 24808);
+const _: () = assert!(std::mem::offset_of!(kernels, reductions) == 24816);
+const _: () = assert!(std::mem::offset_of!(kernels, cumulative) == 43176);
+const _: () = assert!(std::mem::offset_of!(kernels, gemm) == 45096);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add) == 46056);
+const _: () = assert!(std::mem::offset_of!(kernels, multiply_add_chain) == 46656);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bits) == 46776);
+const _: () = assert!(std::mem::offset_of!(kernels, mask_bytes) == 46784);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 46792);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 46800);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 46832);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 46864);
+const _: () = assert!(size_of::<kernels>() == 47704);

@@ -259,6 +259,8 @@ pub enum Error {
     LaneRank { kernel: String, name: String, axes: usize, shape: String },
     #[error("[{kernel}] buffer {name} takes memory as it lies, and {why} would need a copy")]
     LaneCopy { kernel: String, name: String, why: &'static str },
+    #[error("[{kernel}] buffer {name} takes memory of the cpu (1), not of DLPack device {kind}")]
+    LaneDevice { kernel: String, name: String, kind: i64 },
     #[error("[{kernel}] {name} is an {mode} buffer, and the tensor is read-only: its memory belongs to {owner}")]
     LaneReadOnly { kernel: String, name: String, mode: &'static str, owner: String },
     #[error("[{kernel}] {name} is an {mode} buffer, and elements of the tensor share memory")]
@@ -414,6 +416,7 @@ impl Error {
             Error::LaneNumber { .. } => "ValueError",
             Error::LaneRank { .. } => "ValueError",
             Error::LaneCopy { .. } => "ValueError",
+            Error::LaneDevice { .. } => "ValueError",
             Error::LaneReadOnly { .. } => "ValueError",
             Error::LaneSelfOverlap { .. } => "ValueError",
             Error::LaneOverlap { .. } => "ValueError",

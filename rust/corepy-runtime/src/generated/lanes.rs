@@ -218,7 +218,7 @@ pub enum Violation {
     UnknownCombine { opcode: &'static str, combine: String, known: String },
     #[error("{opcode} is written {form}")]
     Suffix { opcode: String, form: String },
-    #[error("{given} is not a type")]
+    #[error("{given} is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are")]
     UnknownType { given: String },
     #[error("{opcode} does not take {given}; it takes {accepted}")]
     TypeRefused { opcode: String, given: &'static str, accepted: String },

@@ -44,11 +44,21 @@ pub fn binary(op: Binary, dtype: DType, form: Form) -> Option<abi::binary> {
     table().binary[op as usize][dtype.number()][form as usize]
 }
 
-/// The kernel of a two-operand operation that stores past the caches, or `None` where there is none. Its
-/// output overlaps no operand.
-#[inline]
-pub fn binary_streamed(op: Binary, dtype: DType, form: Form) -> Option<abi::binary> {
-    table().binary_streamed[op as usize][dtype.number()][form as usize]
+/// The kernels that store past the caches, or `None` where there is none. Their output overlaps no operand.
+pub mod streamed {
+    use super::{Binary, DType, Form, Unary, abi, table};
+
+    pub fn unary(op: Unary, dtype: DType) -> Option<abi::unary> {
+        table().unary_streamed[op as usize][dtype.number()]
+    }
+
+    pub fn binary(op: Binary, dtype: DType, form: Form) -> Option<abi::binary> {
+        table().binary_streamed[op as usize][dtype.number()][form as usize]
+    }
+
+    pub fn cast(from: DType, to: DType) -> Option<abi::cast> {
+        table().cast_streamed[from.number()][to.number()]
+    }
 }
 
 /// The kernels of a reduction family; its functions are `None` where it takes no such dtype.

@@ -4,6 +4,9 @@
 //! remains for the Rust heap is small and bounded: messages, boxes, lists of operands. Rust ends the
 //! process where such an allocation fails; with this allocator it takes a piece of the reserve.
 
+use super::limits;
+use crate::error::{Error, Result};
+use crate::layout;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -87,9 +90,38 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for WithReserve<A> {
     }
 }
 
+/// Fails unless the heap has room for so many bytes more. Asked before work that makes many small objects of what a
+/// user gives, none of which could fail by itself.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub fn ensure(op: &'static str, bytes: usize) -> Result<()> {
+    let mut room = Vec::<u8>::new();
+    if limits::fits(bytes) && room.try_reserve_exact(bytes).is_ok() {
+        // Else the compiler could do without the memory.
+        std::hint::black_box(room.as_ptr());
+        return Ok(());
+    }
+    Err(exhausted(op, bytes))
+}
+
+/// The error where the heap has no room for so many bytes.
+pub fn exhausted(op: &'static str, bytes: usize) -> Error {
+    Error::OutOfMemory { op, bytes, shape: layout::show(&[bytes as i64]), dtype: "uint8" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_is_refused() {
+        ensure("test", 0).unwrap();
+        ensure("test", 1 << 20).unwrap();
+        for bytes in [1 << 50, usize::MAX] {
+            assert!(matches!(ensure("test", bytes), Err(Error::OutOfMemory { op: "test", .. })));
+        }
+    }
 
     /// Never has memory.
     struct Exhausted;

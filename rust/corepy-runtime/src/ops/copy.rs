@@ -6,7 +6,7 @@ use crate::kernels;
 use crate::layout;
 use crate::memory::list::List;
 use crate::ops::iterate::{Layout, Plan, Walk};
-use crate::ops::stage::{self, Access, Operand, accesses, execute};
+use crate::ops::stage::{self, Access, Operand, accesses, execute, is_streamed};
 use crate::ops::{Arg, byte_ns, check_storable, empty_as};
 use crate::scalar::Scalar;
 use crate::scheduler::{self, Flow, cost};
@@ -191,7 +191,10 @@ pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
     let plan = Plan::new(dst.shape(), [Layout::of(dst), Layout::of(src)]);
     let operands = [Operand::new(dst, to), Operand::new(src, from)];
     let access = accesses(&plan, &operands, [false; 2]);
-    let cast = kernels::cast(from, to);
+    let cast = match kernels::streamed::cast(from, to) {
+        Some(streamed) if is_streamed(&plan, &access, dst, &[Arg::Tensor(src)]) => streamed,
+        _ => kernels::cast(from, to),
+    };
     trace::kernel("cast");
     execute(&plan, &operands, &access, cost_ns / dst.size() as f64, &|[out, x], n| {
         // SAFETY: execute gives n elements of each dtype, aligned.

@@ -4,14 +4,14 @@ use crate::dtype::{DType, Kind, promote};
 use crate::error::{Error, Result};
 use crate::generated::dtypes::NUMERIC;
 use crate::generated::ops::{BINARY, Binary, ComputeRule, Elementwise, Fault, ResultRule, UNARY, Unary};
-use crate::kernels::{self, BLOCK, Form};
+use crate::kernels::{self, Form};
 use crate::layout;
 pub use crate::ops::Arg;
 use crate::ops::iterate::{Layout, Plan, TILE};
-use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order};
+use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order, is_streamed};
 use crate::ops::{byte_ns, check_storable, copy, empty_as, select, show_index};
 use crate::scalar::Scalar;
-use crate::scheduler::cost::{hot_ns, is_past_caches};
+use crate::scheduler::cost::hot_ns;
 use crate::scheduler::tuning::{self, Cost};
 use crate::tensor::Tensor;
 use crate::trace;
@@ -115,10 +115,15 @@ fn unary_untraced(op: Unary, x: &Tensor) -> Result<Tensor> {
 /// Writes `op(x)` to `out` of the same shape.
 fn unary_planned(op: Unary, compute: DType, result: DType, out: &Tensor, x: &Tensor) -> Result<()> {
     let row = &UNARY[op as usize];
-    let kernel = kernels::unary(op, compute).ok_or_else(|| no_kernel(row.name, compute))?;
+    let mut kernel = kernels::unary(op, compute).ok_or_else(|| no_kernel(row.name, compute))?;
     let mut plan = Plan::new(out.shape(), [Layout::of(out), Layout::of(x)]);
     let operands = [Operand::new(out, result), Operand::new(x, compute)];
     let access = accesses(&plan, &operands, [false, false]);
+    if is_streamed(&plan, &access, out, &[Arg::Tensor(x)])
+        && let Some(streamed) = kernels::streamed::unary(op, compute)
+    {
+        kernel = streamed;
+    }
     let ns = cost(row, compute, 2, out.size());
     plan.set_tile(tile(ns));
     trace::kernel("v");
@@ -267,8 +272,8 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
         _ => Form::VectorVector,
     };
     let mut kernel = kernels::binary(op, compute, form).ok_or_else(|| no_kernel(row.name, compute))?;
-    if is_streamed(&plan, &access, out, a, b)
-        && let Some(streamed) = kernels::binary_streamed(op, compute, form)
+    if is_streamed(&plan, &access, out, &[a, b])
+        && let Some(streamed) = kernels::streamed::binary(op, compute, form)
     {
         kernel = streamed;
     }
@@ -283,18 +288,6 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
         None => Ok(()),
         Some(position) => Err(locate_fault(op, compute, result, out.shape(), a, b, position)),
     }
-}
-
-/// Whether an operation's results are stored past the caches: they and the operands do not fit, they are
-/// not written over an operand, and pieces are long enough that ending them does not show.
-fn is_streamed(plan: &Plan<3>, access: &[Access; 3], out: &Tensor, a: Arg, b: Arg) -> bool {
-    let apart = |arg: Arg| arg.tensor().is_none_or(|tensor| !tensor.may_overlap(out));
-    is_past_caches(out.size() * out.itemsize() + a.bytes() + b.bytes())
-        && plan.axes().last().is_some_and(|axis| axis.extent >= BLOCK as i64)
-        && access[0] == Access::Direct
-        && access[1..].iter().all(|&access| matches!(access, Access::Direct | Access::Single))
-        && apart(a)
-        && apart(b)
 }
 
 /// The error for the lowest element in row-major order that faults, whichever thread met one first:

@@ -23,8 +23,8 @@ const BYTE_NS: f64 = 0.1;
 const MASK_NS: f64 = 0.6;
 /// Estimated ns to divide one 64-bit integer by another.
 const DIVIDE_NS: f64 = 6.0;
-/// Elements of a tile under a mask.
-const MASK_TILE: usize = 16 * BLOCK;
+/// Elements of a tile.
+const TILE: usize = 16 * BLOCK;
 
 /// Index tensors over some axes of a tensor, in the shape they broadcast to.
 struct Indices<'a> {
@@ -278,10 +278,10 @@ fn gather(indices: &Indices) -> Result<Tensor> {
         [axis] if axis.strides[1] == itemsize as i64 => Some(row * itemsize),
         _ => None,
     };
-    let pieces = indices.count.div_ceil(BLOCK);
-    // A tile is one piece of the indices for as many outer places as make it worth claiming.
-    let work = indices.count.min(BLOCK) * row;
-    let group = (16 * BLOCK / work).clamp(1, outer);
+    // A tile is some indices for some outer places: few of long rows, and as many as make it worth claiming.
+    let length = (TILE / row).clamp(1, BLOCK).min(indices.count);
+    let pieces = indices.count.div_ceil(length);
+    let group = (TILE / (length * row)).clamp(1, outer);
     let tiles = outer.div_ceil(group) * pieces;
     let ns =
         out.size() as f64 * if row == 1 { TAKE_NS } else { BYTE_NS * itemsize as f64 + TAKE_NS / row as f64 };
@@ -294,8 +294,8 @@ fn gather(indices: &Indices) -> Result<Tensor> {
     scheduler::run(tiles, ns, &|tile| {
         let addresses = &addresses;
         let (part, piece) = (tile / pieces, tile % pieces);
-        let first = piece * BLOCK;
-        let n = BLOCK.min(indices.count - first);
+        let first = piece * length;
+        let n = length.min(indices.count - first);
         with_arena(|arena| {
             let offsets = arena.scratch(BLOCK * size_of::<i64>()).as_ptr().cast::<i64>();
             let scratch = arena.scratch(BLOCK * size_of::<i64>()).as_ptr().cast::<i64>();
@@ -467,15 +467,15 @@ fn check_mask(op: &'static str, x: &Tensor, mask: &Tensor) -> Result<()> {
 /// many there are in all.
 fn count_tiles<'a>(mask: &Tensor, arena: &'a Arena) -> Result<&'a [AtomicUsize]> {
     let size = mask.size();
-    let tiles = size.div_ceil(MASK_TILE);
+    let tiles = size.div_ceil(TILE);
     let starts = arena.counters(tiles + 1);
     let data = Addresses { to: std::ptr::null_mut(), from: mask.data() };
     let kernel = kernels::count_mask();
     scheduler::run(tiles, 0.05 * size as f64, &|tile| {
         let data = &data;
-        let begin = tile * MASK_TILE;
+        let begin = tile * TILE;
         // SAFETY: bytes of the contiguous mask.
-        let count = unsafe { kernel(data.from.add(begin), MASK_TILE.min(size - begin)) };
+        let count = unsafe { kernel(data.from.add(begin), TILE.min(size - begin)) };
         starts[tile + 1].store(count as usize, Ordering::Relaxed);
         Flow::Continue
     })?;
@@ -508,12 +508,12 @@ fn compact(
         let addresses = Addresses { to: out.data(), from: mask.data() };
         scheduler::run(tiles, MASK_NS * size as f64, &|tile| {
             let addresses = &addresses;
-            let begin = tile * MASK_TILE;
+            let begin = tile * TILE;
             let room = start(tile + 1) - start(tile);
             // SAFETY: the tile's own part of out, and of the mask.
             unsafe {
                 let to = addresses.to.add(start(tile) * itemsize);
-                let n = MASK_TILE.min(size - begin);
+                let n = TILE.min(size - begin);
                 let written = kernel(addresses.from.add(begin), begin, n, to, room).min(room);
                 to.add(written * itemsize).write_bytes(0, (room - written) * itemsize);
             }
@@ -551,8 +551,8 @@ fn mask_indices_untraced(mask: &Tensor) -> Result<Vec<Tensor>> {
     let out: Result<Vec<Tensor>> =
         mask.shape().iter().map(|_| Tensor::empty(OP, &[n as i64], DType::Int64)).collect();
     let out = out?;
-    scheduler::run(n.div_ceil(MASK_TILE), DIVIDE_NS * (n * mask.ndim()) as f64, &|tile| {
-        for i in tile * MASK_TILE..n.min((tile + 1) * MASK_TILE) {
+    scheduler::run(n.div_ceil(TILE), DIVIDE_NS * (n * mask.ndim()) as f64, &|tile| {
+        for i in tile * TILE..n.min((tile + 1) * TILE) {
             // SAFETY: all tensors have n elements.
             let mut rest = unsafe { flat.data().cast::<i64>().add(i).read() };
             for (tensor, &extent) in out.iter().zip(mask.shape()).rev() {

@@ -14,6 +14,7 @@ pub mod reduce;
 mod reduce_plan;
 mod reduce_rows;
 mod reduce_run;
+mod reduce_runs;
 pub mod select;
 pub mod stage;
 pub mod tune;

@@ -13,6 +13,7 @@ use crate::memory::arena::{Arena, with_arena};
 use crate::ops::iterate::Cursor;
 use crate::ops::reduce_plan::{A, Loop, OUT, Operand, Plan};
 use crate::ops::reduce_rows::Strips;
+use crate::ops::reduce_runs::Runs;
 use crate::scheduler::{self, Flow};
 use crate::trace;
 use std::sync::atomic::Ordering;
@@ -34,6 +35,9 @@ pub(super) struct Kernels {
     pub finish: abi::reduce_finish,
     pub each: abi::reduce_each,
     pub columns: abi::reduce_columns,
+    /// Not every family has these two.
+    pub runs: Option<abi::reduce_runs>,
+    pub finish_runs: Option<abi::reduce_finish_runs>,
     pub lane_bytes: usize,
 }
 
@@ -47,6 +51,8 @@ impl Kernels {
             finish: slot.finish?,
             each: slot.each?,
             columns: slot.columns?,
+            runs: slot.runs,
+            finish_runs: slot.finish_runs,
             lane_bytes: slot.lane_bytes,
         })
     }
@@ -120,6 +126,11 @@ pub(super) trait Units: Sync {
     /// # Safety
     /// `state` is the merged state of all blocks.
     unsafe fn finish(&self, unit: usize, state: *mut u8);
+    /// Writes a unit's means in float64 from the state that `kernels` made.
+    ///
+    /// # Safety
+    /// `state` is the merged state of all blocks; there is room for the unit's means.
+    unsafe fn centers(&self, kernels: &Kernels, unit: usize, to: *mut u8, state: *mut u8);
     /// Writes one value to all of a unit's results, which are bool.
     ///
     /// # Safety
@@ -137,7 +148,10 @@ impl Job {
     pub fn run(&self) -> Result<()> {
         match self.plan.columns {
             Some(column) if self.count == 1 => self.share(&Strips::new(self, column)),
-            _ => self.share(&Single::new(self)),
+            _ => match Runs::of(self) {
+                Some(runs) => self.share(&runs),
+                None => self.share(&Single::new(self)),
+            },
         }
     }
 
@@ -257,7 +271,7 @@ impl Job {
                 self.pass(units, kernels, std::ptr::null(), group, cost / 2.0, &|unit, state| {
                     let to = centers.wrapping_add(unit * columns * size_of::<f64>());
                     // SAFETY: a whole state, and room for the unit's centers.
-                    unsafe { (kernels.finish)(to, state, units.columns_of(unit), self.n as f64) };
+                    unsafe { units.centers(kernels, unit, to, state) };
                 })?;
             }
             self.pass(units, &self.kernels, centers, group, cost, &|unit, state| {
@@ -434,6 +448,34 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Reduces whole units to their results, one after the other, by way of their states.
+pub(super) fn whole(units: &impl Units, job: &Job, range: std::ops::Range<usize>) {
+    for unit in range {
+        let columns = units.columns_of(unit);
+        with_arena(|arena| {
+            let blocks = 0..job.blocks();
+            let mut centers = std::ptr::null_mut();
+            if let Some(kernels) = &job.centers {
+                let state = arena.scratch(STRIPES * columns * kernels.lane_bytes).as_ptr();
+                centers = arena.scratch(columns * size_of::<f64>()).as_ptr();
+                // SAFETY: room for a state and a center of each result.
+                unsafe {
+                    units.state(kernels, unit, blocks.clone(), std::ptr::null(), state);
+                    units.centers(kernels, unit, centers, state);
+                }
+            }
+            let state = arena.scratch(STRIPES * columns * job.kernels.lane_bytes).as_ptr();
+            // SAFETY: room for a state; the unit's own results.
+            unsafe {
+                match (units.state(&job.kernels, unit, blocks, centers, state), job.decided) {
+                    (true, Some(value)) => units.decide(unit, value),
+                    _ => units.finish(unit, state),
+                }
+            }
+        });
+    }
+}
+
 /// Units of one result each.
 struct Single<'a> {
     job: &'a Job,
@@ -546,33 +588,6 @@ impl<'a> Single<'a> {
         }
         slot.computed
     }
-
-    /// One unit of more elements, gathered block by block.
-    fn gathered(&self, unit: usize) {
-        let job = self.job;
-        with_arena(|arena| {
-            let blocks = 0..job.blocks();
-            let mut center = 0f64;
-            let mut centers = std::ptr::null();
-            if let Some(kernels) = &job.centers {
-                let state = arena.scratch(STRIPES * kernels.lane_bytes).as_ptr();
-                // SAFETY: room for one state, and for one center.
-                unsafe {
-                    self.state(kernels, unit, blocks.clone(), std::ptr::null(), state);
-                    (kernels.finish)((&raw mut center).cast(), state, 1, job.n as f64);
-                }
-                centers = (&raw const center).cast();
-            }
-            let state = arena.scratch(STRIPES * job.kernels.lane_bytes).as_ptr();
-            // SAFETY: room for one state; the unit's own result.
-            unsafe {
-                match (self.state(&job.kernels, unit, blocks, centers, state), job.decided) {
-                    (true, Some(value)) => self.decide(unit, value),
-                    _ => self.finish(unit, state),
-                }
-            }
-        });
-    }
 }
 
 impl Units for Single<'_> {
@@ -633,6 +648,11 @@ impl Units for Single<'_> {
         unsafe { (self.job.kernels.finish)(self.place(unit).out, state, 1, self.job.divisor) };
     }
 
+    unsafe fn centers(&self, kernels: &Kernels, _: usize, to: *mut u8, state: *mut u8) {
+        // SAFETY: as the caller promises.
+        unsafe { (kernels.finish)(to, state, 1, self.job.n as f64) };
+    }
+
     unsafe fn decide(&self, unit: usize, value: u8) {
         // SAFETY: the unit's own result, which is bool.
         unsafe { self.place(unit).out.write(value) };
@@ -672,7 +692,7 @@ impl Units for Single<'_> {
         } else if job.n <= BLOCK {
             self.batch(units);
         } else {
-            units.for_each(|unit| self.gathered(unit));
+            whole(self, job, units);
         }
     }
 }

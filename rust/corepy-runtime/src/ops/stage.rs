@@ -5,8 +5,9 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernels::{self, BLOCK};
 use crate::memory::arena::{Arena, with_arena};
+use crate::ops::Arg;
 use crate::ops::iterate::{Cursor, Plan, Walk};
-use crate::scheduler::{self, Flow};
+use crate::scheduler::{self, Flow, cost};
 use crate::tensor::Tensor;
 use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -92,6 +93,17 @@ pub fn accesses<const N: usize>(
         out[k] = access(plan, &operands[k], k, takes_single[k]);
     }
     out
+}
+
+/// Whether an operation's results are stored past the caches: they and the operands do not fit, they are
+/// not written over an operand, and pieces are long enough that ending them does not show.
+pub fn is_streamed<const N: usize>(plan: &Plan<N>, access: &[Access; N], out: &Tensor, given: &[Arg]) -> bool {
+    let bytes: usize = given.iter().map(Arg::bytes).sum();
+    cost::is_past_caches(bytes.saturating_add(out.size() * out.itemsize()))
+        && plan.axes().last().is_some_and(|axis| axis.extent >= BLOCK as i64)
+        && access[0] == Access::Direct
+        && access[1..].iter().all(|access| matches!(access, Access::Direct | Access::Single))
+        && given.iter().all(|arg| arg.tensor().is_none_or(|tensor| !tensor.may_overlap(out)))
 }
 
 /// How operand `k` is accessed, by a kernel that has a form for one element or not.

@@ -84,33 +84,19 @@ impl Code {
 }
 
 /// A set of registers.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct RegisterSet(Box<[u64]>);
 
 impl RegisterSet {
-    pub fn empty(registers: usize) -> RegisterSet {
-        RegisterSet(vec![0; registers.div_ceil(64)].into())
+    pub fn from_words(words: impl Iterator<Item = u64>) -> RegisterSet {
+        RegisterSet(words.collect())
     }
 
-    pub fn insert(&mut self, r: Register) {
-        self.0[usize::from(r.0 / 64)] |= 1 << (r.0 % 64);
-    }
-
-    pub fn remove(&mut self, r: Register) {
-        self.0[usize::from(r.0 / 64)] &= !(1 << (r.0 % 64));
+    pub fn set(&mut self, r: Register, is_member: bool) {
+        let (word, bit) = (&mut self.0[usize::from(r.0 / 64)], 1 << (r.0 % 64));
+        *word = if is_member { *word | bit } else { *word & !bit };
     }
 
     pub fn contains(&self, r: Register) -> bool {
         self.0[usize::from(r.0 / 64)] >> (r.0 % 64) & 1 == 1
-    }
-
-    /// Keeps what is in both; true where something went.
-    pub fn intersect(&mut self, other: &RegisterSet) -> bool {
-        let mut changed = false;
-        for (a, b) in self.0.iter_mut().zip(&other.0) {
-            changed |= *a & !b != 0;
-            *a &= b;
-        }
-        changed
     }
 }

@@ -10,46 +10,107 @@ use crate::generated::lanes::Violation;
 pub(super) fn check(program: &Program) -> Result<(), (usize, Violation)> {
     let code = program.code();
     check_counters(program, code)?;
-    let graph = Graph::of_blocks(code);
-    let registers = program.registers().len();
-    let mut known: Vec<Option<RegisterSet>> = vec![None; graph.blocks().len()];
-    known[0] = Some(RegisterSet::empty(registers));
-    // A block whose set shrinks is looked at again; sets only shrink, so this ends.
-    let mut open = vec![0u32];
-    let mut queued = vec![false; graph.blocks().len()];
-    while let Some(b) = open.pop() {
-        queued[b as usize] = false;
-        let block = &graph.blocks()[b as usize];
-        let Some(mut written) = known[b as usize].clone() else { continue };
-        for step in block.start..block.end - 1 {
-            after(program, code, step, &mut written);
-        }
-        let last = block.end - 1;
-        for to in code.successors(last) {
-            let mut arriving = written.clone();
-            edge(program, code, last, to, &mut arriving);
-            let target = graph.block_of(to) as usize;
-            let changed = match &mut known[target] {
-                Some(before) => before.intersect(&arriving),
-                unknown => {
-                    *unknown = Some(arriving);
-                    true
-                }
-            };
-            if changed && !queued[target] {
-                queued[target] = true;
-                open.push(target as u32);
-            }
-        }
-    }
-    for (block, known) in graph.blocks().iter().zip(known) {
-        let Some(mut written) = known else { continue };
+    let graph = Graph::new(code);
+    let known = find_written(program, code, &graph);
+    for (b, block) in graph.blocks().iter().enumerate() {
+        let Some(mut written) = known.at(b) else { continue };
         for step in block.start..block.end {
             check_reads(program, code, step, &written)?;
-            after(program, code, step, &mut written);
+            after(program, code, step, |r, is_written| written.set(r, is_written));
         }
     }
     Ok(())
+}
+
+/// By block: the registers that every path to its start has written.
+struct Written {
+    /// 64 registers a row, a block a place.
+    words: Vec<Vec<u64>>,
+    reached: Vec<bool>,
+}
+
+impl Written {
+    fn at(&self, block: usize) -> Option<RegisterSet> {
+        self.reached[block].then(|| RegisterSet::from_words(self.words.iter().map(|word| word[block])))
+    }
+}
+
+/// What a block does to 64 registers: `written & !lost | gained`.
+#[derive(Clone, Copy)]
+struct Change {
+    gained: u64,
+    lost: u64,
+}
+
+impl Change {
+    const NONE: Change = Change { gained: 0, lost: 0 };
+
+    fn note(&mut self, word: usize, r: Register, is_written: bool) {
+        if usize::from(r.0 / 64) == word {
+            let bit = 1 << (r.0 % 64);
+            (self.gained, self.lost) = if is_written {
+                (self.gained | bit, self.lost & !bit)
+            } else {
+                (self.gained & !bit, self.lost | bit)
+            };
+        }
+    }
+
+    fn of(self, written: u64) -> u64 {
+        written & !self.lost | self.gained
+    }
+}
+
+/// 64 registers at a time: a set of that many shrinks at most so often, so that no program takes long.
+fn find_written(program: &Program, code: &Code, graph: &Graph) -> Written {
+    let blocks = graph.blocks();
+    let mut found = Written { words: Vec::new(), reached: vec![false; blocks.len()] };
+    found.reached[0] = true;
+    for word in 0..program.registers().len().div_ceil(64).max(1) {
+        let edges: Vec<[Option<(usize, Change)>; 2]> =
+            blocks.iter().map(|block| edges(program, code, graph, (block.start, block.end), word)).collect();
+        // Nothing is known of a block that no path has reached yet.
+        let mut known = vec![u64::MAX; blocks.len()];
+        known[0] = 0;
+        let mut open = vec![0];
+        let mut queued = vec![false; blocks.len()];
+        let mut reached = vec![false; blocks.len()];
+        reached[0] = true;
+        while let Some(b) = open.pop() {
+            queued[b] = false;
+            for (target, change) in edges[b].into_iter().flatten() {
+                let arriving = known[target] & change.of(known[b]);
+                let is_new = !std::mem::replace(&mut reached[target], true);
+                if (is_new || arriving != known[target]) && !std::mem::replace(&mut queued[target], true) {
+                    open.push(target);
+                }
+                known[target] = arriving;
+            }
+        }
+        found.reached = reached;
+        found.words.push(known);
+    }
+    found
+}
+
+/// Where a block leads to, and what it has done to 64 registers on the way there.
+fn edges(
+    program: &Program,
+    code: &Code,
+    graph: &Graph,
+    (start, end): (u32, u32),
+    word: usize,
+) -> [Option<(usize, Change)>; 2] {
+    let mut change = Change::NONE;
+    for step in start..end {
+        after(program, code, step, |r, is_written| change.note(word, r, is_written));
+    }
+    let mut successors = code.successors(end - 1).map(|to| {
+        let mut change = change;
+        edge(program, code, end - 1, to, |r, is_written| change.note(word, r, is_written));
+        (graph.block_of(to) as usize, change)
+    });
+    [successors.next(), successors.next()]
 }
 
 fn instruction<'a>(program: &'a Program, code: &Code, step: u32) -> (usize, &'a Instruction) {
@@ -94,19 +155,18 @@ fn check_reads(
 }
 
 /// What a step writes, whatever follows it. A loop's counter depends on what follows.
-fn after(program: &Program, code: &Code, step: u32, written: &mut RegisterSet) {
+fn after(program: &Program, code: &Code, step: u32, mut note: impl FnMut(Register, bool)) {
     let (_, done) = instruction(program, code, step);
     if let (Some(r), false) = (done.writes(), matches!(done, Instruction::Loop { .. })) {
-        written.insert(r);
+        note(r, true);
     }
 }
 
-/// What is written when one step follows another: a counter in its loop, and not after it.
-fn edge(program: &Program, code: &Code, from: u32, to: u32, written: &mut RegisterSet) {
-    after(program, code, from, written);
+/// What becomes of counters when one step follows another: written in their loop, and not after it.
+fn edge(program: &Program, code: &Code, from: u32, to: u32, mut note: impl FnMut(Register, bool)) {
     let mut counter = |step: u32, is_written: bool| {
         if let Some(r) = instruction(program, code, step).1.writes() {
-            if is_written { written.insert(r) } else { written.remove(r) }
+            note(r, is_written);
         }
     };
     let left = &code.steps()[from as usize];

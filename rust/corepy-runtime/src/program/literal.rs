@@ -22,8 +22,12 @@ impl Literal {
         Literal(value.to_string())
     }
 
-    /// A float, exactly: in hexadecimal, so that a narrower type rounds it once.
+    /// A float, exactly: where its decimals would round another way to a narrower type than it does, in hexadecimal.
     pub fn float(value: f64) -> Literal {
+        let decimals = format!("{value:?}");
+        if value.is_finite() && decimals.parse().is_ok_and(|narrow: f32| narrow == value as f32) {
+            return Literal(decimals);
+        }
         if value.is_nan() {
             return Literal("nan".to_owned());
         }
@@ -223,6 +227,11 @@ mod tests {
         // Exactly between two f32, as a double; through decimals it would round the other way.
         let between = 1.0 + 2f64.powi(-24);
         assert_eq!(single(Literal::float(between).text()), 1.0f32.to_bits());
+        for (value, text) in
+            [(between, "0x10000010000000p-52"), (0.1, "0.1"), (-0.0, "-0.0"), (1e308, "1e308")]
+        {
+            assert_eq!(Literal::float(value).text(), text);
+        }
     }
 
     #[test]

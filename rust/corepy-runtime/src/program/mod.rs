@@ -50,12 +50,13 @@ pub use syntax::{Declaration, Mode, Module, Place, Special, Statement, Term, is_
 pub use value::{Type, TypeSet, Value};
 pub use verify::verify;
 
+use crate::once::Once;
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Most instructions of a program, calls inlined.
 pub const MAX_INSTRUCTIONS: usize = 65_536;
-/// Most bytes of a program's text: 128 for each instruction. Reading one takes up to forty times as much memory.
+/// Most bytes of a program's text: 128 for each instruction.
 pub const MAX_TEXT_BYTES: usize = 128 * MAX_INSTRUCTIONS;
 /// Most registers of a program.
 pub const MAX_REGISTERS: usize = 1_024;
@@ -63,6 +64,12 @@ pub const MAX_REGISTERS: usize = 1_024;
 pub const MAX_SHARED_BYTES: u64 = 48 << 10;
 /// Most axes of a buffer or of a shared array.
 pub const MAX_AXES: usize = 6;
+
+/// Bytes of memory that it takes at most to make a program of a text, or of so many statements: in the parser 42 for each
+/// byte were seen, of lists of indices, and 780 for each instruction in the verifier, of branches.
+pub fn memory_to_read(text_bytes: usize, statements: usize) -> usize {
+    text_bytes.min(MAX_TEXT_BYTES) * 48 + statements.min(MAX_INSTRUCTIONS) * 1024
+}
 
 /// A scalar that a launch is given.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -127,8 +134,8 @@ pub struct Program {
     labels: Vec<(String, u32)>,
     lines: Vec<u32>,
     code: Code,
-    graph: OnceLock<Graph>,
-    attached: OnceLock<Arc<dyn Any + Send + Sync>>,
+    graph: Once<Graph>,
+    attached: Once<Arc<dyn Any + Send + Sync>>,
     text: String,
     digest: String,
 }
@@ -220,7 +227,7 @@ impl Program {
 
     /// The control-flow graph of [`Program::code`], made when first asked for.
     pub fn graph(&self) -> &Graph {
-        self.graph.get_or_init(|| Graph::new(&self.code))
+        self.graph.get_or_make(|| Graph::new(&self.code))
     }
 
     /// What a backend has made of the program, so that finding it again takes no lock.
@@ -228,7 +235,7 @@ impl Program {
         &self,
         make: impl FnOnce() -> Arc<T>,
     ) -> &Arc<dyn Any + Send + Sync> {
-        self.attached.get_or_init(|| make())
+        self.attached.get_or_make(|| make())
     }
 
     /// The canonical text; parsing it gives an equal program.

@@ -114,10 +114,7 @@ impl<'a> Cursor<'a> {
             None => "the end of the line".to_owned(),
             Some('"') => "a message".to_owned(),
             Some(c) if is_word(c) => {
-                // A word may be as long as the text.
-                let word = self.word();
-                let short: String = word.chars().take(40).collect();
-                if short.len() < word.len() { format!("`{short}...`") } else { format!("`{short}`") }
+                format!("`{}`", shortened(self.word()))
             }
             Some(c) if c.is_ascii_graphic() => format!("`{c}`"),
             Some(character) => return (at, Syntax::Character { character }),
@@ -281,7 +278,10 @@ impl<'a> Cursor<'a> {
         self.at += 1;
         let word = self.word();
         let Some(what) = Place::ALL.into_iter().find(|p| p.name() == word) else {
-            return Err((start, Syntax::Expected { expected: KNOWN, found: format!("`%{word}`") }));
+            return Err((
+                start,
+                Syntax::Expected { expected: KNOWN, found: format!("`%{}`", shortened(word)) },
+            ));
         };
         let mut axis = 0;
         if self.next() == Some('.') {
@@ -323,11 +323,7 @@ impl<'a> Cursor<'a> {
             _ => text,
         };
         self.at += text.len();
-        Literal::new(text).ok_or_else(|| {
-            let short: String = text.chars().take(40).collect();
-            let text = if short.len() < text.len() { format!("{short}...") } else { short };
-            (start, Syntax::Number { text })
-        })
+        Literal::new(text).ok_or_else(|| (start, Syntax::Number { text: shortened(text) }))
     }
 
     fn message(&mut self) -> Parsed<String> {
@@ -369,6 +365,12 @@ impl<'a> Cursor<'a> {
             other => return Err((place, Syntax::Escape { escape: other.to_string() })),
         })
     }
+}
+
+/// A word for a message: it may be as long as the text.
+fn shortened(word: &str) -> String {
+    let short: String = word.chars().take(40).collect();
+    if short.len() < word.len() { short + "..." } else { short }
 }
 
 fn is_word(c: char) -> bool {

@@ -5,7 +5,7 @@ use super::error::VerifyError;
 use super::syntax::{Module, Statement};
 use super::{MAX_TEXT_BYTES, Program, control, flow, write};
 use crate::generated::lanes::Violation;
-use std::sync::OnceLock;
+use crate::once::Once;
 
 /// Where in a module a rule is broken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,8 +81,8 @@ impl Checker<'_> {
             labels: self.labels,
             lines,
             code,
-            graph: OnceLock::new(),
-            attached: OnceLock::new(),
+            graph: Once::new(),
+            attached: Once::new(),
             text: String::new(),
             digest: String::new(),
         }

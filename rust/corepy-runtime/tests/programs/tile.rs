@@ -1,9 +1,9 @@
 //! The tile interpreter where it takes short cuts: values read and written in place, indices that rise with the lane,
 //! sums on several threads, lanes that have parted. `run` holds what it leaves against the reference interpreter.
 
-use crate::lanes::{indices, run, singles, tensor};
+use crate::lanes::{indices, program, read_singles, run, singles, tensor, values};
 use corepy_runtime::Tensor;
-use corepy_runtime::backends::{Argument, LaunchError, Options};
+use corepy_runtime::backends::{Argument, LaunchError, Options, launch};
 use corepy_runtime::program::{Type, Value};
 use corepy_runtime::scheduler::OwnThreads;
 
@@ -140,6 +140,53 @@ fn sums_of_many_tiles_on_many_threads() {
         let bits = zeros(32).view_as(0, Type::U16.dtype(), &[16], &[2]);
         run_blocks(&text, &tensors(&[&few, &many, &low, &all, &bits]), lanes, 256).unwrap();
     }
+}
+
+/// The first index rises with the lane and is far below 0 in lane 0, the second is each lane's own; lane 1001 is left out.
+#[test]
+fn lanes_that_do_not_run_read_nothing_outside() {
+    const COLUMNS: i64 = 65_536;
+    let text = ".kernel k\n.buffer x: in f32[:, :]\n.buffer y: out f32[:]\nseteq.i64 a, %gid, 1000\n\
+        seteq.i64 b, %gid, 1002\nor.b1 a, a, b\nsub.i64 r, %gid, 1000\nmul.i64 s, r, 31\nmul.i64 c, %gid, %gid\n\
+        rem.i64 c, c, 65536\nbra !a, end\nldg.f32 v, x[s, c]\nstg.f32 y[%gid], v\nend:\nexit";
+    let x = Tensor::empty("test", &[64, COLUMNS], Type::F32.dtype()).unwrap();
+    let y = counted(1024);
+    for (lane, value) in [(1000, 5f32), (1002, 7.0)] {
+        let place = (lane - 1000) * 31 * COLUMNS + lane * lane % COLUMNS;
+        // SAFETY: an element of the tensor, which is contiguous.
+        unsafe { x.data().cast::<f32>().add(place as usize).write(value) };
+    }
+    let options = Options { block: [1024, 1, 1], ..Options::lanes(1024) };
+    launch(&program(text), &tensors(&[&x, &y]), &options, "tile").unwrap();
+    assert_eq!((read_singles(&y)[1000], read_singles(&y)[1002]), (5.0, 7.0));
+}
+
+/// An axis of one element may have any stride.
+#[test]
+fn strides_that_no_index_uses() {
+    let text = ".kernel k\n.buffer x: inout i32[:, :]\n.buffer y: inout i32[:, :]\nsub.i64 i, %gid, 5\nseteq.i64 p, i, 0\n\
+        bra !p, end\nred.add.i32 x[i, 2], 3\nldg.i32 v, y[i, i]\nadd.i32 v, v, 1\nstg.i32 y[i, i], v\nend:\nexit";
+    for stride in [1i64 << 62, -(1 << 62), i64::MAX, i64::MIN + 1] {
+        let four = || tensor(Type::I32, &[4], &[0; 4].map(|_| Value::new(Type::I32, 7)));
+        let x = four().view_as(0, Type::I32.dtype(), &[1, 4], &[stride, 4]);
+        let y = four().view_as(4, Type::I32.dtype(), &[1, 1], &[stride, stride]);
+        run_blocks(text, &tensors(&[&x, &y]), 40, 16).unwrap();
+        assert_eq!(values(Type::I32, &x)[2].bits(), 10);
+        assert_eq!(values(Type::I32, &y)[0].bits(), 8);
+    }
+}
+
+/// Threads keep sums of their own, which they add to elements that some lane has named and to no other.
+#[test]
+fn elements_without_an_update_keep_every_bit() {
+    let text = ".kernel k\n.buffer x: inout f32[:]\ncvt.f32.i64 v, %gid\nred.min.f32 x[1], v\nexit";
+    let bits = [0x7fc1_2345, 0x4000_0000, 0xffa0_0001, 0x8000_0000];
+    let x = tensor(Type::F32, &[4], &bits.map(|b| Value::new(Type::F32, b)));
+    let _threads = OwnThreads::new(4).unwrap();
+    let arguments = [Argument::Tensor(x.clone())];
+    launch(&program(text), &arguments, &Options::lanes(200_000), "tile").unwrap();
+    let left: Vec<u64> = values(Type::F32, &x).iter().map(|v| v.bits()).collect();
+    assert_eq!(left, [0x7fc1_2345, 0, 0xffa0_0001, 0x8000_0000]);
 }
 
 #[test]

@@ -42,7 +42,11 @@ const CASES: &[(&str, &str, &str)] = &[
         "type",
         "[k] line 12: red.add y[0, 0], a: red.add is written red.operation.type",
     ),
-    ("add.f99 u, a, a | exit", "type", "[k] line 12: add.f99 u, a, a: f99 is not a type"),
+    (
+        "add.f99 u, a, a | exit",
+        "type",
+        "[k] line 12: add.f99 u, a, a: f99 is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are",
+    ),
     (
         "add.f16 u, a, a | exit",
         "type",
@@ -443,7 +447,10 @@ fn functions_that_nothing_computes_are_refused_by_name() {
 fn every_rule_of_the_declarations_with_its_message() {
     for (declaration, message) in [
         (".param a: f16", "param a cannot hold f16"),
-        (".param a: f99", "f99 is not a type"),
+        (
+            ".param a: f99",
+            "f99 is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are",
+        ),
         (".shared a: bf16[4]", "shared array a cannot hold bf16"),
         (".buffer a: in f32[:, :, :, :, :, :, :]", "a has 7 axes; 1 to 6 are possible"),
         (".shared a: i8[1, 1, 1, 1, 1, 1, 1]", "a has 7 axes; 1 to 6 are possible"),

@@ -11,9 +11,10 @@ use super::fault::{FaultAccess, LaneFault, LaunchError, RacePair, show};
 use super::launch::Launch;
 use super::{Backend, Capabilities, Executable};
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::generated::lanes::Fault;
 use crate::layout;
+use crate::memory::reserve;
 use crate::ops::{Arg, copy::copy_into};
 use crate::program::{
     Access, Condition, Flow, Instruction, Mode, Operand, Place, Program, Register, Special, Type, Value,
@@ -63,6 +64,8 @@ struct Interpreted(Arc<Program>);
 
 impl Executable for Interpreted {
     fn launch(&self, launch: &Launch) -> std::result::Result<(), LaunchError> {
+        let lane = size_of::<Lane>() + self.0.registers().len() * size_of::<Value>();
+        reserve::ensure("launch", launch.grid().block_size() * lane + self.0.shared_bytes())?;
         let mut run =
             Run { program: &self.0, launch, races: Races::default(), first_race: None, pace: Pace::new() };
         for number in 0..launch.grid().block_count() {
@@ -205,8 +208,8 @@ impl Block {
                 lane.state = State::Waiting;
                 return Ok(());
             }
-            if let Err(what) = self.execute(run, lane, instruction) {
-                return Err(self.located(run, lane, *what).into());
+            if let Err(wrong) = self.execute(run, lane, instruction) {
+                return Err(self.located(run, lane, *wrong));
             }
             let next = match step.flow {
                 Flow::Next => lane.step + 1,
@@ -376,10 +379,8 @@ impl Block {
             index: show_index(&index),
             shape: layout::show(shape),
         };
-        Err(Box::new(Wrong {
-            what,
-            access: Some(FaultAccess { buffer: name.to_owned(), index, shape: shape.to_vec() }),
-        }))
+        let access = FaultAccess { buffer: name.to_owned(), index, shape: shape.to_vec() };
+        Err(Box::new(Wrong::Fault { what, access: Some(access) }))
     }
 
     /// An element of a buffer.
@@ -396,7 +397,7 @@ impl Block {
         // What is only read cannot race.
         if buffer.mode != Mode::In && run.first_race.is_none() {
             let event = self.event(run, lane, kind);
-            if let Some(earlier) = run.races.access((access.array, number), event) {
+            if let Some(earlier) = run.races.access((access.array, number), event)? {
                 run.first_race =
                     Some(self.race(run, lane, (&buffer.name, tensor.shape(), index.clone()), earlier));
             }
@@ -417,7 +418,7 @@ impl Block {
         let (index, number) = self.index(run, lane, (&array.name, &array.extents), access)?;
         if run.first_race.is_none() {
             let event = self.event(run, lane, kind);
-            if let Some(earlier) = self.races.access((access.array, number), event) {
+            if let Some(earlier) = self.races.access((access.array, number), event)? {
                 run.first_race = Some(self.race(run, lane, (&array.name, &array.extents, index), earlier));
             }
         }
@@ -450,10 +451,15 @@ impl Block {
         fault
     }
 
-    fn located(&self, run: &Run<'_>, lane: &Lane, wrong: Wrong) -> Box<LaneFault> {
-        let mut fault = self.fault(run, lane, wrong.what);
-        fault.access = wrong.access;
-        fault
+    fn located(&self, run: &Run<'_>, lane: &Lane, wrong: Wrong) -> LaunchError {
+        match wrong {
+            Wrong::Fault { what, access } => {
+                let mut fault = self.fault(run, lane, what);
+                fault.access = access;
+                fault.into()
+            }
+            Wrong::Refused(error) => error.into(),
+        }
     }
 
     /// A fault of the instruction that a lane is at.
@@ -505,15 +511,23 @@ fn barrier_fault(run: &Run<'_>, first: &Lane, other: &Lane) -> Fault {
     Fault::Barrier { lane: show(other.global), line: run.program.line(number(other)), instruction }
 }
 
-/// What is wrong with an instruction, before it is known where.
-struct Wrong {
-    what: Fault,
-    access: Option<FaultAccess>,
+/// Why an instruction was not executed.
+enum Wrong {
+    /// What the lane did, before it is known where.
+    Fault { what: Fault, access: Option<FaultAccess> },
+    /// The launch cannot go on.
+    Refused(Error),
 }
 
 impl From<Fault> for Box<Wrong> {
     fn from(what: Fault) -> Box<Wrong> {
-        Box::new(Wrong { what, access: None })
+        Box::new(Wrong::Fault { what, access: None })
+    }
+}
+
+impl From<Error> for Box<Wrong> {
+    fn from(error: Error) -> Box<Wrong> {
+        Box::new(Wrong::Refused(error))
     }
 }
 

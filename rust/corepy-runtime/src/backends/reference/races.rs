@@ -1,5 +1,7 @@
 //! Finds two accesses of one element by different lanes that no barrier orders.
 
+use crate::error::Result;
+use crate::memory::reserve;
 use crate::program::Combine;
 use std::collections::HashMap;
 
@@ -55,12 +57,19 @@ pub struct Races {
 
 impl Races {
     /// Notes an access; the answer is an earlier one that it races with.
-    pub fn access(&mut self, element: Element, event: Event) -> Option<Event> {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory): every element that is accessed is remembered.
+    pub fn access(&mut self, element: Element, event: Event) -> Result<Option<Event>> {
         use std::collections::hash_map::Entry;
+        let known = self.seen.len();
+        if known == self.seen.capacity() {
+            reserve::ensure("check_races", 2 * (known + 1) * size_of::<(Element, Seen)>())?;
+        }
         match self.seen.entry(element) {
             Entry::Vacant(place) => {
                 place.insert(Seen::One(event));
-                None
+                Ok(None)
             }
             Entry::Occupied(mut place) => {
                 let seen = place.get_mut();
@@ -71,14 +80,18 @@ impl Races {
                     {
                         // The same lane again: the later one stands for both.
                         *seen = Seen::One(event);
-                        return None;
+                        return Ok(None);
                     }
-                    *seen = Seen::Many(vec![earlier]);
+                    let mut events = Vec::new();
+                    reserved(&mut events)?;
+                    events.push(earlier);
+                    *seen = Seen::Many(events);
                 }
-                let Seen::Many(events) = seen else { return None };
+                let Seen::Many(events) = seen else { return Ok(None) };
                 let found = events.iter().find(|e| e.races(&event)).copied();
+                reserved(events)?;
                 remember(events, event);
-                found
+                Ok(found)
             }
         }
     }
@@ -87,6 +100,11 @@ impl Races {
     pub fn clear(&mut self) {
         self.seen.clear();
     }
+}
+
+/// Makes room for one more.
+fn reserved(events: &mut Vec<Event>) -> Result<()> {
+    events.try_reserve(1).map_err(|_| reserve::exhausted("check_races", size_of::<Event>()))
 }
 
 /// Adds an access, and drops those that it stands for. Blocks come one after the other, so of each kind three

@@ -108,7 +108,7 @@ impl<'a> Machine<'a> {
         &mut self,
         access: &Access,
         array: &Array,
-        base: *mut u8,
+        mut base: *mut u8,
         by: i64,
         varying: usize,
     ) -> Elements {
@@ -141,7 +141,11 @@ impl<'a> Machine<'a> {
                 }
             }
             if by != 0 {
-                self.ramp(self.temps[2], 0, by, lo, n);
+                // From the first element on, which kernels read for lanes that do not run: that of lane 0 may lie
+                // anywhere.
+                let ahead = base.addr().wrapping_sub(array.data.addr()) as i64;
+                base = array.data;
+                self.ramp(self.temps[2], ahead, by, lo, n);
                 let plus = self.table.binary[Binary::Add as usize][I64][Form::VectorVector as usize];
                 if let Some(kernel) = plus {
                     kernel(offsets, offsets, self.temps[2], n);
@@ -352,8 +356,9 @@ impl<'a> Machine<'a> {
         let (base, index, stride) = match elements {
             Elements::One(at) => (at, std::ptr::null(), 0),
             Elements::Strided(at, stride) => {
-                self.ramp(self.temps[3], 0, 1, lo, n);
-                (at, self.temps[3].cast_const().cast(), stride)
+                self.ramp(self.temps[3], 0, 1, 0, n);
+                let first = at.wrapping_offset(stride.wrapping_mul(lo as i64) as isize);
+                (first, self.temps[3].cast_const().cast(), stride)
             }
             Elements::Indexed { base, index, stride } => (base, index, stride),
         };

@@ -8,7 +8,9 @@
 //! value, or as a first value and a step, and which loads can be read in place.
 
 use crate::generated::ops::{Binary, Unary};
-use crate::program::{Code, Flow, Graph, Instruction, Operand, Place, Program, Register, Special, Type};
+use crate::program::{
+    Code, Condition, Flow, Graph, Instruction, Operand, Place, Program, Register, Special, Type,
+};
 
 /// How a register's values over the lanes of a tile are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +67,20 @@ impl Rows {
         before != *word
     }
 
+    fn remove(&mut self, row: usize, member: usize) {
+        self.row_mut(row)[member / 64] &= !(1 << (member % 64));
+    }
+
+    /// Adds the members of another row; true where one is new.
+    fn add_row(&mut self, row: usize, others: &[u64]) -> bool {
+        let mut changed = false;
+        for (word, other) in self.row_mut(row).iter_mut().zip(others) {
+            changed |= other & !*word != 0;
+            *word |= other;
+        }
+        changed
+    }
+
     pub fn members(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
         self.row(row).iter().enumerate().flat_map(|(i, &word)| {
             let mut rest = word;
@@ -98,6 +114,10 @@ pub struct Analysis<'a> {
     pub live_out: Rows,
     /// By block of steps: what lanes that wait may still read.
     keep: Rows,
+    /// By step that stores a register or branches on one: whether nobody reads the register behind it.
+    ends: Vec<bool>,
+    /// By buffer, and in the last row for all of them: what is live where others may change an element.
+    disturbed: Rows,
     /// Whether the sets above say anything; otherwise lanes may wait anywhere and need everything.
     pub is_precise: bool,
 }
@@ -126,10 +146,13 @@ impl<'a> Analysis<'a> {
             live_in: Rows::new(rows, registers),
             live_out: Rows::new(rows, registers),
             keep: Rows::new(rows, registers),
+            ends: Vec::new(),
+            disturbed: Rows::new(0, registers),
             is_precise,
         };
         if is_precise {
             analysis.find_liveness();
+            analysis.find_ends();
             analysis.classify();
         }
         analysis
@@ -371,12 +394,7 @@ impl<'a> Analysis<'a> {
         let mut changed = false;
         for running in 0..blocks.len() {
             for waiting in pairs.members(running) {
-                for word in 0..self.keep.words {
-                    let live = self.live_in.row(waiting)[word];
-                    let kept = &mut self.keep.row_mut(running)[word];
-                    changed |= live & !*kept != 0;
-                    *kept |= live;
-                }
+                changed |= self.keep.add_row(running, self.live_in.row(waiting));
             }
         }
         changed
@@ -387,18 +405,50 @@ impl<'a> Analysis<'a> {
         !self.is_precise || self.keep.contains(self.graph.block_of(step) as usize, register)
     }
 
-    /// Whether a register may be read after a step, before it is written again.
-    pub fn is_live_after(&self, step: u32, register: usize) -> bool {
-        let block = self.graph.block_of(step);
-        let end = self.graph.blocks()[block as usize].end;
-        for later in step + 1..end {
-            let (mut read, mut written) = (false, false);
-            self.reads(later, |r| read |= r == register);
-            self.writes(later, |r| written |= r == register);
-            if read || written {
-                return read;
+    /// What is live after each step, once and for all: a walk back over every block.
+    fn find_ends(&mut self) {
+        let everywhere = self.program.buffers().len();
+        let mut live = Rows::new(1, self.registers);
+        let mut ends = vec![false; self.code.steps().len()];
+        let mut disturbed = Rows::new(everywhere + 1, self.registers);
+        for (b, block) in self.graph.blocks().iter().enumerate() {
+            live.row_mut(0).copy_from_slice(self.live_out.row(b));
+            for step in (block.start..block.end).rev() {
+                let changed = match self.instruction(step) {
+                    Instruction::Store { access, .. } | Instruction::Combine { access, .. } => {
+                        Some(usize::from(access.array))
+                    }
+                    instruction => instruction.is_block_wide().then_some(everywhere),
+                };
+                if let Some(array) = changed {
+                    disturbed.add_row(array, live.row(0));
+                }
+                if let Instruction::Store { from: Operand::Register(Register(r)), .. }
+                | Instruction::Branch {
+                    condition: Some(Condition { value: Operand::Register(Register(r)), .. }),
+                    ..
+                } = *self.instruction(step)
+                {
+                    ends[step as usize] = !live.contains(0, usize::from(r));
+                }
+                self.writes(step, |r| live.remove(0, r));
+                self.reads(step, |r| {
+                    live.insert(0, r);
+                });
             }
         }
-        self.live_out.contains(block as usize, register)
+        (self.ends, self.disturbed) = (ends, disturbed);
+    }
+
+    /// Whether the register that a step stores, or branches on, is read no more before it is written again.
+    pub fn ends(&self, step: u32) -> bool {
+        self.is_precise && self.ends[step as usize]
+    }
+
+    /// Whether elements of a buffer may change while a register is live, by this lane or behind a barrier.
+    pub fn is_disturbed(&self, buffer: u16, register: usize) -> bool {
+        let everywhere = self.program.buffers().len();
+        self.disturbed.contains(usize::from(buffer), register)
+            || self.disturbed.contains(everywhere, register)
     }
 }

@@ -5,6 +5,7 @@ use crate::generated::abi;
 use crate::generated::lanes::Combine;
 use crate::generated::ops::{BINARY, Binary, Fault};
 use crate::kernels::Form;
+use crate::memory::reserve;
 use crate::program::{
     self, Condition, Flow, Instruction, Operand, Place, Program, Register, Special, Type, Value,
 };
@@ -245,8 +246,13 @@ pub fn slot_of(value: Value) -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// As [`Analysis::new`].
+/// Most bytes that a decoded step and what is known of it take: one that accesses a buffer of six axes.
+const STEP_BYTES: usize = 640;
+
+/// As [`Analysis::new`]. Where there is no memory, unwinds as scratch of an arena does.
 pub fn decode(program: &Program, flat: bool, parted: bool, table: &'static abi::kernels) -> Decoded {
+    reserve::ensure("launch", program.code().steps().len() * STEP_BYTES)
+        .unwrap_or_else(|error| std::panic::resume_unwind(Box::new(error)));
     let analysis = Analysis::new(program, flat, parted);
     let mut decoder = Decoder {
         analysis: &analysis,
@@ -268,10 +274,14 @@ pub fn decode(program: &Program, flat: bool, parted: bool, table: &'static abi::
         ops.push(decoder.step(step));
     }
     if analysis.is_precise {
-        for step in 0..count {
-            if let Some(chain) = decoder.chain(&ops, step) {
+        let mut step = 0;
+        while step < count {
+            let chain = decoder.chain(&ops, step);
+            let next = step + chain.as_ref().map_or(1, |chain| chain.places.len() as u32);
+            if let Some(chain) = chain {
                 ops[step as usize] = Op::Chain(Box::new(chain));
             }
+            step = next;
         }
     }
     DECODED.fetch_add(u64::from(count), Ordering::Relaxed);
@@ -441,7 +451,7 @@ impl Decoder<'_> {
         *from == Operand::Register(register)
             && *stored == ty
             && !access.index.contains(from)
-            && !analysis.is_live_after(next, usize::from(register.0))
+            && analysis.ends(next)
     }
 
     fn compute(&mut self, step: u32, kernel: Kernel, to: Register, reads: &[Operand]) -> Op {
@@ -644,7 +654,7 @@ impl Decoder<'_> {
         if condition.value != Operand::Register(to)
             || target <= next
             || analysis.graph.block_of(next) != analysis.graph.block_of(step)
-            || analysis.is_live_after(next, usize::from(to.0))
+            || !analysis.ends(next)
         {
             return None;
         }

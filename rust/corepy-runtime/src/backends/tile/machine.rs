@@ -65,6 +65,7 @@ pub struct Private {
     pub elements: usize,
     pub ty: Type,
     pub op: Combine,
+    pub identity: Value,
 }
 
 /// Most sums of which a thread keeps copies.

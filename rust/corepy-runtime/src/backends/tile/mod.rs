@@ -22,13 +22,14 @@ use super::{Backend, Capabilities, Executable};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernels::level::{self, Level};
+use crate::once::Once;
 use crate::ops::{Arg, copy::copy_into};
 use crate::program::Program;
 use crate::tensor::Tensor;
 use decode::Decoded;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 /// The backend.
 pub struct Tile;
@@ -74,19 +75,19 @@ pub fn decoded_steps() -> u64 {
 struct Prepared {
     digest: String,
     /// By SIMD level, whether tiles are flat, and whether nothing is assumed of where lanes wait.
-    forms: Box<[OnceLock<Decoded>]>,
+    forms: Box<[Once<Decoded>]>,
 }
 
 impl Prepared {
     fn new(program: &Program) -> Prepared {
-        let forms = (0..4 * level::count()).map(|_| OnceLock::new());
+        let forms = (0..4 * level::count()).map(|_| Once::new());
         Prepared { digest: program.digest().to_owned(), forms: forms.collect() }
     }
 
     /// The form of the program, or of an equal one.
     fn form(&self, program: &Program, level: &'static Level, flat: bool, parted: bool) -> &Decoded {
         let place = 4 * level.number + 2 * usize::from(flat) + usize::from(parted);
-        self.forms[place].get_or_init(|| decode::decode(program, flat, parted, level.table))
+        self.forms[place].get_or_make(|| decode::decode(program, flat, parted, level.table))
     }
 }
 

@@ -148,14 +148,7 @@ impl Decoder<'_> {
         if *ty == Type::B1 || *ty != ty.in_register() || analysis.keeps(writer, register) {
             return false;
         }
-        let changed = |step: u32| match analysis.instruction(step) {
-            Instruction::Store { access: to, .. } | Instruction::Combine { access: to, .. } => {
-                to.array == access.array
-            }
-            instruction => instruction.is_block_wide(),
-        };
         let mode = self.program.buffers()[usize::from(access.array)].mode;
-        let mut steps = 0..analysis.code.steps().len() as u32;
-        mode == Mode::In || !steps.any(|s| changed(s) && analysis.is_live_after(s, register))
+        mode == Mode::In || !analysis.is_disturbed(access.array, register)
     }
 }

@@ -59,7 +59,10 @@ impl<'a> Machine<'a> {
         for tensor in launch.buffers() {
             let (mut extents, mut strides, axes) = (none, none, tensor.ndim());
             extents[..axes].copy_from_slice(tensor.shape());
-            strides[..axes].copy_from_slice(tensor.strides());
+            // An axis of one element may have any stride, with which offsets would wrap around.
+            for axis in (0..axes).filter(|&axis| extents[axis] > 1) {
+                strides[axis] = tensor.strides()[axis];
+            }
             let (aligned, atomic) = (tensor.is_aligned(), self.run.parallel);
             add(Array { data: tensor.data(), extents, strides, aligned, atomic });
         }
@@ -91,9 +94,10 @@ impl<'a> Machine<'a> {
             let value = slot_of(identity);
             // SAFETY: scratch for as many elements.
             unsafe { kernels::fill(ty.dtype())(data, std::ptr::from_ref(&value).cast(), tensor.size()) };
-            *free = Some(Private { buffer: usize::from(buffer), data, elements: tensor.size(), ty, op });
+            let (buffer, elements) = (usize::from(buffer), tensor.size());
+            *free = Some(Private { buffer, data, elements, ty, op, identity });
             // SAFETY: the place of a buffer.
-            let array = unsafe { &mut *self.arrays.add(usize::from(buffer)) };
+            let array = unsafe { &mut *self.arrays.add(buffer) };
             (array.data, array.atomic) = (data, false);
         }
     }
@@ -107,12 +111,15 @@ impl<'a> Machine<'a> {
             else {
                 continue;
             };
-            let index = 0i64;
+            let (index, identity) = (0i64, slot_of(private.identity).to_ne_bytes());
             for i in 0..private.elements {
                 // SAFETY: element i of a contiguous tensor and of its copy, both aligned.
                 unsafe {
                     let (to, from) = (tensor.data().add(i * bytes), private.data.add(i * bytes));
-                    kernel(to, from, 1, &raw const index, std::ptr::null(), 1, 0, 1);
+                    // An element that no lane names keeps every bit, those of a NaN too.
+                    if std::slice::from_raw_parts(from, bytes) != &identity[..bytes] {
+                        kernel(to, from, 1, &raw const index, std::ptr::null(), 1, 0, 1);
+                    }
                 }
             }
         }
