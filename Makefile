@@ -78,7 +78,7 @@ generate: $(INSTALLED)
 
 # ---- demo and benchmarks
 
-.PHONY: bench-venv bench-limits bench-pytest bench-compare bench-misses bench-arena bench-threshold bench-flame
+.PHONY: bench-venv bench-limits bench-pytest bench-compare bench-misses bench-arena bench-threshold bench-tuning bench-flame
 
 demo: $(NATIVE)
 	$(PY) examples/digits/demo.py
@@ -126,6 +126,10 @@ bench-arena: $(NATIVE)
 
 bench-threshold: $(NATIVE)
 	$(PY) -m benchmarks.scheduler --only sweep $(ARGS)
+
+# Shipped costs against those that tune measures on this machine.
+bench-tuning: $(NATIVE)
+	$(PY) -m benchmarks.tuning $(ARGS)
 
 INFERNO_VERSION := 0.12.8
 INFERNO := $(CURDIR)/target/tools/bin/inferno-flamegraph

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ops import abi
+from ops.cost_classes import CLASSES, COSTS, LEAST, MOST, VERSION, shipped
 from ops.dtypes import DTYPE_SETS, DTYPES, PROMOTION
 from ops.emit_c import NOTICE, families, struct_sizes
 from ops.errors import ERRORS
@@ -65,11 +66,11 @@ def dtypes() -> str:
 
 
 def ops() -> str:
-    out = [head("Metadata of every operation."), "use super::dtypes::{self, DType, DTypeSet};\n"]
+    out = [head("Metadata of every operation."), "use super::costs::Class;\nuse super::dtypes::{self, DType, DTypeSet};\n"]
     out.append("/// Dtype of the result, given the compute dtype.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum ResultRule { Same, Bool, Real, Sum, Index, Floating }\n")
     out.append("/// Dtype of the computation, given the promoted dtype.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum ComputeRule { Promote, Floating, Bool }\n")
     out.append("/// What the fault index of a kernel means.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum Fault { None, ZeroDivision, Exponent }\n")
-    out.append("/// One elementwise operation.\npub struct Elementwise { pub name: &'static str, pub mnemonic: &'static str, pub dtypes: DTypeSet, pub result: ResultRule, pub compute: ComputeRule, pub fault: Fault, pub commutative: bool, pub comparison: bool }\n")
+    out.append("/// One elementwise operation.\npub struct Elementwise { pub name: &'static str, pub mnemonic: &'static str, pub dtypes: DTypeSet, pub result: ResultRule, pub compute: ComputeRule, pub fault: Fault, pub commutative: bool, pub comparison: bool, pub cost: Class }\n")
 
     def enum(name: str, doc: str, rows: list[str]) -> None:
         out.append(f"/// {doc}\n#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]\n#[repr(u8)]\npub enum {name} {{")
@@ -83,7 +84,7 @@ def ops() -> str:
             fault = camel(r.fault) if r.fault else "None"
             out.append(
                 f'    Elementwise {{ name: "{r.name}", mnemonic: "{r.mnemonic}", dtypes: dtypes::{r.dtypes.upper()}, result: ResultRule::{camel(r.result)},'
-                f" compute: ComputeRule::{camel(r.compute)}, fault: Fault::{fault}, commutative: {str('commutative' in r.sets).lower()}, comparison: {str('comparison' in r.sets).lower()} }},"
+                f" compute: ComputeRule::{camel(r.compute)}, fault: Fault::{fault}, commutative: {str('commutative' in r.sets).lower()}, comparison: {str('comparison' in r.sets).lower()}, cost: Class::{camel(r.cost)} }},"
             )
         out.append("];\n")
 
@@ -107,6 +108,44 @@ def ops() -> str:
     out.append(f"pub static FAMILY_DTYPES: [DTypeSet; {len(families())}] = [")
     by_family = {r.family: r.dtypes for r in reversed(KERNEL_REDUCTIONS)}
     out += [f"    dtypes::{by_family[f].upper()}," for f in families()]
+    out.append("];\n")
+    out.append("/// The class that each family's elements cost as much as.")
+    out.append(f"pub static FAMILY_COSTS: [Class; {len(families())}] = [")
+    costs = {r.family: r.cost for r in reversed(KERNEL_REDUCTIONS)}
+    out += [f"    Class::{camel(costs[f])}," for f in families()]
+    out.append("];\n")
+    return "\n".join(out)
+
+
+def costs() -> str:
+    out = [head("What tables of costs hold, and the shipped ones."), "use super::dtypes::{DTYPES, DTypeSet};\n"]
+    out.append(f"/// The version of the file's format.\npub const VERSION: u32 = {VERSION};\n")
+    out.append("/// One number of a machine.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\npub enum Cost {")
+    out += [f"    /// {c.doc}.\n    {camel(c.name)}," for c in COSTS]
+    out.append("}\n")
+    out.append("/// A number's name, and between what it is believed.\npub struct Line { pub cost: Cost, pub name: &'static str, pub least: f64, pub most: f64 }\n")
+    out.append(f"pub const COSTS: usize = {len(COSTS)};\npub static LINES: [Line; COSTS] = [")
+    out += [f'    Line {{ cost: Cost::{camel(c.name)}, name: "{c.name}", least: {float(c.least)!r}, most: {float(c.most)!r} }},' for c in COSTS]
+    out.append("];\n")
+    out.append("/// Operations that cost about the same: ns an element, of elements in the second-level cache.\n#[derive(Clone, Copy, PartialEq, Eq, Debug)]\n#[repr(u8)]\npub enum Class {")
+    out += [f"    /// {c.doc}.\n    {camel(c.name)}," for c in CLASSES]
+    out.append("}\n")
+    out.append("/// A class's name, and the dtypes that it has a cost for.\npub struct Row { pub class: Class, pub name: &'static str, pub dtypes: DTypeSet }\n")
+    out.append(f"pub const CLASSES: usize = {len(CLASSES)};\n/// Between what the cost of an element is believed.\npub const LEAST: f64 = {LEAST!r};\npub const MOST: f64 = {MOST!r};\npub static ROWS: [Row; CLASSES] = [")
+    for c in CLASSES:
+        bits = sum(1 << i for i, d in enumerate(DTYPES) if d.name in c.dtypes)
+        out.append(f'    Row {{ class: Class::{camel(c.name)}, name: "{c.name}", dtypes: DTypeSet {{ bits: {bits:#x}, names: "{", ".join(c.dtypes)}" }} }},')
+    out.append("];\n")
+    out.append("/// A number for each line, and for each class and dtype that it takes; 0 for the others.\n#[derive(Clone, Debug, PartialEq)]\npub struct Table { pub costs: [f64; COSTS], pub elements: [[f64; DTYPES]; CLASSES] }\n")
+    out.append("/// A table that comes with corepy, and what it was measured on.\npub struct Shipped { pub level: &'static str, pub processor: &'static str, pub processors: usize, pub table: Table }\n")
+    tables = shipped()
+    out.append(f"/// One for each SIMD level.\npub static SHIPPED: [Shipped; {len(tables)}] = [")
+    for t in tables:
+        out.append(f'    Shipped {{ level: "{t.level}", processor: "{t.processor}", processors: {t.processors}, table: Table {{')
+        out.append(f"        costs: [{', '.join(map(repr, t.costs))}],\n        elements: [")
+        for c, row in zip(CLASSES, t.elements, strict=True):
+            out.append(f"            [{', '.join(repr(v or 0.0) for v in row)}], // {c.name}")
+        out.append("        ],\n    } },")
     out.append("];\n")
     return "\n".join(out)
 
@@ -183,9 +222,10 @@ def abi_bindings() -> str:
 def files() -> dict[str, str]:
     base = "rust/corepy-runtime/src/generated"
     return {
-        f"{base}/mod.rs": head("What ops/generate.py writes for the runtime.") + "pub mod abi;\npub mod dtypes;\npub mod errors;\npub mod lanes;\npub mod ops;\n",
+        f"{base}/mod.rs": head("What ops/generate.py writes for the runtime.") + "pub mod abi;\npub mod costs;\npub mod dtypes;\npub mod errors;\npub mod lanes;\npub mod ops;\n",
         f"{base}/dtypes.rs": dtypes(),
         f"{base}/ops.rs": ops(),
+        f"{base}/costs.rs": costs(),
         f"{base}/errors.rs": errors(),
         f"{base}/abi.rs": abi_bindings(),
     }

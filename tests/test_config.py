@@ -35,7 +35,7 @@ KEYS = {
         "available_cgroup",
         "available_address_space",
     ],
-    "tuning": ["source", "file", "costs"],
+    "tuning": ["source", "file", "shipped_for", "costs", "elements"],
     "build": ["commit", "target", "profile", "rust", "compiler", "flags"],
 }
 

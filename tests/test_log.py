@@ -65,7 +65,7 @@ CASES = [
     ("m[:9].sum(axis=0)", "sum", [F4], [(9, 512)], "contiguous", "float32(512,)", "direct", "columns", "none"),
     ("wide[:, ::2].sum()", "sum", [F4], [(512, 512)], "strided", "float32()", "gathered", "blocks", "none"),
     ("wide[:, ::2].mean(axis=1)", "mean", [F4], [(512, 512)], "strided", "float32(512,)", "gathered", "each", "none"),
-    ("m.argmax()", "argmax", [F4], [(512, 512)], "contiguous", "int64()", "direct", "blocks", "none"),
+    ("m.argmax()", "argmax", [F4], [(512, 512)], "contiguous", "int64()", "direct", "each", "none"),
     ("m.T.var(axis=0)", "var", [F4], [(512, 512)], "transposed", "float32(512,)", "direct", "each", "none"),
     ("m @ m", "matmul", [F4, F4], [(512, 512)] * 2, "contiguous;contiguous", "float32(512,512)", "tall", "gemm", "none"),
     ("m[:4] @ m", "matmul", [F4, F4], [(4, 512), (512, 512)], "contiguous;contiguous", "float32(4,512)", "vector", "vector", "none"),
@@ -151,8 +151,8 @@ def test_tiles_and_threads() -> None:
     one = logged(code, COREPY_NUM_THREADS="1")[1:]
     assert {line["threads"] for line in one} == {"1"}
     assert len({line["tiles"] for line in one}) == 1
-    # A tile has whole blocks of 1,024, and at most 16 of them.
-    assert (1 << 22) / (16 * 1024) <= int(one[0]["tiles"]) <= (1 << 22) / 1024
+    # A tile has whole blocks of 1,024, and takes some 8 us of the hundreds that all of them take.
+    assert 16 <= int(one[0]["tiles"]) <= (1 << 22) / 1024
     two = logged(code, COREPY_NUM_THREADS="2")[1:]
     assert {line["tiles"] for line in two} == {one[0]["tiles"]}
     if len(os.sched_getaffinity(0)) > 1:

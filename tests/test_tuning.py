@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ import corepy as cp
 
 ROOT = Path(__file__).resolve().parent.parent
 COSTS = list(cp.config()["tuning"]["costs"])
+ELEMENTS = {name: set(row) for name, row in cp.config()["tuning"]["elements"].items()}
 
 # Digests of operations of every class, long enough for threads and for stores past the caches.
 DIGESTS = """
@@ -25,7 +27,12 @@ f = cp.reshape(cp.astype(x, cp.float32) * 1.1e-3 - 7.0, (512, -1))
 d = cp.astype(f, cp.float64)
 out = [f + f, d.sqrt(), cp.sum(f), cp.sum(d), cp.sum(d, axis=0), cp.sum(f, axis=1), cp.cumulative_sum(d, axis=0),
        cp.cumulative_sum(cp.reshape(d, (-1,))), cp.exact_sum(d), cp.concat([f, f.mT.copy().mT]), f.mT.copy(),
-       cp.astype(f, cp.int32) // 3, d ** 3, f @ f.mT, cp.var(d), cp.max(f, axis=0), f[f > 0]]
+       cp.astype(f, cp.int32) // 3, d ** 3, f @ f.mT, cp.var(d), cp.max(f, axis=0), f[f > 0],
+       cp.cumulative_sum(f, axis=1), cp.cumulative_sum(cp.reshape(f, (-1, 4)), axis=0),
+       cp.cumulative_sum(cp.reshape(d, (2, -1)), axis=1), cp.cumulative_sum(f[:, :3], axis=0), cp.cumulative_prod(f[::3, 5::7], axis=1),
+       cp.where(f > 0, f, -f), cp.argmax(f, axis=1), cp.prod(d, axis=0), cp.std(f, axis=1), cp.all(f != 3.0),
+       cp.vecdot(f, f), cp.exact_sum(cp.concat([d * 1e30, -1e30 * d]), axis=0), cp.take(f, x[::99] % 512, axis=0),
+       cp.arange(300000, dtype=cp.float32) / 7.0, f[::2, ::3] + d[1::2, 1::3], cp.astype(f[:, ::2], cp.int8)]
 for t in out:
     print(hashlib.sha256(bytes(memoryview(cp.reshape(t, (-1,), copy=True)))).hexdigest())
 print(cp.config()["tuning"]["source"], file=sys.stderr)
@@ -50,6 +57,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+def content(text: str) -> list[tuple[str, str]]:
+    """Names and values of the lines behind the first."""
+    lines = [line.split("=") for line in text.splitlines()[1:]]
+    return [(name, value) for name, value in lines]
+
+
 def source(**environment: str) -> tuple[str, str]:
     done = run("-c", "import corepy as cp; print(cp.config()['tuning']['source'])", **environment)
     assert done.returncode == 0, done.stderr
@@ -63,9 +76,13 @@ def test_a_table_is_kept_and_used(table: Path) -> None:
     assert source(XDG_CACHE_HOME=cache, COREPY_TUNING="off") == ("shipped", "")
     assert source(XDG_CACHE_HOME="/nonexistent") == ("shipped", "")
     assert source(XDG_CACHE_HOME="", HOME="") == ("shipped", "")
-    lines = dict(line.split(" = ") for line in table.read_text().splitlines()[1:])
-    assert list(lines) == ["processor", "processors", "level", *COSTS]
+    lines = {name.strip(): value.strip() for name, value in content(table.read_text())}
+    assert list(lines) == ["processor", "processors", "level", *COSTS, "dtype", *ELEMENTS]
     assert lines["level"] == cp.simd_level()
+    dtypes = lines["dtype"].split()
+    for name, taken in ELEMENTS.items():
+        numbers = dict(zip(dtypes, lines[name].split(), strict=True))
+        assert {dtype for dtype, number in numbers.items() if number != "-"} == taken, name
     # Nothing of writing it is left.
     assert list(table.parent.iterdir()) == [table]
     text = run("-m", "corepy", "info", XDG_CACHE_HOME=cache).stdout
@@ -75,15 +92,25 @@ def test_a_table_is_kept_and_used(table: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("table 1", "table 0", "it is of version 0, not 1"),
+        ("table 2", "table 1", "it is of version 1, not 2"),
         ("corepy tuning", "another", "it is no tuning table"),
-        ("level = ", "level = sse9", "its level is sse9"),
-        ("processors = ", "processors = 7", "its processors is 7"),
-        ("processor = ", "processor = Z80 ", "its processor is Z80"),
-        ("root_ns = ", "root_ns = -", "root_ns is -"),
-        ("root_ns = ", "root_ns = x", "root_ns is x"),
-        ("root_ns", "square_ns", "it has no line for root_ns in its place"),
-        ("power_ns = ", "more = 1\npower_ns = ", "it has no line for power_ns in its place"),
+        ("level += ", "level = sse9", "its level is sse9"),
+        ("processors += ", "processors = 7", "its processors is 7"),
+        ("processor += ", "processor = Z80 ", "its processor is Z80"),
+        ("third_bytes += ", "third_bytes = -", "third_bytes is -"),
+        ("third_bytes += ", "third_bytes = x", "third_bytes is x"),
+        ("third_bytes += .*", "third_bytes = 1e99", "third_bytes is 1e99, not a number from"),
+        ("third_bytes", "fourth_bytes", "it has no line for third_bytes in its place"),
+        ("move_memory_ns +=", "more = 1\nmove_memory_ns =", "it has no line for move_memory_ns in its place"),
+        ("dtype += +bool +int8", "dtype = int8 bool", "its dtypes are others"),
+        ("dtype +=.*", "dtype = bool", "its dtypes are others"),
+        ("arithmetic += +[0-9.]+", "arithmetic = nan", "arithmetic of bool is nan, not a number"),
+        ("arithmetic += +[0-9.]+", "arithmetic = -", "arithmetic of bool is -, not a number"),
+        ("arithmetic += +[0-9.]+", "arithmetic = 0", "arithmetic of bool is 0, not a number"),
+        ("division += +-", "division = 0.5", "division of bool is 0.5, not -"),
+        ("division +=.*", "division = - -", "division of int16 is nothing, not -"),
+        ("(division .*)", "\\1 -", "division has more numbers than there are dtypes"),
+        ("root +=", "square =", "it has no line for root in its place"),
     ],
 )
 def test_a_wrong_table_is_ignored_with_a_warning(
@@ -91,8 +118,9 @@ def test_a_wrong_table_is_ignored_with_a_warning(
 ) -> None:
     broken = tmp_path / "table"
     text = table.read_text()
-    assert old in text
-    broken.write_text(text.replace(old, new, 1))
+    changed, count = re.subn(old, new, text, count=1)
+    assert count == 1 and changed != text
+    broken.write_text(changed)
     used, warned = source(COREPY_TUNING=str(broken))
     assert used == "shipped"
     assert f"RuntimeWarning: the tuning table {broken} is ignored: {why}" in warned
@@ -103,7 +131,9 @@ def test_files_that_are_no_text(table: Path, tmp_path: Path) -> None:
     for content, why in (
         (b"", "it is no tuning table"),
         (b"\xff\xfe\x00", "it is no text"),
-        (table.read_bytes()[:-30], "it has no line for"),
+        (table.read_bytes()[:-30], "multiply_add of"),
+        (table.read_bytes()[: table.read_bytes().index(b"multiply_add")], "it has no line for multiply_add"),
+        (table.read_bytes()[: table.read_bytes().index(b"sum ") + 40], "sum of int16 is "),
         (table.read_bytes() + b"x\n", "it goes on behind its end"),
         (bytes(20_000), "it has 20000 bytes"),
     ):
@@ -120,16 +150,62 @@ def test_files_that_are_no_text(table: Path, tmp_path: Path) -> None:
 def test_no_table_changes_a_bit(table: Path, tmp_path: Path) -> None:
     expected = run("-c", DIGESTS, COREPY_TUNING="off")
     assert expected.returncode == 0, expected.stderr
-    lines = table.read_text().splitlines()
+    text = table.read_text()
+    (dtypes,) = (value.split() for name, value in content(text) if name.strip() == "dtype")
     absurd = tmp_path / "table"
+    # Threads and stores past the caches at once, or never; every cache tiny or endless.
     low = {"hand_off_hot_ns": "20", "hand_off_cold_ns": "1000", "past_caches_bytes": "1048576"}
+    low |= {"second_bytes": "16384", "third_bytes": "16384"}
     high = {"hand_off_hot_ns": "1e5", "hand_off_cold_ns": "1e7", "past_caches_bytes": "1e15"}
-    for thresholds, cost in ((low, "10"), (low, "0.001"), (high, "10"), (high, "0.001")):
-        costs = [f"{name} = {thresholds.get(name, cost)}" for name in COSTS]
-        absurd.write_text("\n".join(lines[:4] + costs) + "\n")
-        got = run("-c", DIGESTS, COREPY_TUNING=str(absurd))
-        assert got.stderr.strip() == "measured on this machine", got.stderr
-        assert got.stdout == expected.stdout, (thresholds, cost)
+    high |= {"second_bytes": "1e12", "third_bytes": "1e15"}
+    for single, moved, element in ((low, "10", "10000"), (low, "0.0001", "0.0001"), (high, "10", "10000"),
+                                   (high, "0.0001", "0.0001"), (low, "10", "0.0001"), (low, "0.0001", "1")):  # fmt: skip
+        lines = text.splitlines()[:4] + [f"{name} = {single.get(name, moved)}" for name in COSTS]
+        lines.append("dtype = " + " ".join(dtypes))
+        for name, taken in ELEMENTS.items():
+            lines.append(f"{name} = " + " ".join(element if dtype in taken else "-" for dtype in dtypes))
+        absurd.write_text("\n".join(lines) + "\n")
+        for threads in ("1", "2", "5"):
+            got = run("-c", DIGESTS, COREPY_TUNING=str(absurd), COREPY_NUM_THREADS=threads)
+            assert got.stderr.strip() == "measured on this machine", got.stderr
+            assert got.stdout == expected.stdout, (single, moved, element, threads)
+
+
+def test_numbers_of_a_table_are_those_in_use(table: Path) -> None:
+    code = "import json, corepy as cp; print(json.dumps(cp.config()['tuning']))"
+    done = run("-c", code, COREPY_TUNING=str(table))
+    found = json.loads(done.stdout)
+    lines = {name.strip(): value.split() for name, value in content(table.read_text())}
+    for name, value in found["costs"].items():
+        assert [value] == lines[name]
+    for name, row in found["elements"].items():
+        numbers = dict(zip(lines["dtype"], lines[name], strict=True))
+        assert row == {dtype: number for dtype, number in numbers.items() if number != "-"}
+
+
+def test_what_the_shipped_table_was_measured_on() -> None:
+    for level in cp.simd_levels():
+        code = "import json, corepy as cp; cp.show_config(); print(json.dumps(cp.config()['tuning']))"
+        done = run("-c", code, COREPY_TUNING="off", COREPY_SIMD=level)
+        *text, last = done.stdout.splitlines()
+        found = json.loads(last)
+        assert found["source"] == "shipped" and found["shipped_for"]["level"] == level
+        assert found["shipped_for"]["processor"] and found["shipped_for"]["processors"] > 0
+        (line,) = (line for line in text if line.split()[:1] == ["tuning"])
+        assert found["shipped_for"]["processor"] in line and level in line and "corepy tune" in line
+
+
+def test_the_command_prints_every_number(table: Path) -> None:
+    done = run("-m", "corepy", "tune", "--seconds", "0", COREPY_TUNING="off")
+    shown = [line.split() for line in done.stdout.splitlines()]
+    assert [line[0] for line in shown if len(line) == 2] == COSTS
+    dtypes = next(line for line in shown if line[0] == "bool")
+    rows = {line[0]: line[1:] for line in shown if line[0] in ELEMENTS}
+    for name, taken in ELEMENTS.items():
+        numbers = dict(zip(dtypes, rows[name], strict=True))
+        assert {dtype for dtype, number in numbers.items() if number != "-"} == taken
+        assert all(1e-4 <= float(numbers[dtype]) <= 1e4 for dtype in taken), name
+    assert done.stdout.endswith("kept nowhere, as COREPY_TUNING is off or there is no home for it\n")
 
 
 def test_tune_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

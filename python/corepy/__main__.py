@@ -44,8 +44,7 @@ def _tune(given: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    for name, value in corepy.config()["tuning"]["costs"].items():
-        print(f"{name:20} {float(value):.4g}")
+    print(_configuration.costs(corepy.config()["tuning"]))
     print(f"kept in {path}" if path else "kept nowhere, as COREPY_TUNING is off or there is no home for it")
     return 0
 

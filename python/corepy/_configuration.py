@@ -33,8 +33,32 @@ def _threads(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _tuning(facts: dict[str, Any]) -> str:
     if facts["source"] == "shipped":
-        return "shipped costs; `python -m corepy tune` measures this machine"
+        found = facts["shipped_for"]
+        machine = f"{found['processor']}, {found['processors']} processors, {found['level']}"
+        return f"shipped, measured on {machine}; `python -m corepy tune` measures this machine"
     return f"{facts['source']} ({facts['file'] or 'kept nowhere'})"
+
+
+def costs(facts: dict[str, Any]) -> str:
+    """The costs of `config()["tuning"]`: single numbers, then a row for each class of operations."""
+    single = [(name, f"{float(value):.4g}") for name, value in facts["costs"].items()]
+    dtypes = list(dict.fromkeys(dtype for row in facts["elements"].values() for dtype in row))
+    width = max(map(len, [*facts["costs"], *facts["elements"]]))
+    columns = max(map(len, dtypes))
+    rows = [
+        (name, *(f"{float(row[dtype]):.3g}" if dtype in row else "-" for dtype in dtypes))
+        for name, row in facts["elements"].items()
+    ]
+    return "\n".join(
+        [
+            *(f"{name:{width}} {value}" for name, value in single),
+            "ns an element:",
+            *(
+                f"{name:{width}} {' '.join(f'{value:>{columns}}' for value in values)}"
+                for name, *values in [("", *dtypes), *rows]
+            ),
+        ]
+    )
 
 
 def _memory(facts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 //! What the library found and chose: level, threads, memory, and how it was built.
 
+use crate::dtype::{self, DType};
 use crate::kernels::level;
 use crate::memory::{allocator, arena, limits, pool};
 use crate::scheduler::{self, cgroup, tuning};
@@ -140,17 +141,30 @@ fn memory() -> Value {
 }
 
 fn tuning() -> Value {
-    let in_use = tuning::in_use();
-    let source = if in_use == tuning::Table::default() { "shipped" } else { "measured on this machine" };
+    let (in_use, shipped) = (tuning::in_use(), tuning::shipped());
+    let source = if tuning::is_measured() { "measured on this machine" } else { "shipped" };
     let file = match tuning::place() {
         tuning::Place::Off => Value::None,
         tuning::Place::File(path) => path.display().to_string().into(),
     };
     let number = |line: &tuning::Line| (line.name.to_owned(), in_use.get(line.cost).to_string().into());
+    let row = |row: &tuning::Row| {
+        let dtypes = dtype::ALL.into_iter().filter(|&dtype| row.dtypes.contains(dtype));
+        let each =
+            |dtype: DType| (dtype.name().to_owned(), in_use.element(row.class, dtype).to_string().into());
+        (row.name.to_owned(), Value::Table(dtypes.map(each).collect()))
+    };
+    let shipped = table([
+        ("processor", shipped.processor.into()),
+        ("processors", shipped.processors.into()),
+        ("level", shipped.level.into()),
+    ]);
     table([
         ("source", source.into()),
         ("file", file),
-        ("costs", Value::Table(tuning::TABLE.iter().map(number).collect())),
+        ("shipped_for", shipped),
+        ("costs", Value::Table(tuning::LINES.iter().map(number).collect())),
+        ("elements", Value::Table(tuning::ROWS.iter().map(row).collect())),
     ])
 }
 

@@ -7,14 +7,14 @@ use crate::layout;
 use crate::memory::list::List;
 use crate::ops::iterate::{Layout, Plan, Walk};
 use crate::ops::stage::{self, Access, Operand, accesses, execute, is_streamed};
-use crate::ops::{Arg, byte_ns, check_storable, empty_as};
+use crate::ops::{Arg, check_storable, empty_as};
 use crate::scalar::Scalar;
-use crate::scheduler::{self, Flow, cost};
+use crate::scheduler::cost::{self, byte_ns};
+use crate::scheduler::tuning::Class;
+use crate::scheduler::{self, Flow};
 use crate::tensor::Tensor;
 use crate::trace;
 
-/// Estimated ns for the arithmetic of converting one element.
-const CAST_NS: f64 = 0.05;
 /// Elements up to which contiguous operands are copied without a plan.
 const STRAIGHT: usize = 4096;
 /// Bytes from which on the kernel for rows is quicker than the C library's copy: rows of 4,000 bytes took
@@ -161,8 +161,8 @@ fn fill_untraced(op: &'static str, dst: &Tensor, value: &Scalar) -> Result<()> {
 pub(crate) fn transfer(dst: &Tensor, src: &Tensor) -> Result<()> {
     let (from, to) = (src.dtype(), dst.dtype());
     let bytes = (from.itemsize() + to.itemsize()).saturating_mul(dst.size());
-    let cast_ns = if from == to { 0.0 } else { CAST_NS };
-    let cost_ns = byte_ns(bytes) * bytes as f64 + cast_ns * dst.size() as f64;
+    let cast_ns = if from == to { 0.0 } else { cost::cast_ns(from, to) };
+    let cost_ns = (byte_ns(bytes) * bytes as f64).max(cast_ns * dst.size() as f64);
     // As for elementwise operations: no thread would be asked to help.
     let short = dst.size() <= STRAIGHT || cost_ns < cost::hot_ns();
     if short && dst.is_plain() && src.is_plain() && dst.shape() == src.shape() {
@@ -366,7 +366,7 @@ fn finish(
 fn move_elements(plan: Plan<2>, operands: &[Operand; 2]) -> Result<()> {
     let dtype = operands[0].stored;
     let itemsize = dtype.itemsize();
-    let ns = byte_ns(plan.size().saturating_mul(2 * itemsize)) * (2 * itemsize) as f64;
+    let ns = cost::element_ns(Class::Strided, dtype, 2 * itemsize, plan.size());
     let mut operands = *operands;
     let [to, from] = plan.inner_strides();
     let dense = itemsize as i64;

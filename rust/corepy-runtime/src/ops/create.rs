@@ -6,14 +6,11 @@ use crate::kernels::{self, BLOCK};
 use crate::layout;
 use crate::memory::arena::with_arena;
 use crate::ops::copy;
-use crate::ops::iterate::TILE;
 use crate::scalar::Scalar;
-use crate::scheduler::{self, Flow};
+use crate::scheduler::tuning::Class;
+use crate::scheduler::{self, Flow, cost};
 use crate::tensor::Tensor;
 use crate::trace;
-
-/// Estimated ns to compute one evenly spaced number and store it.
-const RAMP_NS: f64 = 0.5;
 
 /// A tensor of one value, which has the tensor's dtype.
 pub fn full(op: &'static str, shape: &[i64], value: &Scalar) -> Result<Tensor> {
@@ -66,10 +63,13 @@ fn generate<F: Fn(i64, *mut u8, usize) + Sync>(out: &Tensor, source: &Source<F>)
     let data = Address(out.data());
     trace::path("runs");
     trace::kernel("ramp");
-    scheduler::run(size.div_ceil(TILE), RAMP_NS * size as f64, &|tile| {
+    let converting = if source.dtype == to { 0.0 } else { cost::cast_ns(source.dtype, to) };
+    let ns = cost::element_ns(Class::Multiplication, source.dtype, to.itemsize(), size) + converting;
+    let elements = cost::elements(ns, size).next_multiple_of(BLOCK);
+    scheduler::run(size.div_ceil(elements), ns * size as f64, &|tile| {
         let data = &data;
-        let begin = tile * TILE;
-        let end = size.min(begin + TILE);
+        let begin = tile * elements;
+        let end = size.min(begin.saturating_add(elements));
         if source.dtype == to {
             (source.write)(begin as i64, data.0.wrapping_add(begin * to.itemsize()), end - begin);
             return Flow::Continue;

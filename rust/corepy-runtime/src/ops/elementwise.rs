@@ -7,12 +7,11 @@ use crate::generated::ops::{BINARY, Binary, ComputeRule, Elementwise, Fault, Res
 use crate::kernels::{self, Form};
 use crate::layout;
 pub use crate::ops::Arg;
-use crate::ops::iterate::{Layout, Plan, TILE};
+use crate::ops::iterate::{Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute, execute_in_order, is_streamed};
-use crate::ops::{byte_ns, check_storable, copy, empty_as, select, show_index};
+use crate::ops::{check_storable, copy, empty_as, select, show_index};
 use crate::scalar::Scalar;
-use crate::scheduler::cost::hot_ns;
-use crate::scheduler::tuning::{self, Cost};
+use crate::scheduler::cost::{self, hot_ns};
 use crate::tensor::Tensor;
 use crate::trace;
 
@@ -27,24 +26,10 @@ fn is_straight(row: &Elementwise, dtype: DType, operands: usize, size: usize) ->
     size <= STRAIGHT || cost(row, dtype, operands, size) * (size as f64) < hot_ns()
 }
 
-/// Estimated ns for one element on one thread, of an operation on `operands` elements of a dtype at a
-/// time: what moving its bytes takes, plus what the arithmetic of its class adds. Estimates decide only
-/// how many threads help, never a result. Measured on one thread of an AMD EPYC (Zen 5): add of float32
-/// 0.10 ns with 1e6 elements, 0.29 ns with 1e7.
+/// Estimated ns for one element on one thread, of an operation on `operands` elements of a dtype at a time.
+#[inline]
 fn cost(row: &Elementwise, dtype: DType, operands: usize, size: usize) -> f64 {
-    let arithmetic = match (row.fault, row.compute) {
-        (Fault::ZeroDivision, _) => tuning::get(Cost::IntegerDivision),
-        (Fault::Exponent, _) => tuning::get(Cost::Power),
-        (Fault::None, ComputeRule::Floating) => tuning::get(Cost::Root),
-        (Fault::None, _) => 0.0,
-    };
-    let bytes = operands * dtype.itemsize();
-    bytes as f64 * byte_ns(bytes.saturating_mul(size)) + arithmetic
-}
-
-/// Elements of a tile that takes some 8 us, several times what claiming it costs.
-fn tile(ns: f64) -> usize {
-    ((8000.0 / ns) as usize).min(TILE)
+    cost::element_ns(row.cost, dtype, operands * dtype.itemsize(), size)
 }
 
 /// The dtypes that an operation computes in and gives, for operands of two dtypes (the same one twice
@@ -125,7 +110,7 @@ fn unary_planned(op: Unary, compute: DType, result: DType, out: &Tensor, x: &Ten
         kernel = streamed;
     }
     let ns = cost(row, compute, 2, out.size());
-    plan.set_tile(tile(ns));
+    plan.set_tile(cost::elements(ns, out.size()));
     trace::kernel("v");
     // No one-operand kernel faults.
     execute(&plan, &operands, &access, ns, &|[out, x], n| {
@@ -278,7 +263,7 @@ fn binary_planned(op: Binary, compute: DType, result: DType, out: &Tensor, a: Ar
         kernel = streamed;
     }
     let ns = cost(row, compute, 3, out.size());
-    plan.set_tile(tile(ns));
+    plan.set_tile(cost::elements(ns, out.size()));
     trace::kernel(form.name());
     let fault = execute(&plan, &operands, &access, ns, &|[out, a, b], n| {
         // SAFETY: execute gives n elements of the kernel's dtypes, aligned; one for a scalar.

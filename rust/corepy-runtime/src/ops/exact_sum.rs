@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::generated::ops::Family;
 use crate::layout::Dims;
 use crate::ops::reduce::Work;
-use crate::scheduler::{self, Flow};
+use crate::scheduler::tuning::Class;
+use crate::scheduler::{self, Flow, cost};
 use crate::tensor::Tensor;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,8 +14,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const FEW: usize = 16;
 /// Results that one tile looks at, which takes some microseconds.
 const TILE: usize = 1 << 12;
-/// Estimated ns to add one element to a superaccumulator, gathering it included.
-const ELEMENT_NS: f64 = 1.5;
 
 /// Computes the results that the first pass has left as NaN. `out` is contiguous, and nobody else has
 /// seen it yet; `reduced` has the reduced axes of `x` as bits.
@@ -42,7 +41,9 @@ pub(super) fn settle(op: &'static str, out: &Tensor, x: &Tensor, reduced: u64, n
     if unproven == 0 {
         return Ok(());
     }
-    let cost = (unproven * n) as f64 * ELEMENT_NS;
+    let each =
+        cost::class_ns(Class::Superaccumulator, out.dtype()) + cost::class_ns(Class::Strided, x.dtype());
+    let cost = (unproven * n) as f64 * each;
     let tile = (out.size() / unproven).clamp(1, TILE);
     scheduler::run(out.size().div_ceil(tile), cost, &|i| {
         match (i * tile..out.size().min((i + 1) * tile)).try_for_each(again) {

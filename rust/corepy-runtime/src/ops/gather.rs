@@ -9,18 +9,13 @@ use crate::memory::list::List;
 use crate::ops::iterate::{Axis, Cursor, Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute};
 use crate::ops::{Arg, check_storable, copy};
-use crate::scheduler::{self, Flow, Pace};
+use crate::scheduler::tuning::Class;
+use crate::scheduler::{self, Flow, Pace, cost};
 use crate::tensor::Tensor;
 use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Estimated ns to fetch one element from an index, mostly a cache miss.
-const TAKE_NS: f64 = 2.0;
-/// Estimated ns for one byte that a copied row has.
-const BYTE_NS: f64 = 0.1;
-/// Estimated ns for one element under a mask.
-const MASK_NS: f64 = 0.6;
 /// Estimated ns to divide one 64-bit integer by another.
 const DIVIDE_NS: f64 = 6.0;
 /// Elements of a tile.
@@ -283,8 +278,9 @@ fn gather(indices: &Indices) -> Result<Tensor> {
     let pieces = indices.count.div_ceil(length);
     let group = (TILE / (length * row)).clamp(1, outer);
     let tiles = outer.div_ceil(group) * pieces;
-    let ns =
-        out.size() as f64 * if row == 1 { TAKE_NS } else { BYTE_NS * itemsize as f64 + TAKE_NS / row as f64 };
+    let each = cost::element_ns(Class::Strided, x.dtype(), 2 * itemsize, out.size());
+    let taken = cost::class_ns(Class::Taken, x.dtype());
+    let ns = out.size() as f64 * if row == 1 { taken } else { each + taken / row as f64 };
     let take = kernels::take(x.dtype());
     let move_run = kernels::gather(x.dtype());
     let failed: Mutex<Option<Error>> = Mutex::new(None);
@@ -471,7 +467,8 @@ fn count_tiles<'a>(mask: &Tensor, arena: &'a Arena) -> Result<&'a [AtomicUsize]>
     let starts = arena.counters(tiles + 1);
     let data = Addresses { to: std::ptr::null_mut(), from: mask.data() };
     let kernel = kernels::count_mask();
-    scheduler::run(tiles, 0.05 * size as f64, &|tile| {
+    let ns = cost::read_ns(Class::Count, DType::Bool, 1, size);
+    scheduler::run(tiles, ns * size as f64, &|tile| {
         let data = &data;
         let begin = tile * TILE;
         // SAFETY: bytes of the contiguous mask.
@@ -506,7 +503,8 @@ fn compact(
         let out = Tensor::empty(op, &[start(tiles) as i64], dtype)?;
         let itemsize = dtype.itemsize();
         let addresses = Addresses { to: out.data(), from: mask.data() };
-        scheduler::run(tiles, MASK_NS * size as f64, &|tile| {
+        let ns = cost::element_ns(Class::Masked, dtype, 1 + itemsize, size);
+        scheduler::run(tiles, ns * size as f64, &|tile| {
             let addresses = &addresses;
             let begin = tile * TILE;
             let room = start(tile + 1) - start(tile);
@@ -637,7 +635,8 @@ fn mask_assign_untraced(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     strides.resize(x.ndim(), 0);
     let mask = mask.view(0, &shape, &strides);
     // Every element becomes the value or itself.
-    let plan = Plan::new(x.shape(), [Layout::of(x), Layout::of(&mask), Layout::of(&value), Layout::of(x)]);
+    let mut plan =
+        Plan::new(x.shape(), [Layout::of(x), Layout::of(&mask), Layout::of(&value), Layout::of(x)]);
     let operands = [
         Operand::new(x, dtype),
         Operand::new(&mask, DType::Bool),
@@ -648,7 +647,9 @@ fn mask_assign_untraced(x: &Tensor, mask: &Tensor, value: Arg) -> Result<()> {
     let step = (access[2] != Access::Single) as usize;
     let kernel = kernels::select(dtype);
     trace::kernel("select");
-    execute(&plan, &operands, &access, MASK_NS, &|[out, mask, a, b], n| {
+    let ns = cost::element_ns(Class::Selection, dtype, 1 + 3 * dtype.itemsize(), x.size());
+    plan.set_tile(cost::elements(ns, x.size()));
+    execute(&plan, &operands, &access, ns, &|[out, mask, a, b], n| {
         // SAFETY: execute gives n elements of each, one of the value where the step is 0; the output
         // is exactly the last operand.
         unsafe { kernel(out, mask, a, b, n, step, 1) };

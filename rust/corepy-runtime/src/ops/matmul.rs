@@ -12,6 +12,7 @@ use crate::kernels::{self, Form, MOST_VECTORS, PANEL};
 use crate::layout::{self, Dims};
 use crate::memory::arena::{Arena, with_arena};
 use crate::ops::reduce;
+use crate::scheduler::tuning::Class;
 use crate::scheduler::{self, Flow, cost};
 use crate::tensor::Tensor;
 use crate::trace;
@@ -27,8 +28,6 @@ struct Blocking {
     own_columns: usize,
     /// Packed bytes of one lane's depth between two synchronisations; bounds the time of a tile.
     depth_bytes: usize,
-    /// Multiply-adds per ns and column of the register tile: the cost of a tile.
-    per_column: f64,
 }
 
 // Measured on 1,000 x 1,000 and 4,000 x 4,000 of float32 and float64 on a core with 48 KiB, 1 MiB and
@@ -39,7 +38,6 @@ const WIDE: Blocking = Blocking {
     columns: 512,
     own_columns: 256,
     depth_bytes: 16 << 10,
-    per_column: 3.5,
 };
 // Without fused multiply-add in hardware a tile of the same size would run for a second.
 const PORTABLE: Blocking = Blocking {
@@ -48,7 +46,6 @@ const PORTABLE: Blocking = Blocking {
     columns: 128,
     own_columns: 128,
     depth_bytes: 4 << 10,
-    per_column: 0.15,
 };
 
 /// Multiply-adds up to which the kernel without packing is the fastest.
@@ -66,9 +63,11 @@ const VECTOR_LANES: usize = 256;
 const VECTORS_DEPTH: usize = 32;
 /// Bytes of the matrix times vectors in a kernel call, which no interrupt ends.
 const VECTOR_BYTES: usize = 16 << 20;
-/// Bytes of a matrix per ns that one core multiplies by a vector, and packs.
-const VECTOR_SPEED: f64 = 80.0;
-const READ_SPEED: f64 = 20.0;
+
+/// Estimated ns to read and write as many bytes on one thread.
+fn moving_ns(bytes: usize) -> f64 {
+    bytes as f64 * cost::byte_ns(bytes)
+}
 
 /// A strided matrix in memory; strides are in bytes.
 #[derive(Clone, Copy)]
@@ -394,7 +393,7 @@ impl Product {
 
     /// Multiply-adds per ns of one thread.
     fn speed(&self) -> f64 {
-        self.kernels.nr as f64 * self.kernels.blocking.per_column
+        1.0 / cost::class_ns(Class::MultiplyAdd, self.kernels.dtype)
     }
 
     /// The kernel that multiplies.
@@ -488,7 +487,7 @@ impl Product {
         let part = even(columns, blocking.columns, nr);
         let parts = columns.div_ceil(part);
         // Each element is read and written once.
-        let cost = (columns * depth * (bytes + packed)) as f64 / READ_SPEED;
+        let cost = moving_ns(columns * depth * (bytes + packed));
         runner.run(parts * depth.div_ceil(PANEL), cost, &|tile| {
             let (panel, skip) = (tile / parts * PANEL, tile % parts * part);
             let panel_depth = PANEL.min(depth - panel);
@@ -558,7 +557,7 @@ impl Product {
             with_arena(|arena| {
                 let scratch = arena.try_scratch(bytes_a).ok_or_else(|| self.out_of_memory(bytes_a))?;
                 let a = Matrix { data: scratch.as_ptr(), row: (padded * packed) as isize, column: 0 };
-                let cost = (self.m * depth * (bytes + packed)) as f64 / READ_SPEED;
+                let cost = moving_ns(self.m * depth * (bytes + packed));
                 runner.run(depth.div_ceil(PANEL), cost, &|tile| {
                     let panel = tile * PANEL;
                     let from = self.a.from(0, first + panel);
@@ -576,7 +575,7 @@ impl Product {
                     Flow::Continue
                 })?;
                 let work = self.m as f64 * self.n as f64 * depth as f64 / self.speed();
-                let packing = self.n as f64 * depth as f64 * (bytes + packed) as f64 / READ_SPEED;
+                let packing = moving_ns(self.n.saturating_mul(depth * (bytes + packed)));
                 runner.run(self.n.div_ceil(part), work + packing, &|tile| {
                     let column = tile * part;
                     let columns = part.min(self.n - column);
@@ -636,7 +635,8 @@ impl Product {
         let panels = self.k.div_ceil(PANEL);
         // Bytes of the matrix that one vector's product reads in a kernel call.
         let call_panels = (VECTOR_BYTES / (part * vectors * bytes * PANEL)).max(1);
-        let cost = count as f64 * self.k as f64 * bytes as f64 / VECTOR_SPEED;
+        let read = count.saturating_mul(self.k.saturating_mul(bytes));
+        let cost = read as f64 * cost::read_byte_ns(read);
         // Where lanes alone are few tiles, panels are shared out as well.
         let threads = scheduler::threads();
         let few = parts < 2 * threads && runner.shares(cost);
@@ -647,7 +647,7 @@ impl Product {
             let x = self.vectors_in_depth(&lanes, arena)?;
             let result = self.m * self.n * bytes;
             let split = groups > 1;
-            let size = if split { panels * result } else { 0 };
+            let size = if split { panels.saturating_mul(result) } else { 0 };
             let totals = arena.try_scratch(size).ok_or_else(|| self.out_of_memory(size))?.as_ptr();
             let c = if split { Matrix { data: totals, ..c } } else { c };
             runner.run(parts * groups, cost, &|tile| {
@@ -710,7 +710,7 @@ impl Product {
         if x.row == bytes as isize || beside {
             return Ok(x);
         }
-        let size = self.k * vectors * bytes;
+        let size = self.k.saturating_mul(vectors * bytes);
         let scratch = arena.try_scratch(size).ok_or_else(|| self.out_of_memory(size))?;
         let to = Matrix { data: scratch.as_ptr(), row: bytes as isize, column: (self.k * bytes) as isize };
         for vector in 0..vectors {

@@ -10,6 +10,7 @@ pub mod gather;
 pub mod iterate;
 pub mod join;
 pub mod matmul;
+mod probe;
 pub mod reduce;
 mod reduce_plan;
 mod reduce_rows;
@@ -25,7 +26,6 @@ use crate::error::{Error, Result};
 use crate::layout::{self, Dims};
 use crate::memory::list::List;
 use crate::scalar::Scalar;
-use crate::scheduler::tuning::{self, Cost};
 use crate::tensor::Tensor;
 use iterate::Layout;
 use stage::Operand;
@@ -98,21 +98,6 @@ impl Arg<'_> {
             }
         }
     }
-}
-
-/// Estimated ns to read or write one byte on one thread, of as many as an operation moves: as shipped 9
-/// ps while operands fit a second-level or third-level cache, 24 ps from memory.
-#[inline]
-pub(crate) fn byte_ns(bytes: usize) -> f64 {
-    const SECOND: usize = 512 << 10;
-    const THIRD: usize = 16 << 20;
-    tuning::get(if bytes <= SECOND {
-        Cost::MoveSecond
-    } else if bytes <= THIRD {
-        Cost::MoveThird
-    } else {
-        Cost::MoveMemory
-    })
 }
 
 /// The dtype in which operands of a moving operation meet: any they share, else the promoted one.

@@ -7,7 +7,7 @@
 
 use crate::dtype::{self, DType, Kind};
 use crate::error::{Error, Result};
-use crate::generated::ops::{FAMILY_DTYPES, Family, REDUCTIONS, Reduce, Reduction, ResultRule};
+use crate::generated::ops::{FAMILY_COSTS, FAMILY_DTYPES, Family, REDUCTIONS, Reduce, Reduction, ResultRule};
 use crate::kernels::{self, BLOCK};
 use crate::layout::{self, Dims};
 use crate::ops::copy;
@@ -15,40 +15,13 @@ use crate::ops::exact_sum;
 use crate::ops::reduce_plan::{Operand, Plan};
 use crate::ops::reduce_run::{Job, Kernels};
 use crate::scheduler::cost;
-use crate::scheduler::tuning::{self, Cost};
+use crate::scheduler::tuning::Class;
 use crate::tensor::Tensor;
 use crate::trace;
 
-/// Estimated ns for one element on one thread: (per byte, at least). Measured with AVX2 on data in the
-/// second level of cache; AVX-512 takes half of it where memory allows.
-fn element_ns(family: Family, dtype: DType) -> f64 {
-    let bytes = dtype.itemsize() as f64;
-    let floating = matches!(dtype.kind(), Kind::Floating | Kind::Complex);
-    let (per_byte, least) = match family {
-        Family::Var | Family::Std => (0.05, 0.15),
-        Family::Sum | Family::Mean | Family::Center | Family::Vecdot | Family::Dot if floating => {
-            let single = matches!(dtype, DType::Float32 | DType::Complex64);
-            // Products need twice the instructions of sums, and two operands.
-            let more = if matches!(family, Family::Vecdot | Family::Dot) { 2.0 } else { 1.0 };
-            (more * tuning::get(if single { Cost::SumSingle } else { Cost::SumDouble }), 0.03)
-        }
-        Family::ExactSum => (0.04, 0.14),
-        Family::Superaccumulator => (0.18, 1.2),
-        Family::Prod if dtype.kind() == Kind::Complex => (0.08, 0.3),
-        Family::Prod if floating => (0.02, 0.09),
-        Family::Prod => (0.02, 0.25),
-        Family::Sum => (tuning::get(Cost::SumInteger), 0.03),
-        _ => (0.018, 0.018),
-    };
-    (per_byte * bytes).max(least)
-}
-
-/// Estimated ns for each result beside its n elements. Measured: 2.5 for eight of float32, 4.9 of
-/// float64, 8 and 18 for fifty.
-fn result_ns(dtype: DType, n: usize) -> f64 {
-    let per_byte = if n <= kernels::STRIPES { 0.6 } else { 2.0 };
-    per_byte * dtype.itemsize() as f64
-}
+/// Elements up to which contiguous ones go straight to the kernel, whatever the reduction costs: at most a few
+/// hundred ns of work.
+const STRAIGHT: usize = 64;
 
 /// Reduces the elements along `axes` (of the tensor, each once; `None` for all) to one each.
 pub fn reduce(
@@ -214,15 +187,13 @@ impl Work {
     /// Reduces `count` operands of one shape to `out`, which is contiguous and not empty.
     #[inline]
     pub fn run(&self, out: &Tensor, operands: [&Tensor; 2], count: usize, reduced: u64) -> Result<()> {
-        let ns =
-            element_ns(self.family, self.computed) + result_ns(self.computed, self.n) / self.n.max(1) as f64;
         let [a, b] = operands;
         let dense = |t: &Tensor| t.dtype() == self.computed && t.is_contiguous();
         // Below the cost of handing work over, contiguous elements go straight to the kernel.
         let straight = dense(a)
             && dense(b)
             && (out.size() == 1 || reduces_trailing(a.ndim(), reduced))
-            && ns * (a.size() as f64) < cost::hot_ns();
+            && (a.size() <= STRAIGHT || self.ns(a.size(), count) * (a.size() as f64) < cost::hot_ns());
         if straight || self.n == 0 {
             let Some(each) = kernels::reduction(self.family, self.computed).each else {
                 return Err(self.no_kernel());
@@ -237,7 +208,15 @@ impl Work {
         if out.size() == 1 && dense(a) && self.is_decided_early(out, a) {
             return Ok(());
         }
-        self.plan_and_run(out, operands, count, reduced, ns)
+        self.plan_and_run(out, operands, count, reduced)
+    }
+
+    /// Estimated ns for one of `size` elements of each operand on one thread, its part of a result included.
+    fn ns(&self, size: usize, count: usize) -> f64 {
+        let class = FAMILY_COSTS[self.family as usize];
+        let element = cost::read_ns(class, self.computed, count * self.computed.itemsize(), size);
+        let group = if self.n <= kernels::STRIPES { Class::ShortGroup } else { Class::LongGroup };
+        element + cost::class_ns(group, self.computed) / self.n.max(1) as f64
     }
 
     /// The result once a kernel says that no further element can change it.
@@ -271,14 +250,7 @@ impl Work {
         Error::Internal { op: self.op, what: format!("no kernel reduces {}", self.computed.name()) }
     }
 
-    fn plan_and_run(
-        &self,
-        out: &Tensor,
-        operands: [&Tensor; 2],
-        count: usize,
-        reduced: u64,
-        ns: f64,
-    ) -> Result<()> {
+    fn plan_and_run(&self, out: &Tensor, operands: [&Tensor; 2], count: usize, reduced: u64) -> Result<()> {
         let kernels = Kernels::of(self.family, self.computed).ok_or_else(|| self.no_kernel())?;
         let centers = match self.family {
             Family::Var | Family::Std => {
@@ -303,7 +275,7 @@ impl Work {
             written: out.dtype(),
             n: self.n,
             divisor: self.divisor,
-            ns,
+            ns: self.ns(operands[0].size(), count),
             plan,
         }
         .run()

@@ -14,18 +14,14 @@ use crate::ops::iterate::Cursor;
 use crate::ops::reduce_plan::{A, Loop, OUT, Operand, Plan};
 use crate::ops::reduce_rows::Strips;
 use crate::ops::reduce_runs::Runs;
-use crate::scheduler::{self, Flow};
+use crate::scheduler::tuning::Class;
+use crate::scheduler::{self, Flow, cost};
 use crate::trace;
 use std::sync::atomic::Ordering;
 
-/// Estimated ns to gather or convert one element.
-const STAGE_NS: f64 = 0.7;
-/// Work of one tile: claiming one takes some 20 ns, and Ctrl-C waits for one.
-const TILE_NS: f64 = 20_000.0;
 /// Work of a group of blocks where one unit is shared among threads.
-const GROUP_NS: f64 = 8_000.0;
-/// The most work of a group: Ctrl-C waits for one, and is answered within 100 ms.
-const LONG_NS: f64 = 20e6;
+const GROUP_NS: f64 = cost::TILE_NS;
+
 /// The functions of a reduction, all present.
 #[derive(Clone, Copy)]
 pub(super) struct Kernels {
@@ -229,21 +225,30 @@ impl Job {
         }
     }
 
+    /// Estimated ns to copy one element of each operand together.
+    fn staging_ns(&self) -> f64 {
+        let one = |operand: &Operand| {
+            cost::class_ns(Class::Strided, operand.stored)
+                + if operand.casts() { cost::cast_ns(operand.stored, operand.computed) } else { 0.0 }
+        };
+        self.operands[..self.count].iter().map(one).sum()
+    }
+
     /// Runs over all units: groups of blocks where there are too few units for the threads, else
     /// whole units.
     fn share(&self, units: &impl Units) -> Result<()> {
         trace::path(if units.is_staged() { "gathered" } else { "direct" });
-        let ns = if units.is_staged() { self.ns + STAGE_NS } else { self.ns };
+        let ns = if units.is_staged() { self.ns + self.staging_ns() } else { self.ns };
         let each = ns * (self.n * units.columns()) as f64;
         let cost = each * units.count() as f64;
         let per_block = each / self.n.max(1) as f64 * BLOCK as f64;
         let threads = scheduler::threads();
         let few = each > 2.0 * GROUP_NS && units.count() < 4 * threads;
-        if self.blocks() > 1 && (few || each > LONG_NS) {
+        if self.blocks() > 1 && (few || each > cost::LONGEST_TILE_NS) {
             // A power of two; some eight for each thread, so that the last ones even out.
             let even = (self.blocks() * units.count()).div_ceil(8 * threads);
             let least = (GROUP_NS / per_block).ceil() as usize;
-            let most = 1 << ((LONG_NS / per_block) as usize).max(1).ilog2();
+            let most = 1 << ((cost::LONGEST_TILE_NS / per_block) as usize).max(1).ilog2();
             let group = even.max(least).max(1).next_power_of_two().min(most);
             if group < self.blocks() {
                 trace::kernel(units.kernel(true));
@@ -253,7 +258,7 @@ impl Job {
         // At least four tiles a thread, so that the last ones even out: eight rows of 100,000 in tiles
         // of five and three kept two threads busy for five.
         let least = if threads > 1 { 4 * threads } else { 1 };
-        let tile = ((TILE_NS / each) as usize).clamp(1, units.count().div_ceil(least).max(1));
+        let tile = cost::tile(each, cost::LONG_TILE_NS).min(units.count().div_ceil(least).max(1));
         trace::kernel(units.kernel(false));
         scheduler::run(units.count().div_ceil(tile), cost, &|i| {
             units.whole(i * tile..units.count().min((i + 1) * tile));

@@ -6,8 +6,10 @@ use crate::kernels;
 use crate::layout;
 use crate::ops::iterate::{Layout, Plan};
 use crate::ops::stage::{Access, Operand, accesses, execute};
-use crate::ops::{Arg, byte_ns, common_dtype, empty_as};
+use crate::ops::{Arg, common_dtype, empty_as};
 use crate::scalar::Scalar;
+use crate::scheduler::cost;
+use crate::scheduler::tuning::Class;
 use crate::tensor::Tensor;
 use crate::trace;
 
@@ -32,15 +34,15 @@ fn where_untraced(condition: &Tensor, a: Arg, b: Arg) -> Result<Tensor> {
     let b = if b.tensor().is_some() { b } else { Arg::Scalar(scalar_b) };
 
     let layouts = [Layout::of(&out), Layout::of(condition), a.layout(), b.layout()];
-    let plan = Plan::new(&shape, layouts);
+    let mut plan = Plan::new(&shape, layouts);
     let operands =
         [Operand::new(&out, dtype), Operand::new(condition, DType::Bool), a.operand(dtype), b.operand(dtype)];
     let access = accesses(&plan, &operands, [false, false, true, true]);
     let step = |access| (access != Access::Single) as usize;
     let (a_step, b_step) = (step(access[2]), step(access[3]));
     let kernel = kernels::select(dtype);
-    let bytes = 1 + 3 * dtype.itemsize();
-    let ns = byte_ns(bytes.saturating_mul(out.size())) * bytes as f64;
+    let ns = cost::element_ns(Class::Selection, dtype, 1 + 3 * dtype.itemsize(), out.size());
+    plan.set_tile(cost::elements(ns, out.size()));
     trace::kernel("select");
     execute(&plan, &operands, &access, ns, &|[out, mask, a, b], n| {
         // SAFETY: execute gives n elements of each, one where the step is 0.

@@ -7,15 +7,11 @@ use crate::kernels::{self, BLOCK};
 use crate::memory::arena::{Arena, with_arena};
 use crate::ops::Arg;
 use crate::ops::iterate::{Cursor, Plan, Walk};
+use crate::scheduler::tuning::Class;
 use crate::scheduler::{self, Flow, cost};
 use crate::tensor::Tensor;
 use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Estimated time to gather or scatter one element, in ns.
-const GATHER_NS: f64 = 0.7;
-/// Estimated time to convert one element, in ns.
-const CAST_NS: f64 = 0.4;
 
 /// Memory of an operand: its dtype there, and the dtype that the kernel takes or gives.
 #[derive(Clone, Copy)]
@@ -97,7 +93,12 @@ pub fn accesses<const N: usize>(
 
 /// Whether an operation's results are stored past the caches: they and the operands do not fit, they are
 /// not written over an operand, and pieces are long enough that ending them does not show.
-pub fn is_streamed<const N: usize>(plan: &Plan<N>, access: &[Access; N], out: &Tensor, given: &[Arg]) -> bool {
+pub fn is_streamed<const N: usize>(
+    plan: &Plan<N>,
+    access: &[Access; N],
+    out: &Tensor,
+    given: &[Arg],
+) -> bool {
     let bytes: usize = given.iter().map(Arg::bytes).sum();
     cost::is_past_caches(bytes.saturating_add(out.size() * out.itemsize()))
         && plan.axes().last().is_some_and(|axis| axis.extent >= BLOCK as i64)
@@ -184,10 +185,10 @@ pub fn execute<const N: usize>(
         let mut each = ns;
         for (operand, &access) in operands.iter().zip(access) {
             if matches!(access, Access::Strided | Access::Rows | Access::Offsets | Access::Crossed) {
-                each += GATHER_NS;
+                each += cost::class_ns(Class::Strided, operand.stored);
             }
             if operand.casts() && access != Access::Single {
-                each += CAST_NS;
+                each += cost::cast_ns(operand.stored, operand.computed);
             }
         }
         let fault = AtomicUsize::new(usize::MAX);

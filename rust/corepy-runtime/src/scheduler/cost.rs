@@ -1,6 +1,8 @@
 //! Whether and how many workers an operation wakes: its estimated cost against what handing over costs.
 
-use super::tuning::{self, Cost};
+use super::threads;
+use super::tuning::{self, Class, Cost, Table};
+use crate::dtype::DType;
 use std::time::Instant;
 
 // Measured with `timings` in tests/scheduler.rs on two processors of an AMD EPYC (Zen 5) under KVM, 16 tiles, one
@@ -20,17 +22,17 @@ use std::time::Instant;
 // 31 us, of which the caller spends 11 us on waking it. The thresholds lie where parallel wins clearly,
 // so that an estimate that is wrong by a factor of two still costs nothing.
 
-/// Serial time above which a worker that polls is given a part: 8 us as shipped. Half of it is
+/// Serial time above which a worker that polls is given a part: 5 us as shipped. Most of it is
 /// there for estimates that are wrong, whatever handing over takes.
 #[inline]
 pub fn hot_ns() -> f64 {
-    4_000.0 + 4.0 * tuning::get(Cost::HandOffHot)
+    4_000.0 + 4.0 * tuning::get(Cost::HandOffHotNs)
 }
 
-/// Serial time above which sleeping workers are woken: 100 us as shipped.
+/// Serial time above which sleeping workers are woken: some 80 us as shipped.
 #[inline]
 pub fn cold_ns() -> f64 {
-    3.0 * tuning::get(Cost::HandOffCold)
+    3.0 * tuning::get(Cost::HandOffColdNs)
 }
 
 /// Serial time of operations in close succession after which workers are woken for the next one of
@@ -38,20 +40,20 @@ pub fn cold_ns() -> f64 {
 /// no more follow. With `a + b` on 300,000 float32 again and again, 39 us serial, this is 21 us.
 #[inline]
 pub fn burst_ns() -> f64 {
-    8.0 * tuning::get(Cost::HandOffCold)
+    8.0 * tuning::get(Cost::HandOffColdNs)
 }
 
 /// Longest pause between operations in close succession: half of the time that a worker polls.
 pub const PAUSE_NS: u64 = 50_000;
 /// Serial time that each thread should have at least, so that entering, claiming and leaving, some
-/// 0.5 us and more with many threads, stay small.
+/// 0.5 us and more with many threads, stay small: 2.6 us as shipped.
 #[inline]
 pub fn share_ns() -> f64 {
-    2_000.0 + 2.0 * tuning::get(Cost::HandOffHot)
+    2_000.0 + 2.0 * tuning::get(Cost::HandOffHotNs)
 }
 
 /// Whether an operation that reads and writes so many bytes stores its results past the caches: from
-/// 32 MiB on as shipped. Two
+/// 36 MiB on as shipped. Two
 /// threads of an AMD EPYC (Zen 5) with 32 MiB of level-3 cache and results that alternate between two
 /// blocks, medians in us of kernels that store as usual / past the caches:
 ///
@@ -61,7 +63,79 @@ pub fn share_ns() -> f64 {
 ///                          39 / 97     115 / 198    333 / 295    432 / 391   1053 / 948   3959 / 3131
 #[inline]
 pub fn is_past_caches(bytes: usize) -> bool {
-    bytes as f64 >= tuning::get(Cost::PastCaches)
+    bytes as f64 >= tuning::get(Cost::PastCachesBytes)
+}
+
+/// The number of three that is for as many bytes: where they lie in the second-level cache, in the third, in
+/// memory.
+#[inline]
+fn by_level(table: &Table, bytes: usize, numbers: [Cost; 3]) -> f64 {
+    let bytes = bytes as f64;
+    let beyond = |cost| usize::from(bytes > table.get(cost));
+    table.get(numbers[beyond(Cost::SecondBytes) + beyond(Cost::ThirdBytes)])
+}
+
+/// Estimated ns to read or write one byte on one thread, of as many as an operation moves.
+#[inline]
+pub fn byte_ns(bytes: usize) -> f64 {
+    let numbers = [Cost::MoveSecondNs, Cost::MoveThirdNs, Cost::MoveMemoryNs];
+    by_level(tuning::in_use(), bytes, numbers)
+}
+
+/// The same for operations that write little.
+#[inline]
+pub fn read_byte_ns(bytes: usize) -> f64 {
+    let numbers = [Cost::ReadSecondNs, Cost::ReadThirdNs, Cost::ReadMemoryNs];
+    by_level(tuning::in_use(), bytes, numbers)
+}
+
+/// Estimated ns for the arithmetic of one element.
+#[inline]
+pub fn class_ns(class: Class, dtype: DType) -> f64 {
+    tuning::in_use().element(class, dtype)
+}
+
+/// Estimated ns for one of `size` elements on one thread, for each of which an operation reads and writes
+/// `bytes`: its arithmetic, or moving its bytes where that takes longer, as processors do both at once.
+#[inline]
+pub fn element_ns(class: Class, dtype: DType, bytes: usize, size: usize) -> f64 {
+    class_ns(class, dtype).max(bytes as f64 * byte_ns(bytes.saturating_mul(size)))
+}
+
+/// The same for operations that write little.
+#[inline]
+pub fn read_ns(class: Class, dtype: DType, bytes: usize, size: usize) -> f64 {
+    class_ns(class, dtype).max(bytes as f64 * read_byte_ns(bytes.saturating_mul(size)))
+}
+
+/// Estimated ns for the conversion of one element.
+#[inline]
+pub fn cast_ns(from: DType, to: DType) -> f64 {
+    class_ns(Class::CastFrom, from).max(class_ns(Class::CastTo, to))
+}
+
+/// Work of a tile: several times what claiming it costs, some 20 ns and more where many threads do.
+pub const TILE_NS: f64 = 8_000.0;
+/// The least work of a tile, where there is little work in all.
+const LEAST_TILE_NS: f64 = 1_000.0;
+/// Work of a tile that has something to prepare before its first element.
+pub const LONG_TILE_NS: f64 = 20_000.0;
+/// The most work of a tile: Ctrl-C waits for one, and is answered within 100 ms.
+pub const LONGEST_TILE_NS: f64 = 20e6;
+
+/// Parts of `work` that take `ns` each in a tile of about `tile_ns`; at least one.
+#[inline]
+pub fn tile(ns: f64, tile_ns: f64) -> usize {
+    // Float to integer saturates, and NaN gives 0.
+    ((tile_ns / ns) as usize).max(1)
+}
+
+/// Elements of a tile, of `size` that take `ns` each: four tiles a thread at least, so that the last ones even
+/// out.
+#[inline]
+pub fn elements(ns: f64, size: usize) -> usize {
+    let even = size / (4 * threads());
+    even.clamp(tile(ns, LEAST_TILE_NS), tile(ns, TILE_NS))
 }
 
 /// The help an operation asks for.

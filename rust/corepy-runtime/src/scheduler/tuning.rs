@@ -4,7 +4,11 @@
 //! result. A table is a small text file of the user's, made for one processor model, number of processors
 //! and SIMD level, and believed only where every line of it is as it should be.
 
+use crate::dtype::DType;
 use crate::error::{Error, Result};
+pub use crate::generated::costs::{Class, Cost, LINES, Line, ROWS, Row, SHIPPED, Shipped, Table};
+use crate::generated::costs::{LEAST, MOST, VERSION};
+use crate::generated::dtypes::ALL;
 use crate::kernels::level;
 use crate::scheduler::cgroup;
 use std::fmt::Write as _;
@@ -14,110 +18,62 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The environment variable that turns tables off, or names the file of one.
 pub const VARIABLE: &str = "COREPY_TUNING";
-/// Raised whenever a line of the file changes its meaning.
-const VERSION: u32 = 1;
 /// Bytes of the longest file that is read.
 const LONGEST: u64 = 16 << 10;
 
-/// One measured number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cost {
-    /// How much longer two threads take for one tile each than one for its own: with a worker that polls, and
-    /// with one that sleeps.
-    HandOffHot,
-    HandOffCold,
-    /// Bytes that an operation reads and writes from which on its results are stored past the caches.
-    PastCaches,
-    /// Reading or writing one byte where an operation's data fit the second-level cache, the third, or none.
-    MoveSecond,
-    MoveThird,
-    MoveMemory,
-    /// Adding up one byte of elements, in the second-level cache.
-    SumSingle,
-    SumDouble,
-    SumInteger,
-    /// What one element takes beyond moving its bytes: a division or square root (a vector every 5 to 16
-    /// cycles), an integer division (6 to 18 cycles, there is no vector instruction), a loop over the bits
-    /// of an exponent.
-    Root,
-    IntegerDivision,
-    Power,
-}
+/// Characters of the column of names and of a dtype's in a file.
+const NAMES: usize = 18;
+const COLUMN: usize = 10;
 
-/// One line of a table: its name, what is shipped, and between what it is believed.
-pub struct Line {
-    pub cost: Cost,
-    pub name: &'static str,
-    pub shipped: f64,
-    pub least: f64,
-    pub most: f64,
-}
-
-const fn line(cost: Cost, name: &'static str, shipped: f64, least: f64, most: f64) -> Line {
-    Line { cost, name, shipped, least, most }
-}
-
-pub const LINES: usize = 12;
-
-/// In the order of [`Cost`]. The shipped numbers were measured on two processors of an AMD EPYC (Zen 5,
-/// AVX-512, 1 MiB of second-level and 32 MiB of third-level cache) under KVM; those of `cost` say more.
-pub static TABLE: [Line; LINES] = [
-    line(Cost::HandOffHot, "hand_off_hot_ns", 1_000.0, 20.0, 1e5),
-    line(Cost::HandOffCold, "hand_off_cold_ns", 33_500.0, 1e3, 1e7),
-    line(Cost::PastCaches, "past_caches_bytes", 33_554_432.0, 1_048_576.0, 1e15),
-    line(Cost::MoveSecond, "move_second_ns", 0.009, 1e-4, 10.0),
-    line(Cost::MoveThird, "move_third_ns", 0.009, 1e-4, 10.0),
-    line(Cost::MoveMemory, "move_memory_ns", 0.024, 1e-4, 10.0),
-    line(Cost::SumSingle, "sum_single_ns", 0.009, 1e-4, 10.0),
-    line(Cost::SumDouble, "sum_double_ns", 0.012, 1e-4, 10.0),
-    line(Cost::SumInteger, "sum_integer_ns", 0.015, 1e-4, 10.0),
-    line(Cost::Root, "root_ns", 0.2, 1e-3, 100.0),
-    line(Cost::IntegerDivision, "integer_division_ns", 1.5, 1e-3, 100.0),
-    line(Cost::Power, "power_ns", 1.5, 1e-3, 100.0),
-];
-
-/// A number for each line.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Table([f64; LINES]);
-
-static SHIPPED: Table = Table(shipped());
-
-const fn shipped() -> [f64; LINES] {
-    let mut values = [0.0; LINES];
-    let mut i = 0;
-    while i < LINES {
-        values[i] = TABLE[i].shipped;
-        i += 1;
-    }
-    values
-}
-
-impl Default for Table {
-    fn default() -> Table {
-        SHIPPED.clone()
-    }
+/// The table that is shipped for the level in use: for one that has none, that of the widest with
+/// registers no longer than its own.
+pub fn shipped() -> &'static Shipped {
+    let level = level::in_use().name;
+    let own = SHIPPED.iter().find(|shipped| shipped.level == level);
+    // AArch64's registers of 16 bytes are nearer to AVX2 than to scalar code.
+    own.unwrap_or(&SHIPPED[1])
 }
 
 impl Table {
     pub fn get(&self, cost: Cost) -> f64 {
-        self.0[cost as usize]
+        self.costs[cost as usize]
+    }
+
+    /// Estimated ns for one element of a dtype that the class takes.
+    pub fn element(&self, class: Class, dtype: DType) -> f64 {
+        self.elements[class as usize][dtype.number()]
     }
 
     /// Sets a number, or the nearest that is believed.
     pub fn set(&mut self, cost: Cost, value: f64) {
-        let Line { least, most, .. } = TABLE[cost as usize];
-        // NaN becomes the least.
-        self.0[cost as usize] = if value > least { value.min(most) } else { least };
+        let Line { least, most, .. } = LINES[cost as usize];
+        self.costs[cost as usize] = within(value, least, most);
+    }
+
+    /// Sets the cost of an element, or the nearest that is believed.
+    pub fn set_element(&mut self, class: Class, dtype: DType, value: f64) {
+        self.elements[class as usize][dtype.number()] = within(value, LEAST, MOST);
     }
 
     /// The file's text, for this machine.
     pub fn text(&self) -> String {
         let mut text = format!("corepy tuning table {VERSION}\n");
+        let mut line = |name: &str, value: &str| _ = writeln!(text, "{name:NAMES$} ={value}");
         for (name, value) in Machine::this().lines() {
-            _ = writeln!(text, "{name} = {value}");
+            line(name, &format!(" {value}"));
         }
-        for (line, value) in TABLE.iter().zip(&self.0) {
-            _ = writeln!(text, "{} = {value}", line.name);
+        for Line { cost, name, .. } in &LINES {
+            line(name, &format!(" {}", self.get(*cost)));
+        }
+        line("dtype", &columns(|dtype| dtype.name().to_owned()));
+        for Row { class, name, dtypes } in &ROWS {
+            line(
+                name,
+                &columns(|dtype| match dtypes.contains(dtype) {
+                    true => self.element(*class, dtype).to_string(),
+                    false => "-".to_owned(),
+                }),
+            );
         }
         text
     }
@@ -132,8 +88,8 @@ impl Table {
         if version != VERSION.to_string() {
             return Err(format!("it is of version {version:.20}, not {VERSION}"));
         }
-        let mut pair = |name: &str| match lines.next().map(|line| line.split_once(" = ")) {
-            Some(Some((found, value))) if found == name => Ok(value),
+        let mut pair = |name: &str| match lines.next().and_then(|line| line.split_once('=')) {
+            Some((found, value)) if found.trim_ascii_end() == name => Ok(value.trim_ascii()),
             _ => Err(format!("it has no line for {name} in its place")),
         };
         for (name, own) in Machine::this().lines() {
@@ -142,19 +98,49 @@ impl Table {
                 return Err(format!("its {name} is {value:.80}, not {own}"));
             }
         }
-        let mut table = Table::default();
-        for (line, place) in TABLE.iter().zip(&mut table.0) {
-            let value = pair(line.name)?;
-            *place =
-                value.parse().ok().filter(|v| (line.least..=line.most).contains(v)).ok_or_else(|| {
-                    format!("{} is {value:.40}, not a number from {} to {}", line.name, line.least, line.most)
-                })?;
+        let mut table = shipped().table.clone();
+        for (Line { name, least, most, .. }, place) in LINES.iter().zip(&mut table.costs) {
+            *place = number(name, pair(name)?, *least, *most)?;
+        }
+        if !pair("dtype")?.split_ascii_whitespace().eq(ALL.iter().map(|dtype| dtype.name())) {
+            return Err("its dtypes are others".to_owned());
+        }
+        for (Row { name, dtypes, .. }, places) in ROWS.iter().zip(&mut table.elements) {
+            let mut values = pair(name)?.split_ascii_whitespace();
+            for (dtype, place) in ALL.into_iter().zip(places) {
+                let value = values.next().unwrap_or("nothing");
+                let name = format!("{name} of {}", dtype.name());
+                match dtypes.contains(dtype) {
+                    true => *place = number(&name, value, LEAST, MOST)?,
+                    false if value == "-" => {}
+                    false => return Err(format!("{name} is {value:.40}, not -")),
+                }
+            }
+            if values.next().is_some() {
+                return Err(format!("{name} has more numbers than there are dtypes"));
+            }
         }
         match lines.next() {
             None => Ok(table),
             Some(_) => Err("it goes on behind its end".to_owned()),
         }
     }
+}
+
+/// The nearest number that is believed, a fraction to four digits, as many as are measured; NaN becomes the least.
+fn within(value: f64, least: f64, most: f64) -> f64 {
+    let rounded = if value.fract() == 0.0 { value } else { format!("{value:.3e}").parse().unwrap_or(least) };
+    if rounded > least { rounded.min(most) } else { least }
+}
+
+fn number(name: &str, value: &str, least: f64, most: f64) -> std::result::Result<f64, String> {
+    let parsed = value.parse().ok().filter(|v| (least..=most).contains(v));
+    parsed.ok_or_else(|| format!("{name} is {value:.40}, not a number from {least} to {most}"))
+}
+
+/// A column for each dtype.
+fn columns(value: impl Fn(DType) -> String) -> String {
+    ALL.into_iter().map(|dtype| format!(" {:>COLUMN$}", value(dtype))).collect()
 }
 
 /// What a table is made for.
@@ -223,28 +209,40 @@ fn processor_name() -> String {
 
 static IN_USE: AtomicPtr<Table> = AtomicPtr::new(std::ptr::null_mut());
 
+/// The table in use.
+#[inline]
+pub fn in_use() -> &'static Table {
+    let chosen = IN_USE.load(Ordering::Acquire);
+    // SAFETY: only addresses of tables that are never freed are stored.
+    if chosen.is_null() { choose_shipped() } else { unsafe { &*chosen } }
+}
+
+#[cold]
+fn choose_shipped() -> &'static Table {
+    choose(&shipped().table);
+    in_use()
+}
+
 /// A number of the table in use.
 #[inline]
 pub fn get(cost: Cost) -> f64 {
-    let chosen = IN_USE.load(Ordering::Acquire);
-    // SAFETY: only addresses of leaked tables are stored.
-    let table = if chosen.is_null() { &SHIPPED } else { unsafe { &*chosen } };
-    table.0[cost as usize]
+    in_use().get(cost)
 }
 
 /// Uses a table from now on.
-pub fn choose(table: Table) {
-    // A few hundred bytes, for the few times that this is done.
-    IN_USE.store(Box::leak(Box::new(table)), Ordering::Release);
+pub fn choose(table: &'static Table) {
+    IN_USE.store(std::ptr::from_ref(table).cast_mut(), Ordering::Release);
 }
 
-/// The table in use.
-pub fn in_use() -> Table {
-    let mut table = Table::default();
-    for (line, value) in TABLE.iter().zip(&mut table.0) {
-        *value = get(line.cost);
-    }
-    table
+/// A table that can be chosen: some kilobytes, for the few times that this is done.
+pub fn keep(table: Table) -> &'static Table {
+    Box::leak(Box::new(table))
+}
+
+/// Whether the table in use was measured on this machine, and not shipped.
+pub fn is_measured() -> bool {
+    let table = in_use();
+    !SHIPPED.iter().any(|shipped| std::ptr::eq(&shipped.table, table))
 }
 
 /// Where this machine's table is kept.
@@ -285,7 +283,7 @@ pub fn load() -> (Place, Found) {
         Ok(None) => Found::Ignored("there is no such file".to_owned()),
         Ok(Some(text)) => match Table::parse(&text) {
             Ok(table) => {
-                choose(table);
+                choose(keep(table));
                 Found::Used
             }
             Err(why) => Found::Ignored(why),
@@ -336,35 +334,78 @@ pub fn store(op: &'static str, table: &Table, path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generated::costs::{CLASSES, COSTS};
 
     #[test]
     fn lines_stand_in_order_and_shipped_numbers_are_believed() {
-        for (place, line) in TABLE.iter().enumerate() {
+        for (place, line) in LINES.iter().enumerate() {
             assert_eq!(line.cost as usize, place);
-            assert!((line.least..=line.most).contains(&line.shipped), "{}", line.name);
+            for shipped in &SHIPPED {
+                assert!((line.least..=line.most).contains(&shipped.table.costs[place]), "{}", line.name);
+            }
         }
-        assert_eq!(Table::parse(&Table::default().text()), Ok(Table::default()));
+        for (place, row) in ROWS.iter().enumerate() {
+            assert_eq!(row.class as usize, place);
+            for (shipped, dtype) in SHIPPED.iter().flat_map(|s| ALL.map(|dtype| (s, dtype))) {
+                let value = shipped.table.element(row.class, dtype);
+                let believed = (LEAST..=MOST).contains(&value);
+                assert_eq!(believed, row.dtypes.contains(dtype), "{} {}", row.name, dtype.name());
+            }
+        }
+        assert_eq!(Table::parse(&shipped().table.text()).as_ref(), Ok(&shipped().table));
+    }
+
+    /// A table in which no two numbers are alike.
+    fn different() -> Table {
+        let mut table = shipped().table.clone();
+        for (place, line) in LINES.iter().enumerate() {
+            table.set(line.cost, line.least * (2.0 + place as f64));
+        }
+        for (place, row) in ROWS.iter().enumerate() {
+            for dtype in ALL.into_iter().filter(|&dtype| row.dtypes.contains(dtype)) {
+                table.set_element(row.class, dtype, 1.0 + place as f64 + dtype.number() as f64 / 32.0);
+            }
+        }
+        table
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let table = different();
+        assert_ne!(table, shipped().table);
+        assert_eq!(Table::parse(&table.text()), Ok(table));
     }
 
     #[test]
     fn every_wrong_line_is_refused() {
-        let text = Table::default().text();
-        for number in 0..text.lines().count() {
+        let text = different().text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 1 + 3 + COSTS + 1 + CLASSES);
+        for number in 0..lines.len() {
             let without: Vec<&str> =
-                text.lines().enumerate().filter(|(i, _)| *i != number).map(|(_, l)| l).collect();
+                lines.iter().enumerate().filter(|(i, _)| *i != number).map(|(_, l)| *l).collect();
             assert!(Table::parse(&without.join("\n")).is_err(), "without line {number}");
+            // A number or a word less, one more, and what is none.
+            let (name, values) = lines[number].rsplit_once(' ').unwrap();
+            for wrong in [name.to_owned(), format!("{name} {values} 1"), format!("{name} x{values}")] {
+                let mut changed = lines.clone();
+                changed[number] = &wrong;
+                assert!(Table::parse(&changed.join("\n")).is_err(), "{wrong}");
+            }
+            if number > 3 {
+                for wrong in ["nan", "-1", "0", "1e300", "inf", "", "--"] {
+                    let mut changed = lines.clone();
+                    let wrong = format!("{name} {wrong}");
+                    changed[number] = &wrong;
+                    assert!(Table::parse(&changed.join("\n")).is_err(), "{wrong}");
+                }
+            }
         }
-        for (from, to) in [
-            ("table 1", "table 2"),
-            ("processors = ", "processors = 9"),
-            ("root_ns = 0.2", "root_ns = nan"),
-            ("root_ns = 0.2", "root_ns = -1"),
-            ("root_ns = 0.2", "root_ns = 1e9"),
-            ("root_ns = 0.2", "root_ns ="),
-            ("hand_off_hot_ns = 1000", "hand_off_hot_ns = 1"),
-        ] {
+        for (from, to) in
+            [("table 2", "table 1"), ("- ", "1 "), ("bool ", "int8 "), ("processors ", "cores ")]
+        {
             assert!(text.contains(from), "{from}");
-            assert!(Table::parse(&text.replace(from, to)).is_err(), "{to}");
+            assert!(Table::parse(&text.replacen(from, to, 1)).is_err(), "{to}");
         }
         assert!(Table::parse(&(text.clone() + "more = 1\n")).is_err());
         assert!(Table::parse(&text[..text.len() / 2]).is_err());
@@ -373,10 +414,14 @@ mod tests {
 
     #[test]
     fn numbers_that_were_measured_are_brought_into_range() {
-        let mut table = Table::default();
-        for (value, kept) in [(f64::NAN, 1e-3), (-1.0, 1e-3), (1e9, 100.0), (0.5, 0.5)] {
-            table.set(Cost::Root, value);
-            assert_eq!(table.get(Cost::Root), kept);
+        let mut table = shipped().table.clone();
+        for (value, kept) in [(f64::NAN, LEAST), (-1.0, LEAST), (f64::INFINITY, MOST), (0.5, 0.5)] {
+            table.set_element(Class::Root, DType::Float64, value);
+            assert_eq!(table.element(Class::Root, DType::Float64), kept);
+        }
+        for (value, kept) in [(f64::NAN, 1e-4), (-1.0, 1e-4), (1e9, 10.0), (0.5, 0.5)] {
+            table.set(Cost::MoveThirdNs, value);
+            assert_eq!(table.get(Cost::MoveThirdNs), kept);
         }
     }
 }

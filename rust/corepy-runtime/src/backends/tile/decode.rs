@@ -3,12 +3,14 @@
 use super::analysis::{Analysis, Class};
 use crate::generated::abi;
 use crate::generated::lanes::Combine;
-use crate::generated::ops::{BINARY, Binary, Fault};
+use crate::generated::ops::{BINARY, Binary, Fault, UNARY};
 use crate::kernels::Form;
 use crate::memory::reserve;
 use crate::program::{
     self, Condition, Flow, Instruction, Operand, Place, Program, Register, Special, Type, Value,
 };
+use crate::scheduler::cost;
+use crate::scheduler::tuning::Class as Work;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -330,7 +332,11 @@ fn sums(program: &Program) -> Vec<(u16, Combine, Type, Value)> {
 /// What an estimate takes a round of a loop for.
 const ROUNDS: f64 = 16.0;
 
+/// Estimated ns of a lane's part in beginning an instruction for a tile of some thousand lanes.
+const STEP_NS: f64 = 0.03;
+
 fn lane_ns(analysis: &Analysis<'_>) -> f64 {
+    let ns = |class, ty: Type| cost::class_ns(class, ty.dtype());
     let steps = analysis.code.steps();
     let mut around = vec![0i32; steps.len() + 1];
     for (i, step) in steps.iter().enumerate() {
@@ -344,21 +350,28 @@ fn lane_ns(analysis: &Analysis<'_>) -> f64 {
     let (mut depth, mut total) = (0, 0.0);
     for (i, _) in steps.iter().enumerate() {
         depth += around[i];
-        let one = match analysis.instruction(i as u32) {
-            Instruction::Load { access, .. }
-            | Instruction::LoadShared { access, .. }
-            | Instruction::Store { access, .. }
-            | Instruction::StoreShared { access, .. } => {
-                let gathered = access.index.iter().any(|&i| analysis.class_of(i) == Class::Lanes);
-                if gathered { 0.7 } else { 0.06 }
-            }
-            Instruction::Combine { .. } | Instruction::CombineShared { .. } => 1.0,
-            Instruction::Binary { op: Binary::Pow | Binary::FloorDivide | Binary::Remainder, .. } => 1.5,
-            Instruction::Unary { .. } | Instruction::Binary { .. } | Instruction::Convert { .. } => 0.08,
-            Instruction::Fma { .. } | Instruction::Mad { .. } | Instruction::Select { .. } => 0.08,
-            Instruction::Reduce { .. } | Instruction::Scan { .. } => 1.0,
-            _ => 0.03,
-        };
+        let one = STEP_NS
+            + match *analysis.instruction(i as u32) {
+                Instruction::Load { ty, ref access, .. }
+                | Instruction::LoadShared { ty, ref access, .. }
+                | Instruction::Store { ty, ref access, .. }
+                | Instruction::StoreShared { ty, ref access, .. } => {
+                    let gathered = access.index.iter().any(|&i| analysis.class_of(i) == Class::Lanes);
+                    ns(if gathered { Work::Taken } else { Work::Selection }, ty)
+                }
+                // An element is fetched and put back.
+                Instruction::Combine { ty, .. } | Instruction::CombineShared { ty, .. } => {
+                    2.0 * ns(Work::Taken, ty)
+                }
+                Instruction::Unary { op, ty, .. } => ns(UNARY[op as usize].cost, ty),
+                Instruction::Binary { op, ty, .. } => ns(BINARY[op as usize].cost, ty),
+                Instruction::Convert { ty, source, .. } => cost::cast_ns(source.dtype(), ty.dtype()),
+                Instruction::Fma { ty, .. } | Instruction::Mad { ty, .. } => ns(Work::Multiplication, ty),
+                Instruction::Select { ty, .. } => ns(Work::Selection, ty),
+                // Element by element, whatever the type.
+                Instruction::Reduce { .. } | Instruction::Scan { .. } => ns(Work::RunningTotal, Type::F64),
+                _ => 0.0,
+            };
         total += one * ROUNDS.powi(depth.clamp(0, 4));
     }
     total

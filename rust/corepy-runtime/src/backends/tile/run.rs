@@ -10,14 +10,12 @@ use crate::generated::abi;
 use crate::kernels::level;
 use crate::memory::arena::with_arena;
 use crate::program::{Place, Special};
-use crate::scheduler::{self, Flow};
+use crate::scheduler::{self, Flow, cost};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes of tiles that a thread should work on: a quarter of a second-level cache of 1 MiB.
 const WORKING_SET: usize = 256 << 10;
-/// Time of the tiles that a thread claims at once: a hundred times what claiming and preparing take.
-const CLAIM_NS: f64 = 20_000.0;
 /// Claims for each thread, so that one that is slow leaves the others something to do.
 const CLAIMS: usize = 4;
 
@@ -75,7 +73,7 @@ pub fn run(prepared: &Prepared, launch: &Launch) -> Result<(), LaunchError> {
     let tile_ns = code.lane_ns * lanes as f64;
     let serial = has_unaligned_sums(launch, code);
     let share = tiles as u64 / (CLAIMS * scheduler::threads()) as u64;
-    let claim = ((CLAIM_NS / tile_ns) as u64).min(share).max(1) as i64;
+    let claim = (cost::tile(tile_ns, cost::LONG_TILE_NS) as u64).min(share).max(1) as i64;
     let (claim, claims) = if serial { (tiles, 1) } else { (claim, (tiles as u64).div_ceil(claim as u64)) };
     let run = Run {
         launch,
