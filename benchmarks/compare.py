@@ -53,6 +53,12 @@ def compare(old: dict[str, Any], new: dict[str, Any], tolerance: float = TOLERAN
     return sorted((c for c in found if c is not None), key=lambda c: -c.relative)
 
 
+def no_longer(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Cases of which only the old report has a time of corepy: left out, or a function that is gone."""
+    kept = {row["name"] for row in new["rows"] if "corepy" in row["times"]}
+    return [row["name"] for row in old["rows"] if "corepy" in row["times"] and row["name"] not in kept]
+
+
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What makes the two reports hard to compare."""
     a, b = old["machine"], new["machine"]
@@ -96,6 +102,8 @@ def main() -> int:
             )
     counts = {v: sum(c.verdict == v for c in changes) for v in ("slower", "faster", "")}
     print(f"{counts['slower']} slower, {counts['faster']} faster, {counts['']} within the spread")
+    if lost := no_longer(old, new):
+        print(f"no longer timed: {', '.join(lost)}")
     return 1 if counts["slower"] else 0
 
 

@@ -63,6 +63,8 @@ def make_inputs(case: Case) -> dict[str, Any]:
 
 def check(case: Case, who: str, got: Any, expected: Any) -> None:
     """Raises where a library's result is another's by more than the case allows."""
+    if who in case.unlike:
+        return
     got, expected = np.asarray(got), np.asarray(expected)
     if got.size != expected.size:
         raise AssertionError(f"{case.name}: {who} has {got.size} elements, expected {expected.size}")

@@ -84,20 +84,40 @@ def _group(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _growth(rows: list[dict[str, Any]]) -> list[str]:
-    """Time of 100,000,000 elements over a hundred times that of 1,000,000: 1 is linear."""
+# How far the time of an element may grow from 1,000,000 elements to 100,000,000.
+GROWTH = 1.2
+# Reductions of which most are to be this many times as fast as NumPy's.
+SEARCHES = ("max ", "min ", "any ", "all ", "argmax ")
+TWICE = 2.0
+
+
+def claims(rows: list[dict[str, Any]]) -> list[str]:
+    """Goals about several cases, as far as they were measured: growth is linear, most searches take half."""
     by_name = {row["name"]: row["times"]["corepy"]["median"] for row in rows if "corepy" in row["times"]}
     lines = []
     for name in ("add float32", "sum float32"):
         sizes = (1_000_000, 10_000_000, 100_000_000)
         small, middle, large = (by_name.get(f"{name} {n:,}") for n in sizes)
         if small and middle and large:
+            grown = large / small / 100
             lines.append(
-                f"- `{name}`: 100,000,000 elements take {large / small / 100:.2f} times as long an element as"
+                f"- `{name}`: 100,000,000 elements take {grown:.2f} times as long an element as"
                 f" 1,000,000, and {large / middle / 10:.2f} times as long as 10,000,000 (1.00 is linear, goal"
-                " within 20 %; the first step leaves the caches)."
+                f" within 20 %; the first step leaves the caches){_low(grown <= GROWTH)}"
             )
+    ratios = [row["ratios"].get("numpy") for row in rows if row["name"].startswith(SEARCHES)]
+    known = [ratio for ratio in ratios if ratio is not None]
+    if known:
+        fast = sum(ratio >= TWICE for ratio in known)
+        lines.append(
+            f"- {fast} of {len(known)} cases of max, min, any, all and argmax take half of NumPy's time or"
+            f" less (goal: most){_low(2 * fast > len(known))}"
+        )
     return lines
+
+
+def _low(met: bool) -> str:
+    return "." if met else ": **LOW**"
 
 
 def _missed(rows: list[dict[str, Any]]) -> list[str]:
@@ -159,9 +179,8 @@ def markdown(report: dict[str, Any], plots: list[str]) -> str:
         *_missed(rows),
         "",
     ]
-    growth = _growth(rows)
-    if growth:
-        lines += ["## Growth", "", *growth, ""]
+    if about_several := claims(rows):
+        lines += ["## Of several cases", "", *about_several, ""]
     if report["limits"]:
         lines += ["## The machine's limits", "", *table(Limits(**report["limits"])), ""]
     if plots:

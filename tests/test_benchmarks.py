@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import cases, compare, measure
+from benchmarks import cases, compare, measure, report
 from benchmarks.limits import Limits
 from benchmarks.peers import peers
 
@@ -46,8 +47,8 @@ def test_comparison_as_a_program(tmp_path: Path) -> None:
     about = {"cpu": "x", "cores": 2, "level": "portable", "threads": {}, "python": "3", "versions": {}}
     old = {"machine": about, "rows": [row("gone", 1.0), row("kept", 1e-3), row("worse", 1e-3)]}
     new = {"machine": {**about, "level": "x86-64-v3"}, "rows": [row("kept", 1e-3), row("worse", 2e-3)]}
-    for name, report in (("old", old), ("new", new)):
-        (tmp_path / name).write_text(json.dumps(report))
+    for name, written in (("old", old), ("new", new)):
+        (tmp_path / name).write_text(json.dumps(written))
     command = [sys.executable, str(ROOT / "benchmarks" / "compare.py"), "old", "new"]
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert answer.returncode == 1, answer.stderr
@@ -55,8 +56,62 @@ def test_comparison_as_a_program(tmp_path: Path) -> None:
     assert lines[0] == "not alike: level: portable and x86-64-v3"
     assert lines[1].startswith("slower: worse") and "2.00 times as long" in lines[1]
     assert lines[2] == "1 slower, 0 faster, 1 within the spread"
+    assert lines[3] == "no longer timed: gone"
     answer = subprocess.run([*command[:2], "none", "new"], cwd=tmp_path, capture_output=True, text=True)
     assert answer.returncode == 2 and answer.stderr.startswith("no report: ") and "'none'" in answer.stderr
+
+
+def test_a_case_that_lost_its_time_is_named() -> None:
+    lost = {**row("lost", 1.0), "times": {}, "absent": {"corepy": "no such function"}}
+    old, new = ({"rows": rows} for rows in ([row("lost", 1.0), row("kept", 1.0)], [lost, row("kept", 1.0)]))
+    assert compare.no_longer(old, new) == ["lost"]
+    assert compare.no_longer(new, new) == []
+
+
+def test_all_results_are_compared() -> None:
+    """But for sums that are not exact beside an exact one."""
+    assert all(np.isfinite(case.rtol) for case in cases.table() if case.group != "lanes")
+    unlike = {case.name: case.unlike for case in cases.table() if case.unlike}
+    assert len(unlike) == 2 and all("exact_sum" in name and who == ("sum",) for name, who in unlike.items())
+    exact = cases.Case("exact", "reductions", "a", {}, unlike=("sum",))
+    measure.check(exact, "sum", 1.0, 2.0)
+    with pytest.raises(AssertionError):
+        measure.check(exact, "fsum", 1.0, np.nextafter(1.0, 2.0))
+
+
+def test_sums_are_as_ill_conditioned_as_they_are_called() -> None:
+    rng = np.random.default_rng(1)
+    chosen = [case.inputs["a"] for case in cases.table() if case.inputs and case.name.startswith("exact_sum")]
+    assert [given.condition for given in chosen] == [1e8, 1e30]
+    for given in chosen:
+        made = given.make(rng)
+        found = math.fsum(np.abs(made)) / abs(math.fsum(made))
+        assert found == pytest.approx(given.condition, rel=0.01)
+
+
+def test_products_are_of_numbers_that_differ() -> None:
+    """A product of ones is right whatever was multiplied."""
+    rng = np.random.default_rng(1)
+    chosen = [case for case in cases.table() if case.name.startswith(("prod ", "cumulative_prod "))]
+    assert len(chosen) == 4
+    for case in chosen:
+        made = case.inputs["a"].make(rng)
+        assert set(np.unique(made)) == {-1, 1} and case.rtol == 0.0
+
+
+def test_claims_about_several_cases_have_verdicts() -> None:
+    rows = [
+        row(f"add float32 {n:,}", seconds) for n, seconds in ((10**6, 1e-3), (10**7, 1e-2), (10**8, 0.13))
+    ]
+    rows += [
+        row(f"sum float32 {n:,}", seconds) for n, seconds in ((10**6, 1e-3), (10**7, 1e-2), (10**8, 0.1))
+    ]
+    rows += [{**row(f"max float32 {n}", 1e-3), "ratios": {"numpy": n}} for n in (1.0, 1.9, 2.0)]
+    linear, also_linear, most = report.claims(rows)
+    assert "1.30 times" in linear and linear.endswith("**LOW**")
+    assert "1.00 times" in also_linear and "LOW" not in also_linear
+    assert "1 of 3" in most and most.endswith("**LOW**")
+    assert report.claims([]) == []
 
 
 def test_every_small_case_runs_and_agrees() -> None:

@@ -12,9 +12,9 @@ use crate::generated::dtypes::ALL;
 use crate::kernels::level;
 use crate::scheduler::cgroup;
 use std::fmt::Write as _;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// The environment variable that turns tables off, or names the file of one.
 pub const VARIABLE: &str = "COREPY_TUNING";
@@ -321,14 +321,28 @@ pub fn store(op: &'static str, table: &Table, path: &Path) -> Result<()> {
     if let Some(folder) = folder {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let own = PathBuf::from(name);
-    let written = std::fs::write(&own, table.text()).and_then(|()| std::fs::rename(&own, path));
+    let (mut file, own) = new_beside(path).map_err(failed)?;
+    let written = file.write_all(table.text().as_bytes()).and_then(|()| std::fs::rename(&own, path));
     written.map_err(|why| {
         _ = std::fs::remove_file(&own);
         failed(why)
     })
+}
+
+/// A new file beside another, and its name: nobody else's, whichever threads, processes and containers that
+/// share the folder write there at the same time.
+fn new_beside(path: &Path) -> std::io::Result<(std::fs::File, PathBuf)> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let own = PathBuf::from(name);
+        match std::fs::File::options().write(true).create_new(true).open(&own) {
+            Ok(file) => return Ok((file, own)),
+            Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(why) => return Err(why),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -374,6 +388,25 @@ mod tests {
         let table = different();
         assert_ne!(table, shipped().table);
         assert_eq!(Table::parse(&table.text()), Ok(table));
+    }
+
+    #[test]
+    fn stored_by_many_threads_at_once_it_is_whole_and_nobody_fails() {
+        let folder = std::env::temp_dir().join(format!("corepy-store-{}", std::process::id()));
+        let path = folder.join("table.txt");
+        let table = different();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        store("tune", &table, &path).unwrap();
+                        assert_eq!(Table::parse(&read(&path).unwrap().unwrap()).as_ref(), Ok(&table));
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
