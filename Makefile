@@ -131,6 +131,18 @@ bench-threshold: $(NATIVE)
 bench-tuning: $(NATIVE)
 	$(PY) -m benchmarks.tuning $(ARGS)
 
+# Before anything is built for them.
+ifneq ($(filter bench-misses bench-flame,$(MAKECMDGOALS)),)
+ifeq ($(CASE),)
+$(error CASE="sum float32 1,000,000" names the case; `make bench ARGS=--list` lists all)
+endif
+endif
+ifneq ($(filter bench-compare,$(MAKECMDGOALS)),)
+ifeq ($(and $(OLD),$(NEW)),)
+$(error OLD=a.json NEW=b.json name two reports, each the report.json of a `make bench`)
+endif
+endif
+
 INFERNO_VERSION := 0.12.8
 INFERNO := $(CURDIR)/target/tools/bin/inferno-flamegraph
 
@@ -299,5 +311,5 @@ coverage: $(NATIVE) $(TARPAULIN)
 	    --include-files 'rust/corepy-runtime/src/*' --fail-under 80 --out Stdout
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) target dist $(BUILD) coverage benchmarks/report examples/digits/out $(NATIVE) \
+	rm -rf $(VENV) $(BENCH_VENV) target dist $(BUILD) coverage benchmarks/report examples/digits/out examples/lanes/out $(NATIVE) \
 	    .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage

@@ -337,6 +337,19 @@ FUNCTIONS = (
         " Without a mask (null) all are selected, without an index (null) all fold into the element"
         " at out. With atomic other threads may do the same, and elements are aligned.",
     ),
+    Function(
+        "lane_rows",
+        "void",
+        "void *out, const void *in, size_t width, size_t rows, ptrdiff_t step, ptrdiff_t stride",
+        "out[r * width + i] = the element at in + r * stride + i * step, of any alignment.",
+    ),
+    Function(
+        "lane_count",
+        "uint64_t",
+        "void *out, const void *value, const int64_t *index, size_t n, int64_t extent",
+        "Adds the integer *value to out[index[i]], contiguous and of any alignment, and reads each index"
+        " once. Returns n, or less where an index is not 0 ... extent - 1: as many have been added.",
+    ),
 )
 
 STRUCTS = (
@@ -421,6 +434,8 @@ STRUCTS = (
             ("lane_gather", "lane_gather", ("LANE_WIDTHS",)),
             ("lane_scatter", "lane_scatter", ("LANE_WIDTHS",)),
             ("lane_combine", "lane_combine", ("COMBINE_OPS", "DTYPES")),
+            ("lane_count", "lane_count", ("LANE_WIDTHS",)),
+            ("lane_rows", "lane_rows", ("LANE_WIDTHS",)),
         ),
     ),
 )

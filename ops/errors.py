@@ -213,6 +213,7 @@ ERRORS = (
     Error("LaneSteps", "ValueError", "[{kernel}] step_limit is 0 or more, not {given}", "kernel: String, given: i64"),
     Error("BufferMode", "ValueError", "[{op}] mode {mode} is not one of: 'in', 'out', 'inout'", "op, mode: String"),
     Error("LaneBackend", "ValueError", "[{kernel}] there is no backend {name:?} here; there are {known}", "kernel: String, name: String, known: String"),
+    Error("LaneBackendAbsent", "ValueError", "[{kernel}] backend {name:?} cannot be used here: {reason}", "kernel: String, name: &'static str, reason: String"),
     # What the caller's signal handler has raised takes its place; Python's own handler gives no text.
     Error("Interrupted", "KeyboardInterrupt", ""),
     Error("Internal", "InternalError", "[{op}] {what}", "op, what: String"),

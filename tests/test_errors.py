@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -413,6 +414,9 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "LaneSteps": [(lambda: launch(step_limit=-1), "[k] step_limit is 0 or more, not -1")],
     "LaneBackend": [
         (lambda: launch(backend="gpu"), f'[k] there is no backend "gpu" here; there are {", ".join(b.name for b in c.lanes.backends() if b.available)}'),
+    ],
+    "LaneBackendAbsent": [
+        (partial(launch, backend=b.name), f'[k] backend "{b.name}" cannot be used here: {b.reason}') for b in c.lanes.backends() if not b.available
     ],
     "BufferMode": [(lambda: c.lanes.Builder("k").buffer("x", "io", "f32"), "[Builder] mode 'io' is not one of: 'in', 'out', 'inout'")],
     "Interrupted": [(interrupted, "")],

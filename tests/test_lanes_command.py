@@ -94,6 +94,20 @@ def test_the_command_as_a_process(good: Path) -> None:
     assert done.stderr == "-:1:1: error: expected .kernel and a name, found `exit`\nexit\n^\n"
 
 
+def test_ctrl_c_ends_a_run_without_a_traceback(tmp_path: Path) -> None:
+    endless = tmp_path / "endless.lanes"
+    endless.write_text(".kernel k\n.buffer x: inout f32[:]\nagain:\nbra again\nexit\n")
+    code = f"""
+import signal, sys
+from corepy.__main__ import main
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+sys.exit(main(["lanes", "run", {str(endless)!r}, "--lanes", "3", "--arg", "x=zeros:3"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     path = tmp_path / "good.lanes"

@@ -28,7 +28,8 @@ d = cp.astype(f, cp.float64)
 out = [f + f, d.sqrt(), cp.sum(f), cp.sum(d), cp.sum(d, axis=0), cp.sum(f, axis=1), cp.cumulative_sum(d, axis=0),
        cp.cumulative_sum(cp.reshape(d, (-1,))), cp.exact_sum(d), cp.concat([f, f.mT.copy().mT]), f.mT.copy(),
        cp.astype(f, cp.int32) // 3, d ** 3, f @ f.mT, cp.var(d), cp.max(f, axis=0), f[f > 0],
-       cp.cumulative_sum(f, axis=1), cp.cumulative_sum(f[:, :3], axis=0), cp.cumulative_prod(f[::3, 5::7], axis=1),
+       cp.cumulative_sum(f, axis=1), cp.cumulative_sum(cp.reshape(f, (-1, 4)), axis=0),
+       cp.cumulative_sum(cp.reshape(d, (2, -1)), axis=1), cp.cumulative_sum(f[:, :3], axis=0), cp.cumulative_prod(f[::3, 5::7], axis=1),
        cp.where(f > 0, f, -f), cp.argmax(f, axis=1), cp.prod(d, axis=0), cp.std(f, axis=1), cp.all(f != 3.0),
        cp.vecdot(f, f), cp.exact_sum(cp.concat([d * 1e30, -1e30 * d]), axis=0), cp.take(f, x[::99] % 512, axis=0),
        cp.arange(300000, dtype=cp.float32) / 7.0, f[::2, ::3] + d[1::2, 1::3], cp.astype(f[:, ::2], cp.int8)]
@@ -205,6 +206,25 @@ def test_the_command_prints_every_number(table: Path) -> None:
         assert {dtype for dtype, number in numbers.items() if number != "-"} == taken
         assert all(1e-4 <= float(numbers[dtype]) <= 1e4 for dtype in taken), name
     assert done.stdout.endswith("kept nowhere, as COREPY_TUNING is off or there is no home for it\n")
+
+
+@pytest.mark.parametrize(
+    ("load", "note"), [(0.2, ""), (3.14, "note: load 3.1; "), (None, "")], ids=["rests", "busy", "unknown"]
+)
+def test_the_command_tells_of_a_busy_machine(load: float | None, note: str) -> None:
+    code = f"""
+import os, sys
+from corepy.__main__ import main
+def average():
+    load = {load}
+    if load is None:
+        raise OSError
+    return load, 0.0, 0.0
+os.getloadavg = average
+sys.exit(main(["tune", "--seconds", "0"]))
+"""
+    done = run("-c", code, COREPY_TUNING="off")
+    assert done.returncode == 0 and done.stderr.startswith(note) and bool(done.stderr) == bool(note)
 
 
 def test_tune_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,6 +268,12 @@ typedef void (*corepy_lane_scatter)(void *out, const void *in, size_t step, cons
 // Folds in[i * step] into the element at out + index[i] * stride where the mask selects. Without a mask (null) all are selected, without an index (null) all fold into the element at out. With atomic other threads may do the same, and elements are aligned.
 typedef void (*corepy_lane_combine)(void *out, const void *in, size_t step, const int64_t *index, const void *mask, size_t n, ptrdiff_t stride, uint32_t atomic);
 
+// out[r * width + i] = the element at in + r * stride + i * step, of any alignment.
+typedef void (*corepy_lane_rows)(void *out, const void *in, size_t width, size_t rows, ptrdiff_t step, ptrdiff_t stride);
+
+// Adds the integer *value to out[index[i]], contiguous and of any alignment, and reads each index once. Returns n, or less where an index is not 0 ... extent - 1: as many have been added.
+typedef uint64_t (*corepy_lane_count)(void *out, const void *value, const int64_t *index, size_t n, int64_t extent);
+
 // One reduction of one dtype. The functions are null where the op takes no such dtype.
 typedef struct {
   corepy_reduce_blocks blocks;
@@ -339,6 +345,8 @@ typedef struct {
   corepy_lane_gather lane_gather[COREPY_LANE_WIDTHS];
   corepy_lane_scatter lane_scatter[COREPY_LANE_WIDTHS];
   corepy_lane_combine lane_combine[COREPY_COMBINE_OPS][COREPY_DTYPES];
+  corepy_lane_count lane_count[COREPY_LANE_WIDTHS];
+  corepy_lane_rows lane_rows[COREPY_LANE_WIDTHS];
 } corepy_kernels;
 
 #ifdef __cplusplus
@@ -402,7 +410,9 @@ static_assert(offsetof(corepy_kernels, lane_bounds) == 46792, "layout of kernels
 static_assert(offsetof(corepy_kernels, lane_gather) == 46800, "layout of kernels.lane_gather");
 static_assert(offsetof(corepy_kernels, lane_scatter) == 46832, "layout of kernels.lane_scatter");
 static_assert(offsetof(corepy_kernels, lane_combine) == 46864, "layout of kernels.lane_combine");
-static_assert(sizeof(corepy_kernels) == 47704, "layout of kernels");
+static_assert(offsetof(corepy_kernels, lane_count) == 47704, "layout of kernels.lane_count");
+static_assert(offsetof(corepy_kernels, lane_rows) == 47736, "layout of kernels.lane_rows");
+static_assert(sizeof(corepy_kernels) == 47768, "layout of kernels");
 #endif
 
 #endif

@@ -211,10 +211,49 @@ void lane_scatter(void *out, const void *in, size_t step, const int64_t *index, 
       words<bytes>(results + (index ? index[i] : ptrdiff_t(i)) * stride)->bits = x[i * step].bits;
 }
 
+// With `fixed` rows of so many elements, for which a loop over them has no head and no rest.
+template <size_t bytes, size_t fixed>
+void rows_of(Word<bytes> *out, const char *in, size_t width, size_t rows, ptrdiff_t step,
+             ptrdiff_t stride) {
+  const size_t length = fixed ? fixed : width;
+  for (size_t r = 0; r < rows; r++, out += length, in += stride) {
+    if (step == ptrdiff_t(bytes)) {
+      auto *x = words<bytes>(in);
+      COREPY_LANES
+      for (size_t i = 0; i < length; i++)
+        out[i].bits = x[i].bits;
+    } else if (step == 0) {
+      const auto value = words<bytes>(in)->bits;
+      COREPY_LANES
+      for (size_t i = 0; i < length; i++)
+        out[i].bits = value;
+    } else {
+      for (size_t i = 0; i < length; i++)
+        out[i].bits = words<bytes>(in + ptrdiff_t(i) * step)->bits;
+    }
+  }
+}
+
+template <size_t bytes>
+void lane_rows(void *out, const void *in, size_t width, size_t rows, ptrdiff_t step,
+               ptrdiff_t stride) {
+  auto *results = words<bytes>(out);
+  const char *x = static_cast<const char *>(in);
+  if (width == 8)
+    rows_of<bytes, 8>(results, x, width, rows, step, stride);
+  else if (width == 16)
+    rows_of<bytes, 16>(results, x, width, rows, step, stride);
+  else if (width == 32)
+    rows_of<bytes, 32>(results, x, width, rows, step, stride);
+  else
+    rows_of<bytes, 0>(results, x, width, rows, step, stride);
+}
+
 template <size_t bytes, size_t number>
 void fill_lane_width(corepy_kernels *table) {
   table->lane_gather[number] = lane_gather<bytes>;
   table->lane_scatter[number] = lane_scatter<bytes>;
+  table->lane_rows[number] = lane_rows<bytes>;
 }
 
 } // namespace

@@ -81,6 +81,36 @@ void combine(void *out, const void *in, size_t step, const int64_t *index, const
   }
 }
 
+// Indices are checked and used piece by piece, so that the additions of one piece go on while the
+// next one comes from memory.
+template <class T>
+uint64_t count(void *out, const void *value, const int64_t *index, size_t n, int64_t extent) {
+  constexpr size_t piece = 64;
+  char *results = static_cast<char *>(out);
+  const T added = *static_cast<const T *>(value);
+  int64_t own[piece];
+  for (size_t start = 0; start < n; start += piece) {
+    size_t length = n - start < piece ? n - start : piece;
+    uint64_t wrong = 0;
+    if (length == piece)
+      for (size_t i = 0; i < piece; i++) {
+        own[i] = index[start + i];
+        wrong |= uint64_t(uint64_t(own[i]) >= uint64_t(extent));
+      }
+    else
+      for (size_t i = 0; i < length; i++) {
+        own[i] = index[start + i];
+        wrong |= uint64_t(uint64_t(own[i]) >= uint64_t(extent));
+      }
+    if (wrong)
+      return start;
+#pragma GCC unroll 4
+    for (size_t i = 0; i < length; i++)
+      fold_alone<Add, T>(results + own[i] * int64_t(sizeof(T)), added);
+  }
+  return n;
+}
+
 template <class T>
 void set_extremes(corepy_kernels *table, size_t dtype) {
   table->lane_combine[COREPY_COMBINE_MIN][dtype] = combine<Minimum, T>;
@@ -110,6 +140,10 @@ void fill_combines(corepy_kernels *table) {
   set_integer<uint64_t>(table, COREPY_DTYPE_UINT64);
   set_extremes<float>(table, COREPY_DTYPE_FLOAT32);
   set_extremes<double>(table, COREPY_DTYPE_FLOAT64);
+  table->lane_count[0] = count<uint8_t>;
+  table->lane_count[1] = count<uint16_t>;
+  table->lane_count[2] = count<uint32_t>;
+  table->lane_count[3] = count<uint64_t>;
 }
 
 } // namespace COREPY_NAMESPACE

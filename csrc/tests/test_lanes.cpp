@@ -294,6 +294,67 @@ void test_combine(const Level &level, int dtype) {
   }
 }
 
+template <class T, int number>
+void test_rows(const Level &level) {
+  Random random(number + 9);
+  corepy_lane_rows kernel = level.table.lane_rows[number];
+  if (!check(kernel != nullptr, "lane_rows %d, %s", number, level.name))
+    return;
+  for (size_t width : {1, 3, 8, 16, 17, 32, 40})
+    for (size_t rows : {1, 2, 16})
+      for (ptrdiff_t step : {0, 1, -1, 3})
+        for (ptrdiff_t stride : {0, 1, 50, -7}) {
+          // From the middle, so that negative distances have room; of any alignment.
+          constexpr ptrdiff_t middle = 1000;
+          Memory in(2 * middle * sizeof(T), 1), out(width * rows * sizeof(T), 1, 64);
+          for (size_t i = 0; i < 2 * middle * sizeof(T); i++)
+            in.as<uint8_t>()[i] = uint8_t(random.next());
+          const char *at = in.as<char>() + middle * ptrdiff_t(sizeof(T));
+          const ptrdiff_t bytes = sizeof(T);
+          kernel(out.data(), at, width, rows, step * bytes, stride * bytes);
+          bool right = out.guards_intact();
+          for (size_t r = 0; r < rows; r++)
+            for (size_t i = 0; i < width; i++)
+              right &= std::memcmp(out.as<char>() + (r * width + i) * sizeof(T),
+                                   at + (ptrdiff_t(r) * stride + ptrdiff_t(i) * step) * bytes,
+                                   sizeof(T)) == 0;
+          check(right, "lane_rows %d, %zu x %zu, step %td, stride %td, %s", number, width, rows,
+                step, stride, level.name);
+        }
+}
+
+template <class T, int width>
+void test_count(const Level &level) {
+  constexpr size_t elements = 11;
+  Random random(width + 5);
+  corepy_lane_count kernel = level.table.lane_count[width];
+  if (!check(kernel != nullptr, "lane_count %d, %s", width, level.name))
+    return;
+  for (size_t n : some_sizes())
+    for (int bad = 0; bad < 2; bad++) {
+      Memory buffer(elements * sizeof(T), 1, 64), index(8 * n, 0), value(sizeof(T), 0);
+      *value.as<T>() = draw<T>(random);
+      size_t wrong = bad && n ? random.next() % n : n;
+      T expected[elements], got[elements];
+      for (T &element : expected)
+        element = draw<T>(random);
+      std::memcpy(buffer.data(), expected, sizeof expected);
+      for (size_t i = 0; i < n; i++)
+        index.as<int64_t>()[i] = int64_t(random.next() % elements);
+      if (wrong < n)
+        index.as<int64_t>()[wrong] = random.next() % 2 ? int64_t(elements) : -1;
+      size_t done = kernel(buffer.data(), value.data(), index.as<int64_t>(), n, elements);
+      bool right = wrong == n ? done == n : done <= wrong;
+      for (size_t i = 0; right && i < done; i++) {
+        T &element = expected[index.as<int64_t>()[i]];
+        element = T(element + *value.as<T>());
+      }
+      std::memcpy(got, buffer.data(), sizeof got);
+      right &= buffer.guards_intact() && std::memcmp(got, expected, sizeof got) == 0;
+      check(right, "lane_count %d, n %zu, wrong %zu, %s", width, n, wrong, level.name);
+    }
+}
+
 template <class T>
 void test_type(const Level &level, int dtype) {
   test_multiply_add<T>(level, dtype);
@@ -322,6 +383,14 @@ int main() {
     test_access<uint16_t, 1>(level);
     test_access<uint32_t, 2>(level);
     test_access<uint64_t, 3>(level);
+    test_rows<uint8_t, 0>(level);
+    test_rows<uint16_t, 1>(level);
+    test_rows<uint32_t, 2>(level);
+    test_rows<uint64_t, 3>(level);
+    test_count<uint8_t, 0>(level);
+    test_count<uint16_t, 1>(level);
+    test_count<uint32_t, 2>(level);
+    test_count<uint64_t, 3>(level);
   }
   return finish();
 }

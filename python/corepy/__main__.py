@@ -38,7 +38,24 @@ def _tune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="about how long to measure (10)")
 
 
+# A load average above this means that other programs run.
+_BUSY = 0.7
+
+
+def _load_note() -> str | None:
+    """What to tell of a machine that is busy before tune begins; None for one that rests."""
+    try:
+        load = os.getloadavg()[0]
+    except OSError:
+        return None
+    if load <= _BUSY:
+        return None
+    return f"note: load {load:.1f}; other programs slow what is measured, so tune again when they rest"
+
+
 def _tune(given: argparse.Namespace) -> int:
+    if note := _load_note():
+        print(note, file=sys.stderr)
     try:
         path = corepy.tune(seconds=given.seconds)
     except (OSError, ValueError) as error:
@@ -74,6 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has seen enough. Python writes what is left once more when it ends, to nowhere then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        # Nobody who presses Ctrl-C wants a traceback; the code is that of shells, 128 and the signal.
+        print("interrupted", file=sys.stderr)
+        return 130
     return code
 
 

@@ -182,7 +182,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         "--lanes", type=_extents, required=True, metavar="X[xY[xZ]]", help="lanes in the grid"
     )
     parser.add_argument(
-        "--block", type=_extents, default=(256,), metavar="X[xY[xZ]]", help="lanes in a block"
+        "--block", type=_extents, default=(256,), metavar="X[xY[xZ]]", help="lanes in a block (256)"
     )
     parser.add_argument(
         "--arg",
@@ -192,11 +192,25 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         help="an argument: a number; zeros, ones, arange or random, with a dtype if it is not to be the"
         " declared one, and a shape, as in random:float32:1024 or zeros:32x32; or a file of NumPy's (a.npy)",
     )
-    parser.add_argument("--backend", default="auto", help="what runs it")
-    parser.add_argument("--check-races", action="store_true", help="races are errors")
-    parser.add_argument("--step-limit", type=int, metavar="N", help="rounds of loops that a lane may take")
+    parser.add_argument(
+        "--backend", default="auto", help="what runs it: auto, or a name of corepy.lanes.backends() (auto)"
+    )
+    parser.add_argument(
+        "--check-races",
+        action="store_true",
+        help="races are errors; takes the reference interpreter, which is slow",
+    )
+    parser.add_argument(
+        "--step-limit", type=int, metavar="N", help="rounds of loops that a lane may take (no limit)"
+    )
     parser.add_argument("--repeat", type=int, default=10, metavar="N", help="launches that are timed (10)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of random arguments (0)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of random arguments (0): floats from 0 to 1, integers from 0 to 99",
+    )
 
 
 def _time(seconds: float) -> str:

@@ -9,6 +9,7 @@ use crate::enter::{error, internal};
 use crate::generated::calls::{ENTRIES, EXPLAINED};
 use crate::tensor::PyTensor;
 use corepy_runtime::Error;
+use corepy_runtime::lock::Lock;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -16,7 +17,6 @@ use pyo3::types::{PyBool, PyCFunction, PyString, PyTuple, PyType};
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// A function as Python calls it: self, the arguments, how many of them are positional, and the names of the
 /// others (a tuple or null).
@@ -335,7 +335,7 @@ pub fn wrap_methods(instance: &Bound<'_, PyTensor>) -> PyResult<()> {
 }
 
 /// What lives as long as the process, kept where tools that look for lost memory see it.
-static DEFINITIONS: Mutex<Vec<AtomicPtr<ffi::PyMethodDef>>> = Mutex::new(Vec::new());
+static DEFINITIONS: Lock<Vec<AtomicPtr<ffi::PyMethodDef>>> = Lock::new(Vec::new());
 
 /// The definition of `explained` for a function, which is stored as the entry's own; None where Python calls
 /// it in another way or it is behind `explained` already.
@@ -368,6 +368,6 @@ fn definition(
         ml_flags: FLAGS,
         ml_doc: doc.into_raw(),
     }));
-    DEFINITIONS.lock().unwrap_or_else(PoisonError::into_inner).push(AtomicPtr::new(made));
+    DEFINITIONS.lock().push(AtomicPtr::new(made));
     Ok(Some(made))
 }

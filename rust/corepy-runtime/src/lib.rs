@@ -11,6 +11,7 @@ pub mod error;
 pub mod generated;
 pub mod kernels;
 pub mod layout;
+pub mod lock;
 pub mod memory;
 mod once;
 pub mod ops;

@@ -1,8 +1,8 @@
 //! The pool and the arena under stress: patterns, threads that free what others allocate, limits, nesting.
 
+use corepy_runtime::lock::Lock;
 use std::ptr::NonNull;
 use std::sync::mpsc;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use corepy_runtime::error::Error;
@@ -12,8 +12,8 @@ use corepy_runtime::memory::pool;
 /// Runs a test alone, because it reads statistics of the process, and on a thread of its own, so that
 /// what the thread holds is given back before the next one begins.
 fn alone(test: impl FnOnce() + Send) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    static ALONE: Lock<()> = Lock::new(());
+    let _alone = ALONE.lock();
     std::thread::scope(|scope| scope.spawn(test).join()).unwrap();
 }
 
@@ -121,10 +121,10 @@ fn threads_allocate_and_free_what_others_allocated() {
         let threads = 4;
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads).map(|_| mpsc::channel::<Filled>()).unzip();
         let ends: Vec<_> =
-            receivers.into_iter().map(|receiver| Mutex::new(Some((receiver, senders.clone())))).collect();
+            receivers.into_iter().map(|receiver| Lock::new(Some((receiver, senders.clone())))).collect();
         drop(senders);
         on_threads(threads, |number| {
-            let (receiver, senders) = ends[number].lock().unwrap().take().unwrap();
+            let (receiver, senders) = ends[number].lock().take().unwrap();
             let mut random = Random(0x9e37_79b9 + number as u64);
             let mut kept = Vec::new();
             for _ in 0..15_000 {
@@ -156,13 +156,13 @@ fn one_thread_frees_all_that_another_allocates() {
     alone(|| {
         let before = pool::stats();
         let (sender, receiver) = mpsc::sync_channel::<Filled>(100);
-        let ends = Mutex::new((Some(sender), Some(receiver)));
+        let ends = Lock::new((Some(sender), Some(receiver)));
         on_threads(2, |number| {
             if number == 0 {
-                let sender = ends.lock().unwrap().0.take().unwrap();
+                let sender = ends.lock().0.take().unwrap();
                 (0..100_000).for_each(|i| sender.send(Filled::new(1 + i % 700)).unwrap());
             } else {
-                let receiver = ends.lock().unwrap().1.take().unwrap();
+                let receiver = ends.lock().1.take().unwrap();
                 receiver.iter().for_each(drop);
             }
         });

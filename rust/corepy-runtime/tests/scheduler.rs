@@ -1,9 +1,9 @@
 //! The scheduler under stress: claims, stops, panics, many callers, nesting, resizing, fork, interrupts.
 
+use corepy_runtime::lock::{Guard, Lock};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ const DEAR: f64 = 1e9;
 const CHEAP: f64 = 1.0;
 
 /// Tests change settings of the process, so they run one after the other.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+fn alone() -> Guard<'static, ()> {
+    static ALONE: Lock<()> = Lock::new(());
+    ALONE.lock()
 }
 
 fn spin(time: Duration) {
@@ -52,14 +52,14 @@ fn warm_up() {
 }
 
 fn threads_taking_part(tiles: usize, time: Duration) -> HashSet<ThreadId> {
-    let seen = Mutex::new(HashSet::new());
+    let seen = Lock::new(HashSet::new());
     run(tiles, DEAR, &|_| {
-        seen.lock().unwrap().insert(std::thread::current().id());
+        seen.lock().insert(std::thread::current().id());
         spin(time);
         Flow::Continue
     })
     .unwrap();
-    seen.into_inner().unwrap()
+    seen.into_inner()
 }
 
 #[test]
@@ -135,14 +135,14 @@ fn cheap_work_stays_on_the_caller() {
     warm_up();
     let caller = std::thread::current().id();
     for cost in [0.0, CHEAP, -1.0, f64::NAN] {
-        let order = Mutex::new(Vec::new());
+        let order = Lock::new(Vec::new());
         run(100, cost, &|tile| {
             assert_eq!(std::thread::current().id(), caller);
-            order.lock().unwrap().push(tile);
+            order.lock().push(tile);
             Flow::Continue
         })
         .unwrap();
-        assert_eq!(order.into_inner().unwrap(), (0..100).collect::<Vec<_>>());
+        assert_eq!(order.into_inner(), (0..100).collect::<Vec<_>>());
     }
 }
 
@@ -241,6 +241,7 @@ fn many_callers_at_once() {
 fn more_callers_than_slots() {
     let _alone = alone();
     scheduler::set_num_threads(2).unwrap();
+    #[allow(clippy::disallowed_types)] // The threads are the test's own.
     let barrier = std::sync::Barrier::new(24);
     std::thread::scope(|scope| {
         for _ in 0..24 {
@@ -566,11 +567,11 @@ fn a_fork_in_the_middle_of_an_operation_is_an_error_in_the_child() {
     warm_up();
     let caller = std::thread::current().id();
     let parent = std::process::id();
-    let status = Mutex::new(None);
+    let status = Lock::new(None);
     let result = run(64, DEAR, &|_| {
         spin(Duration::from_micros(50));
         if std::thread::current().id() == caller && std::process::id() == parent {
-            let mut status = status.lock().unwrap();
+            let mut status = status.lock();
             if status.is_none() {
                 // SAFETY: the child returns from `run` and ends with _exit below.
                 let child = unsafe { libc::fork() };
@@ -580,7 +581,7 @@ fn a_fork_in_the_middle_of_an_operation_is_an_error_in_the_child() {
         }
         Flow::Continue
     });
-    let child = status.into_inner().unwrap().unwrap();
+    let child = status.into_inner().unwrap();
     // SAFETY: plain system calls.
     unsafe {
         if child == 0 {

@@ -3,10 +3,10 @@
 
 mod layouts;
 
+use corepy_runtime::lock::{Guard, Lock};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use corepy_runtime::generated::ops::REDUCTIONS;
 use corepy_runtime::memory::allocator::{self, Allocator};
@@ -64,9 +64,9 @@ impl Allocator for CountingPool {
 }
 
 /// Counts are those of the process: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+fn alone() -> Guard<'static, ()> {
+    static ALONE: Lock<()> = Lock::new(());
+    ALONE.lock()
 }
 
 fn filled(shape: &[i64], dtype: DType) -> Tensor {

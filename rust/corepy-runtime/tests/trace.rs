@@ -1,5 +1,6 @@
 //! The log of operations: lines, nesting, failures; and the facts that the library tells of itself.
 
+use corepy_runtime::lock::Lock;
 use corepy_runtime::ops::elementwise::{binary, binary_into, unary};
 use corepy_runtime::ops::{Arg, copy, create, gather, join, matmul, reduce, select};
 use corepy_runtime::scheduler::OwnThreads;
@@ -7,15 +8,14 @@ use corepy_runtime::{Binary, DType, Reduce, Scalar, Tensor, Unary, config, trace
 use std::collections::HashMap;
 use std::io::Read;
 use std::os::fd::FromRawFd;
-use std::sync::Mutex;
 
 /// The tests turn one log on and take one standard error.
-static ALONE: Mutex<()> = Mutex::new(());
+static ALONE: Lock<()> = Lock::new(());
 
 /// The lines of `f`'s operations on standard error, each as its keys and values. Tests beside this one
 /// may write there too.
 fn lines(f: impl FnOnce()) -> Vec<HashMap<String, String>> {
-    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = ALONE.lock();
     let mut ends = [0; 2];
     // SAFETY: descriptors of our own; standard error is put back below.
     let before = unsafe {
@@ -110,6 +110,10 @@ fn reductions_and_products() {
     assert_eq!(line(|| sum(&gaps, None), "layout path kernel threads"), "strided gathered blocks 1");
     let few = a.view(0, &[9, 300], a.strides());
     assert_eq!(line(|| sum(&few, Some(&[0])), "path kernel"), "direct columns");
+    let cube = ones(&[60, 5, 20]);
+    let runs = line(|| sum(&cube, Some(&[0, 2])), "path kernel");
+    // Where a level has no masked loads, elements are copied together.
+    assert!(runs == "direct runs" || runs == "gathered blocks", "{runs}");
     // Scratch is that of this operation, not the thread's most so far.
     let product = || _ = matmul::matmul("matmul", &a, &a).unwrap();
     let peak = |f: &dyn Fn()| line(f, "arena_peak").parse::<usize>().unwrap();
@@ -170,7 +174,7 @@ fn failures_and_unwinding() {
 
 #[test]
 fn a_setting_that_is_not_valid_is_an_error() {
-    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = ALONE.lock();
     for (value, valid) in [("", true), (" ", true), ("debug", true), ("trace", false), ("1", false)] {
         // SAFETY: the tests that read the environment hold the lock.
         unsafe { std::env::set_var(trace::VARIABLE, value) };
@@ -185,7 +189,7 @@ fn a_setting_that_is_not_valid_is_an_error() {
 
 #[test]
 fn facts_have_every_section() {
-    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = ALONE.lock();
     let facts = config::facts();
     let names: Vec<&str> = facts.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["version", "simd", "threads", "memory", "tuning", "log", "build"]);

@@ -4,10 +4,10 @@ use crate::argument::Argument;
 use crate::blocks::{Block, Open};
 use crate::enter::error;
 use corepy_runtime::Error;
+use corepy_runtime::lock::Lock;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::cell::Cell;
-use std::sync::Mutex;
 
 #[derive(Clone, Copy)]
 pub struct Options {
@@ -24,8 +24,8 @@ pub struct Options {
 }
 
 /// NumPy's.
-static OF_PROCESS: Mutex<Options> =
-    Mutex::new(Options { precision: 8, threshold: 1000, edgeitems: 3, linewidth: 75, suppress: false });
+static OF_PROCESS: Lock<Options> =
+    Lock::new(Options { precision: 8, threshold: 1000, edgeitems: 3, linewidth: 75, suppress: false });
 
 thread_local! {
     static OF_THREAD: Cell<Option<Options>> = const { Cell::new(None) };
@@ -39,7 +39,7 @@ pub fn options() -> Options {
 }
 
 fn of_process() -> Options {
-    *OF_PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    *OF_PROCESS.lock()
 }
 
 /// Changes to options; None leaves one as it is.
@@ -80,7 +80,7 @@ pub fn set_printoptions(
 ) -> PyResult<()> {
     let changes = Changes { precision, threshold, edgeitems, linewidth, suppress };
     let changed = changes.apply(py, "set_printoptions", of_process())?;
-    *OF_PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = changed;
+    *OF_PROCESS.lock() = changed;
     Ok(())
 }
 

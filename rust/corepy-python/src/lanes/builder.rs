@@ -6,13 +6,14 @@ use crate::argument::{Argument, read_integers, show, wrong_type};
 use crate::dtype::PyDType;
 use crate::enter::{enter, error};
 use corepy_runtime::Error;
+use corepy_runtime::lock::{Guard, Lock};
 use corepy_runtime::memory::reserve;
 use corepy_runtime::program::{
     Builder, Declaration, Literal, Mode, Term, Type, VerifyError, memory_to_read, message_operand, parse_term,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 const OP: &str = "Builder";
 
@@ -44,11 +45,11 @@ const OPERANDS: &str = "a string, an integer, a float or a bool";
 /// >>> y.tolist()
 /// [3.0, 5.0]
 #[pyclass(name = "Builder", module = "corepy.lanes", frozen)]
-pub struct PyBuilder(Mutex<Builder>);
+pub struct PyBuilder(Lock<Builder>);
 
 impl PyBuilder {
-    fn lock(&self) -> MutexGuard<'_, Builder> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Guard<'_, Builder> {
+        self.0.lock()
     }
 
     /// Changes the builder, and says what is wrong with what it has now.
@@ -117,7 +118,7 @@ impl PyBuilder {
     fn new(py: Python<'_>, name: Argument<String>) -> PyResult<PyBuilder> {
         let mut builder = Builder::new(name.read(py, OP, "name")?);
         builder.check_declarations().map_err(|broken| failure::of_rule(py, &broken))?;
-        Ok(PyBuilder(Mutex::new(builder)))
+        Ok(PyBuilder(Lock::new(builder)))
     }
 
     /// Declares a number that launches are given. type: a type's name, or a dtype.

@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod absent;
 mod fault;
 mod launch;
 mod overlap;
@@ -77,22 +78,31 @@ pub trait Executable: Send + Sync {
     fn launch(&self, launch: &Launch) -> std::result::Result<(), LaunchError>;
 }
 
-/// Every backend that this build has, in the order in which `auto` tries them.
+/// Every backend, those that cannot be used here included, in the order in which `auto` tries them.
 pub fn all() -> &'static [&'static dyn Backend] {
-    static ALL: [&dyn Backend; 2] = [&reference::Reference, &tile::Tile];
+    static ALL: [&dyn Backend; 4] = [&reference::Reference, &tile::Tile, &absent::LLVM, &absent::CUDA];
     &ALL
+}
+
+/// What a backend that cannot be used here is asked in vain.
+fn unusable(op: &str, backend: &dyn Backend) -> Error {
+    let reason = backend.capabilities().reason;
+    Error::LaneBackendAbsent { kernel: op.to_owned(), name: backend.name(), reason }
 }
 
 /// The backend of a name, or the one that `auto` chooses.
 ///
 /// # Errors
-/// [`Error::LaneBackend`] for a name that is unknown or cannot be used here.
+/// [`Error::LaneBackend`] for a name that is unknown, [`Error::LaneBackendAbsent`] for one that cannot be used here.
 pub fn find(kernel: &str, name: &str) -> Result<&'static dyn Backend> {
     let usable = |b: &&&'static dyn Backend| b.capabilities().reason.is_empty();
     let found = match name {
         "auto" => all().iter().filter(usable).find(|b| b.capabilities().automatic),
-        _ => all().iter().filter(usable).find(|b| b.name() == name),
+        _ => all().iter().find(|b| b.name() == name),
     };
+    if let Some(found) = found.filter(|b| !usable(b)) {
+        return Err(unusable(kernel, *found));
+    }
     found.copied().ok_or_else(|| {
         let known: Vec<&str> = all().iter().filter(usable).map(|b| b.name()).collect();
         Error::LaneBackend { kernel: kernel.to_owned(), name: name.to_owned(), known: known.join(", ") }

@@ -145,6 +145,12 @@ pub type lane_scatter = unsafe extern "C" fn(out: *mut u8, in_: *const u8, step:
 /// Folds in[i * step] into the element at out + index[i] * stride where the mask selects. Without a mask (null) all are selected, without an index (null) all fold into the element at out. With atomic other threads may do the same, and elements are aligned.
 pub type lane_combine = unsafe extern "C" fn(out: *mut u8, in_: *const u8, step: usize, index: *const i64, mask: *const u8, n: usize, stride: isize, atomic: u32);
 
+/// out[r * width + i] = the element at in + r * stride + i * step, of any alignment.
+pub type lane_rows = unsafe extern "C" fn(out: *mut u8, in_: *const u8, width: usize, rows: usize, step: isize, stride: isize);
+
+/// Adds the integer *value to out[index[i]], contiguous and of any alignment, and reads each index once. Returns n, or less where an index is not 0 ... extent - 1: as many have been added.
+pub type lane_count = unsafe extern "C" fn(out: *mut u8, value: *const u8, index: *const i64, n: usize, extent: i64) -> u64;
+
 /// One reduction of one dtype. The functions are null where the op takes no such dtype.
 #[repr(C)]
 #[derive(Clone)]
@@ -224,6 +230,8 @@ pub struct kernels {
     pub lane_gather: [Option<lane_gather>; LANE_WIDTHS],
     pub lane_scatter: [Option<lane_scatter>; LANE_WIDTHS],
     pub lane_combine: [[Option<lane_combine>; DTYPES]; COMBINE_OPS],
+    pub lane_count: [Option<lane_count>; LANE_WIDTHS],
+    pub lane_rows: [Option<lane_rows>; LANE_WIDTHS],
 }
 
 const _: () = assert!(std::mem::offset_of!(reduction, blocks) == 0);
@@ -286,4 +294,6 @@ const _: () = assert!(std::mem::offset_of!(kernels, lane_bounds) == 46792);
 const _: () = assert!(std::mem::offset_of!(kernels, lane_gather) == 46800);
 const _: () = assert!(std::mem::offset_of!(kernels, lane_scatter) == 46832);
 const _: () = assert!(std::mem::offset_of!(kernels, lane_combine) == 46864);
-const _: () = assert!(size_of::<kernels>() == 47704);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_count) == 47704);
+const _: () = assert!(std::mem::offset_of!(kernels, lane_rows) == 47736);
+const _: () = assert!(size_of::<kernels>() == 47768);

@@ -279,6 +279,8 @@ pub enum Error {
     BufferMode { op: &'static str, mode: String },
     #[error("[{kernel}] there is no backend {name:?} here; there are {known}")]
     LaneBackend { kernel: String, name: String, known: String },
+    #[error("[{kernel}] backend {name:?} cannot be used here: {reason}")]
+    LaneBackendAbsent { kernel: String, name: &'static str, reason: String },
     #[error("")]
     Interrupted {  },
     #[error("[{op}] {what}")]
@@ -426,6 +428,7 @@ impl Error {
             Error::LaneSteps { .. } => "ValueError",
             Error::BufferMode { .. } => "ValueError",
             Error::LaneBackend { .. } => "ValueError",
+            Error::LaneBackendAbsent { .. } => "ValueError",
             Error::Interrupted { .. } => "KeyboardInterrupt",
             Error::Internal { .. } => "InternalError",
         }

@@ -258,7 +258,10 @@ pub fn missing_slots(table: &abi::kernels) -> Vec<String> {
         }
     }
     for width in 0..abi::LANE_WIDTHS {
-        let filled = table.lane_gather[width].is_some() && table.lane_scatter[width].is_some();
+        let filled = table.lane_gather[width].is_some()
+            && table.lane_scatter[width].is_some()
+            && table.lane_rows[width].is_some()
+            && table.lane_count[width].is_some();
         need(filled, format!("lane access of {} bytes", 1 << width));
     }
     let filled = table.mask_bits.is_some() && table.mask_bytes.is_some() && table.lane_bounds.is_some();

@@ -62,11 +62,11 @@ use std::cell::{Cell, UnsafeCell};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::allocator::{self, Allocator};
 use super::{ALIGN, bytes_setting, map, page_size, pool, refuse, round_up, unmap};
 use crate::error::Result;
+use crate::lock::{Guard, Lock};
 use crate::scheduler::fork;
 
 /// Enough for the packed panels of a matmul or the tiles of a lane program, and half of a second-level cache.
@@ -135,10 +135,10 @@ struct Entry(*const Record);
 // SAFETY: through an entry only atomics and the constant capacity are read, under the registry's
 // lock, which the owner takes before it frees the record.
 unsafe impl Send for Entry {}
-static REGISTRY: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+static REGISTRY: Lock<Vec<Entry>> = Lock::new(Vec::new());
 
-fn registry() -> MutexGuard<'static, Vec<Entry>> {
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+fn registry() -> Guard<'static, Vec<Entry>> {
+    REGISTRY.lock()
 }
 
 thread_local! {
@@ -432,7 +432,7 @@ impl Drop for Peak {
     }
 }
 
-struct ForkCell(UnsafeCell<Option<MutexGuard<'static, Vec<Entry>>>>);
+struct ForkCell(UnsafeCell<Option<Guard<'static, Vec<Entry>>>>);
 // SAFETY: touched by the forking thread alone, between taking the registry's lock and dropping it.
 unsafe impl Sync for ForkCell {}
 static HELD: ForkCell = ForkCell(UnsafeCell::new(None));

@@ -15,7 +15,6 @@ use std::ptr::NonNull;
 use std::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::size_classes::{
     CAPACITIES, FRONT_BUDGET, FRONT_CLASSES, FRONT_MAX, LARGE_CLASSES, SIZES, SMALL_CLASSES, SMALL_MAX,
@@ -23,6 +22,7 @@ use super::size_classes::{
 };
 use super::{HUGE_PAGE, advise_huge, bytes_setting, limits, map, page_size, unmap};
 use crate::error::Result;
+use crate::lock::{Guard, Lock};
 use crate::scheduler::{cgroup, fork};
 
 /// Chunks are this long and aligned to it, so that a block's address gives its chunk.
@@ -151,10 +151,10 @@ struct Entry(*const Front);
 // the owner takes before it frees the front.
 unsafe impl Send for Entry {}
 
-static REGISTRY: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+static REGISTRY: Lock<Vec<Entry>> = Lock::new(Vec::new());
 
-fn registry() -> MutexGuard<'static, Vec<Entry>> {
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+fn registry() -> Guard<'static, Vec<Entry>> {
+    REGISTRY.lock()
 }
 
 /// This thread's front, made on first use; None where the limit leaves no room or the thread ends.
@@ -259,8 +259,8 @@ struct SmallBack {
 // SAFETY: the chunks that the pointers lead to are reached under the class's lock only.
 unsafe impl Send for SmallBack {}
 
-static SMALL: [Mutex<SmallBack>; SMALL_CLASSES] =
-    [const { Mutex::new(SmallBack { head: std::ptr::null_mut(), tail: std::ptr::null_mut() }) };
+static SMALL: [Lock<SmallBack>; SMALL_CLASSES] =
+    [const { Lock::new(SmallBack { head: std::ptr::null_mut(), tail: std::ptr::null_mut() }) };
         SMALL_CLASSES];
 
 impl SmallBack {
@@ -379,8 +379,8 @@ impl SmallBack {
     }
 }
 
-fn small(class: usize) -> MutexGuard<'static, SmallBack> {
-    SMALL[class].lock().unwrap_or_else(PoisonError::into_inner)
+fn small(class: usize) -> Guard<'static, SmallBack> {
+    SMALL[class].lock()
 }
 
 fn give_small(class: usize, blocks: impl Iterator<Item = NonNull<Block>>) {
@@ -421,13 +421,13 @@ struct Large {
 // SAFETY: the blocks are free and owned by the list.
 unsafe impl Send for Large {}
 
-static LARGE: Mutex<Large> = Mutex::new(Large {
+static LARGE: Lock<Large> = Lock::new(Large {
     classes: [Class { newest: std::ptr::null_mut(), oldest: std::ptr::null_mut() }; LARGE_CLASSES],
     clock: 0,
 });
 
-fn large() -> MutexGuard<'static, Large> {
-    LARGE.lock().unwrap_or_else(PoisonError::into_inner)
+fn large() -> Guard<'static, Large> {
+    LARGE.lock()
 }
 
 impl Class {
@@ -750,9 +750,9 @@ pub fn stats() -> Stats {
 
 /// The locks of the pool in the order they are taken: fronts, small classes rising, large.
 struct Held {
-    registry: MutexGuard<'static, Vec<Entry>>,
-    _small: [MutexGuard<'static, SmallBack>; SMALL_CLASSES],
-    _large: MutexGuard<'static, Large>,
+    registry: Guard<'static, Vec<Entry>>,
+    _small: [Guard<'static, SmallBack>; SMALL_CLASSES],
+    _large: Guard<'static, Large>,
 }
 
 struct ForkCell(UnsafeCell<Option<Held>>);

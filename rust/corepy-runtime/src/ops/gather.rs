@@ -4,6 +4,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernels::{self, BLOCK};
 use crate::layout::{self, Dims, MAX_AXES};
+use crate::lock::Lock;
 use crate::memory::arena::{Arena, with_arena};
 use crate::memory::list::List;
 use crate::ops::iterate::{Axis, Cursor, Layout, Plan};
@@ -14,7 +15,6 @@ use crate::scheduler::{self, Flow, Pace, cost};
 use crate::tensor::Tensor;
 use crate::trace;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Estimated ns to divide one 64-bit integer by another.
 const DIVIDE_NS: f64 = 6.0;
@@ -283,7 +283,7 @@ fn gather(indices: &Indices) -> Result<Tensor> {
     let ns = out.size() as f64 * if row == 1 { taken } else { each + taken / row as f64 };
     let take = kernels::take(x.dtype());
     let move_run = kernels::gather(x.dtype());
-    let failed: Mutex<Option<Error>> = Mutex::new(None);
+    let failed: Lock<Option<Error>> = Lock::new(None);
     trace::path("gathered");
     trace::kernel(if behind.is_empty() && x.is_aligned() { "take" } else { "copy" });
     let addresses = Addresses { to: out.data(), from: x.data() };
@@ -299,7 +299,7 @@ fn gather(indices: &Indices) -> Result<Tensor> {
             let (places, stride) = match unsafe { indices.offsets(first, n, offsets, scratch) } {
                 Ok(checked) => checked,
                 Err((_, error)) => {
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    failed.lock().get_or_insert(error);
                     return Flow::Stop;
                 }
             };
@@ -349,7 +349,7 @@ fn gather(indices: &Indices) -> Result<Tensor> {
             Flow::Continue
         })
     })?;
-    if let Some(met) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(met) = failed.into_inner() {
         // The first in order, whichever was met first; memory that others change may hold none by now.
         indices.check()?;
         return Err(met);

@@ -53,12 +53,16 @@ fn measure(part: Duration) -> Result<Table> {
     let mut table = tuning::shipped().table.clone();
     let [hand_offs, bytes, stores, elements] = SHARES.map(|share| part * share);
     cache_sizes(&mut table);
-    hand_off(&mut table, hand_offs)?;
+    let mut hand_off = HandOff::default();
+    hand_off.sample(hand_offs / 3)?;
     let own = scheduler::OwnThreads::new(1)?;
     cost_of_bytes(&mut table, bytes)?;
     cost_of_elements(&mut table, elements)?;
     drop(own);
+    hand_off.sample(hand_offs / 3)?;
     past_caches(&mut table, stores)?;
+    hand_off.sample(hand_offs / 3)?;
+    hand_off.settle(&mut table);
     Ok(table)
 }
 
@@ -174,40 +178,54 @@ fn cost_of_elements(table: &mut Table, budget: Duration) -> Result<()> {
 }
 
 /// How long after an operation is published a second thread works on it: two tiles that spin are over
-/// that much later than one.
-fn hand_off(table: &mut Table, budget: Duration) -> Result<()> {
-    if scheduler::threads() < 2 {
-        return Ok(());
-    }
-    // A worker polls for 100 us; one sleeps for certain after ten times that.
-    let kinds = [
+/// that much later than one. Sampled at several times, as what else the machine does shows here most of all.
+#[derive(Default)]
+struct HandOff([Vec<f64>; 2]);
+
+impl HandOff {
+    /// Work of each tile, and the pause before: a worker polls for 100 us, and sleeps for certain after ten times
+    /// that.
+    const KINDS: [(Cost, Duration, Duration); 2] = [
         (Cost::HandOffHotNs, Duration::from_micros(20), Duration::ZERO),
         (Cost::HandOffColdNs, Duration::from_micros(300), Duration::from_millis(1)),
     ];
-    let mut times = [Vec::new(), Vec::new()];
-    let end = Instant::now() + budget;
-    while times[0].len() < 16 * 400 && (times[0].len() < 3 * 16 || Instant::now() < end) {
-        for ((_, tile, pause), times) in kinds.iter().zip(&mut times) {
-            for _ in 0..16 {
-                std::thread::sleep(*pause);
-                let began = Instant::now();
-                scheduler::run(2, f64::INFINITY, &|_| {
-                    let tile_began = Instant::now();
-                    while tile_began.elapsed() < *tile {
-                        std::hint::spin_loop();
-                    }
-                    Flow::Continue
-                })?;
-                times.push(began.elapsed().saturating_sub(*tile).as_nanos() as f64);
+
+    fn sample(&mut self, budget: Duration) -> Result<()> {
+        if scheduler::threads() < 2 {
+            return Ok(());
+        }
+        let end = Instant::now() + budget;
+        for round in 0..200 {
+            if round > 0 && Instant::now() >= end {
+                break;
+            }
+            for ((_, tile, pause), times) in Self::KINDS.iter().zip(&mut self.0) {
+                for _ in 0..16 {
+                    std::thread::sleep(*pause);
+                    let began = Instant::now();
+                    scheduler::run(2, f64::INFINITY, &|_| {
+                        let tile_began = Instant::now();
+                        while tile_began.elapsed() < *tile {
+                            std::hint::spin_loop();
+                        }
+                        Flow::Continue
+                    })?;
+                    times.push(began.elapsed().saturating_sub(*tile).as_nanos() as f64);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(self, table: &mut Table) {
+        for ((cost, ..), mut times) in Self::KINDS.into_iter().zip(self.0) {
+            times.sort_by(f64::total_cmp);
+            // Four samples of five may have met other programs.
+            if let Some(&ns) = times.get(times.len() / 5) {
+                table.set(cost, ns);
             }
         }
     }
-    for ((cost, ..), mut times) in kinds.into_iter().zip(times) {
-        // A third of the samples may have met other programs.
-        times.sort_by(f64::total_cmp);
-        table.set(cost, times[times.len() / 3]);
-    }
-    Ok(())
 }
 
 /// The size from which on an addition on all threads stores past the caches: that with which both ways, each

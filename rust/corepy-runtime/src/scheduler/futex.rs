@@ -28,21 +28,21 @@ mod system {
 
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable {
+    use crate::lock::{Condition, Lock};
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::sync::{Condvar, Mutex, PoisonError};
 
-    static LOCK: Mutex<()> = Mutex::new(());
-    static CHANGED: Condvar = Condvar::new();
+    static LOCK: Lock<()> = Lock::new(());
+    static CHANGED: Condition = Condition::new();
 
     pub fn wait(word: &AtomicU32, expected: u32) {
-        let guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = LOCK.lock();
         if word.load(Ordering::SeqCst) == expected {
             drop(CHANGED.wait(guard));
         }
     }
 
     pub fn wake(_: &AtomicU32) {
-        let _guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = LOCK.lock();
         CHANGED.notify_all();
     }
 }

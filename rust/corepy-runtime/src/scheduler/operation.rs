@@ -7,11 +7,11 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Flow, LOCAL, fork, panics};
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 
 type Tile<'a> = &'a (dyn Fn(usize) -> Flow + Sync);
 
@@ -23,7 +23,7 @@ pub struct Operation<'a> {
     /// Set when the operation's result is no longer wanted: tiles may end early.
     cancelled: AtomicBool,
     /// The first panic on a worker, and where it happened.
-    panic: Mutex<Option<Panic>>,
+    panic: Lock<Option<Panic>>,
 }
 
 struct Panic {
@@ -38,7 +38,7 @@ struct Counter(AtomicUsize);
 impl<'a> Operation<'a> {
     pub fn new(tiles: usize, f: Tile<'a>) -> Operation<'a> {
         let (next, cancelled) = (Counter(AtomicUsize::new(0)), AtomicBool::new(false));
-        Operation { next, tiles, f, cancelled, panic: Mutex::new(None) }
+        Operation { next, tiles, f, cancelled, panic: Lock::new(None) }
     }
 
     /// The next tile that nobody has; None when there is none.
@@ -72,7 +72,7 @@ impl<'a> Operation<'a> {
         };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
             self.cancel();
-            let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut first = self.panic.lock();
             match *first {
                 None => *first = Some(Panic { payload, place: panics::take_place() }),
                 Some(_) => {
@@ -170,7 +170,9 @@ impl Slot {
                 .and(Err(Error::Internal { op: "run", what }));
         }
         shared.claimed.store(false, Ordering::Release);
-        let worker_panic = operation.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A worker that panics cancels first, so that nothing is locked where none did.
+        let cancelled = operation.cancelled.load(Ordering::Relaxed);
+        let worker_panic = if cancelled { operation.panic.lock().take() } else { None };
         match (outcome, worker_panic) {
             (Ok(result), None) => result,
             (Ok(_), Some(Panic { payload, place })) => {

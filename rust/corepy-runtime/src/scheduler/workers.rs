@@ -6,11 +6,11 @@
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::cost::Help;
 use super::{MAX_THREADS, affinity, cgroup, fork, fp_state, futex, in_tile, operation};
+use crate::lock::{Guard, Lock};
 
 /// How long a worker polls after work: a few times what waking it costs, which bounds the loss where
 /// no work comes. With reading the clock it stays below 100 us.
@@ -47,11 +47,7 @@ static MAX_POLLING: AtomicUsize = AtomicUsize::new(0);
 static CALLER_PROCESSOR: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// Held while threads are made and given up; holds when the system last refused one.
-static CHANGING: Mutex<Option<Instant>> = Mutex::new(None);
-
-fn lock() -> MutexGuard<'static, Option<Instant>> {
-    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static CHANGING: Lock<Option<Instant>> = Lock::new(None);
 
 /// Workers that would see a new operation at once.
 #[inline]
@@ -106,11 +102,7 @@ fn wake_one() {
 /// for another thread that is changing them: it works alone.
 #[cold]
 fn start(most: usize) {
-    let mut refused = match CHANGING.try_lock() {
-        Ok(refused) => refused,
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(TryLockError::WouldBlock) => return,
-    };
+    let Some(mut refused) = CHANGING.try_lock() else { return };
     if refused.is_some_and(|at| at.elapsed() < RETRY) {
         return;
     }
@@ -133,7 +125,7 @@ fn spawn(most: usize, makes_others: bool, refused: &mut Option<Instant>) -> bool
         let worker = Worker(number);
         if makes_others {
             MAX_POLLING.store(cgroup::processors() - 1, Ordering::Relaxed);
-            let mut refused = lock();
+            let mut refused = CHANGING.lock();
             while spawn(most.min(ALLOWED.load(Ordering::SeqCst)), false, &mut refused) {}
         }
         worker.work();
@@ -147,7 +139,7 @@ fn spawn(most: usize, makes_others: bool, refused: &mut Option<Instant>) -> bool
 
 /// Allows no more than `count` workers: the others end when they have no work.
 pub fn shrink(count: usize) {
-    let _held = lock();
+    let _held = CHANGING.lock();
     ALLOWED.store(count, Ordering::SeqCst);
     for state in STATES.iter().skip(count) {
         if state.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
@@ -209,7 +201,7 @@ impl Worker {
             in_tile(operation::help_all);
             if self.is_surplus() {
                 // Under the lock, so that a worker of this number is either wanted or missing.
-                let _held = lock();
+                let _held = CHANGING.lock();
                 if self.is_surplus() {
                     drop(self);
                     return;
@@ -269,14 +261,14 @@ fn poll(seen: u32) -> bool {
     }
 }
 
-struct ForkCell(UnsafeCell<Option<MutexGuard<'static, Option<Instant>>>>);
+struct ForkCell(UnsafeCell<Option<Guard<'static, Option<Instant>>>>);
 // SAFETY: touched by the forking thread alone, between taking the lock and dropping it.
 unsafe impl Sync for ForkCell {}
 static HELD: ForkCell = ForkCell(UnsafeCell::new(None));
 static HOLDING: AtomicBool = AtomicBool::new(false);
 
 pub fn before_fork() {
-    let guard = lock();
+    let guard = CHANGING.lock();
     // SAFETY: the lock just taken keeps other forking threads out.
     unsafe { *HELD.0.get() = Some(guard) };
     HOLDING.store(true, Ordering::Relaxed);

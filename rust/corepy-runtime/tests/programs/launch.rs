@@ -167,11 +167,20 @@ fn grids_blocks_and_backends_are_checked() {
     for name in ["", "gpu", "Reference"] {
         let error = launch(&program(TEXT), &usual(), &options, name).unwrap_err();
         assert!(matches!(&error, LaunchError::Refused(e) if e.class() == "ValueError"));
-        let known: Vec<_> = backends::all().iter().map(|b| b.name()).collect();
+        let usable = backends::all().iter().filter(|b| b.capabilities().reason.is_empty());
+        let known: Vec<_> = usable.map(|b| b.name()).collect();
         assert_eq!(
             error.to_string(),
             format!("[k] there is no backend {name:?} here; there are {}", known.join(", "))
         );
+    }
+    for absent in backends::all().iter().filter(|b| !b.capabilities().reason.is_empty()) {
+        let (name, reason) = (absent.name(), absent.capabilities().reason);
+        let error = launch(&program(TEXT), &usual(), &options, name).unwrap_err();
+        assert_eq!(error.to_string(), format!("[k] backend {name:?} cannot be used here: {reason}"));
+        assert!(absent.load(&program(TEXT)).is_err() && absent.synchronise().is_err());
+        assert!(absent.allocate("test", &[1], DType::Float32).is_err());
+        assert!(!absent.capabilities().automatic);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tile interpreter where it takes short cuts: values read and written in place, indices that rise with the lane,
 //! sums on several threads, lanes that have parted. `run` holds what it leaves against the reference interpreter.
 
-use crate::lanes::{indices, program, read_singles, run, singles, tensor, values};
+use crate::lanes::{indices, number, program, read_singles, run, singles, tensor, values};
 use corepy_runtime::Tensor;
 use corepy_runtime::backends::{Argument, LaunchError, Options, launch};
 use corepy_runtime::program::{Type, Value};
@@ -32,6 +32,9 @@ fn a_value_that_was_loaded_stays_what_it_was() {
         // Two lanes' groups load it at different times.
         ".kernel k\n.buffer y: inout f32[:]\nrem.i64 r, %gid, 3\nloop i, 4\nseteq.i64 p, r, i\nbra !p, on\n\
          ldg.f32 v, y[%gid]\nmul.f32 w, v, 2\nstg.f32 y[%gid], w\non:\nendloop\nexit",
+        // One register for a value that crosses a barrier, to which lanes come by two ways, and for another one.
+        ".kernel k\n.buffer y: inout f32[:]\nrem.i64 r, %gid, 2\nseteq.i64 p, r, 1\nbra p, l\nb:\ncvt.f32.i64 v, %gid\n\
+         barrier\nadd.f32 w, v, 1\nmov.f32 v, 7\nmul.f32 w, w, v\nstg.f32 y[%gid], w\nexit\nl:\nbra b",
         // A polynomial, in place and not.
         ".kernel k\n.buffer y: inout f32[:]\nldg.f32 v, y[%gid]\nmov.f32 s, 0.5\nfma.f32 s, s, v, 1\n\
          fma.f32 s, v, s, -2\nfma.f32 s, s, v, 0.25\nstg.f32 y[%gid], s\nexit",
@@ -75,6 +78,28 @@ fn lanes_that_do_not_run_do_not_fault() {
         tensor(Type::F64, &[50], &[Value::double(2.0); 50]),
     );
     run_blocks(&text, &tensors(&[&n, &f]), 50, 64).unwrap_err();
+}
+
+#[test]
+fn a_divisor_that_all_lanes_share_stops_the_lowest_that_runs() {
+    let text = ".kernel k\n.param d: i64\n.param first: i64\n.buffer y: out i64[:]\n\
+        rem.i64 r, %gid, 5\nsetlt.i64 p, %gid, first\nbra p, e\nseteq.i64 q, r, 2\nbra q, e\nfloordiv.i64 r, r, d\n\
+        e:\nstg.i64 y[%gid], r\nexit";
+    for (divisor, first, lowest) in
+        [(3, 0, None), (0, 0, Some(0)), (0, 1, Some(1)), (0, 7, Some(8)), (0, 300, Some(300))]
+    {
+        let y = indices(&[0; 400]);
+        let arguments = [number(divisor), number(first), Argument::Tensor(y)];
+        let done = run_blocks(text, &arguments, 400, 64);
+        let stopped = match done {
+            Err(LaunchError::Fault(fault)) => Some(fault.lane[0]),
+            done => {
+                done.unwrap();
+                None
+            }
+        };
+        assert_eq!(stopped, lowest);
+    }
 }
 
 #[test]
@@ -187,6 +212,100 @@ fn elements_without_an_update_keep_every_bit() {
     launch(&program(text), &arguments, &Options::lanes(200_000), "tile").unwrap();
     let left: Vec<u64> = values(Type::F32, &x).iter().map(|v| v.bits()).collect();
     assert_eq!(left, [0x7fc1_2345, 0, 0xffa0_0001, 0x8000_0000]);
+}
+
+#[test]
+fn places_on_the_axes_of_a_block() {
+    // Rows, columns, values for a row or a column, planes turned round, one index for all beside them, conversions; the
+    // grid leaves a part of the last blocks empty, and the buffers may end before it.
+    let text = ".kernel k\n.param end: i64\n.buffer x: in f32[:, :, :]\n.buffer h: in f16[:, :]\n.buffer y: inout f32[:, :, :]\n\
+        .buffer n: inout i32[:]\n.shared t: f32[4, 8, 16]\n\
+        setge.i64 out, %gid.x, end\nbra out, e\n\
+        ldg.f32 a, x[%gid.z, %gid.y, %gid.x]\nldg.f32 b, x[1, %gid.y, 2]\nldg.f32 c, x[%gid.z, 0, %gid.x]\n\
+        ldg.f32 d, x[%gid.z, 1, 1]\nldg.f16 f, h[%gid.x, %gid.y]\nldg.f32 g, x[%lane.z, %lane.y, %lane.x]\n\
+        fma.f32 a, b, c, a\nfma.f32 a, d, f, a\nadd.f32 a, a, g\n\
+        sts.f32 t[%lane.z, %lane.y, %lane.x], a\n\
+        lds.f32 b, t[%lane.z, %lane.y, %lane.x]\nmul.f32 b, b, 0.5\n\
+        red.add.i32 n[%lane.y], 1\n\
+        ldg.f32 old, y[%gid.z, %gid.y, %gid.x]\nadd.f32 b, b, old\nstg.f32 y[%gid.z, %gid.y, %gid.x], b\ne:\nexit";
+    // Without shared memory a tile has many blocks.
+    let many = text
+        .replace(".shared t: f32[4, 8, 16]\n", "")
+        .replace("sts.f32 t[%lane.z, %lane.y, %lane.x], a\n", "")
+        .replace("lds.f32 b, t[%lane.z, %lane.y, %lane.x]", "mov.f32 b, a");
+    for (lanes, block) in [
+        ([16, 8, 4], [16, 8, 4]),
+        ([40, 9, 5], [16, 8, 4]),
+        ([33, 20, 1], [8, 8, 1]),
+        ([20, 7, 6], [4, 1, 4]),
+        ([5, 6, 7], [1, 4, 2]),
+        ([31, 3, 2], [3, 2, 1]),
+    ] {
+        for (end, short, turned) in [(1000i64, 0, false), (1000, 0, true), (11, 0, false), (1000, 1, false)] {
+            let [w, h, d]: [i64; 3] = lanes;
+            let count = w.max(16) * h.max(8) * d.max(4);
+            let floats = || counted(count);
+            let (shape, strides) =
+                ([d.max(4), h.max(8) - short, w.max(16)], [4 * w.max(16) * h.max(8), 4 * w.max(16), 4]);
+            let x = floats().view(0, &shape, &strides);
+            let y = floats().view(0, &shape, &strides);
+            let (x, y) = if turned {
+                let back = [-strides[0], 4, 4 * h.max(8)];
+                let first = strides[0] * (shape[0] - 1);
+                (floats().view(first, &shape, &back), floats().view(first, &shape, &back))
+            } else {
+                (x, y)
+            };
+            let half = counted(w.max(16) * h.max(8)).view_as(
+                0,
+                Type::F16.dtype(),
+                &[w.max(16), h.max(8)],
+                &[2 * h.max(8), 2],
+            );
+            let n = tensor(Type::I32, &[8], &[Value::new(Type::I32, 0); 8]);
+            let mut arguments = vec![number(end)];
+            arguments.extend(tensors(&[&x, &half, &y, &n]));
+            for text in [text, &many] {
+                let done = run(text, &arguments, &Options { lanes, block, ..Options::lanes(1) });
+                assert_eq!(done.is_err(), short > 0 && h >= 8, "{lanes:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn counting_at_indices_that_are_loaded() {
+    // With and without another reader of the index, at an index that is the loop's own, and with lanes that have left.
+    for body in [
+        "ldg.i64 k, x[%gid]\nred.add.u16 n[k], 3\nexit",
+        "ldg.i64 k, x[%gid]\nred.add.u16 n[k], 3\nstg.i64 y[%gid], k\nexit",
+        "loop i, 3\nldg.i64 k, x[%gid]\nred.add.u16 n[k], 3\nendloop\nexit",
+        "rem.i64 r, %gid, 3\nseteq.i64 p, r, 1\nbra p, e\nldg.i64 k, x[%gid]\nred.add.u16 n[k], 65535\ne:\nexit",
+        "ldg.i64 k, x[%gid]\nred.xor.u16 n[k], 3\nexit",
+        "ldg.i64 k, x[%gid]\nrem.i64 v, %gid, 7\ncvt.u16.i64 w, v\nred.add.u16 n[k], w\nexit",
+    ] {
+        let text = format!(
+            ".kernel k\n.buffer x: in i64[:]\n.buffer y: out i64[:]\n.buffer n: inout u16[:]\n{body}"
+        );
+        for (lanes, threads, bad, back) in [
+            (1i64, 1, None, false),
+            (1000, 1, Some(999), true),
+            (1000, 1, None, true),
+            (40_000, 2, None, true),
+            (40_000, 2, None, false),
+            (40_000, 2, Some(30_017), false),
+        ] {
+            let _threads = OwnThreads::new(threads).unwrap();
+            let x: Vec<i64> = (0..lanes).map(|i| if Some(i) == bad { 9 } else { i * 7919 % 9 }).collect();
+            let x = indices(&x);
+            let x = if back && threads > 1 { x.view(8 * (lanes - 1), &[lanes], &[-8]) } else { x };
+            let y = indices(&vec![0; lanes as usize]);
+            let n = tensor(Type::U16, &[18], &[Value::new(Type::U16, 65_000); 18]);
+            let n = if back { n.view(2, &[9], &[4]) } else { n.view(0, &[9], &[2]) };
+            // The bad index is that of a lane that has left, or not.
+            _ = run_blocks(&text, &tensors(&[&x, &y, &n]), lanes, 256);
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Indices are checked once a tile where they are one value or rise evenly with the lane, else lane by lane, and
 //! only for lanes that run. An element that no running lane names is neither written nor written back.
 
-use super::decode::{Access, Read, Source, Target, Write};
+use super::decode::{Access, Count, Read, Source, Target, Write};
 use super::lanes::Active;
 use super::machine::{Array, Machine, NOBODY};
 use crate::generated::abi;
@@ -36,8 +36,55 @@ impl<'a> Machine<'a> {
         unsafe { &*self.arrays.add(access.array as usize) }
     }
 
+    /// The element of lane 0, and the distances between elements on the axes of the block, of an access whose indices
+    /// are places there: if the tile is one block, all of whose lanes are active and within bounds.
+    fn by_block(&self, access: &Access) -> Option<(*mut u8, [i64; 3])> {
+        let Active { lo, hi, dense, .. } = self.active;
+        if !dense || lo > 0 || hi != self.run.block_size || self.run.blocks > 1 {
+            return None;
+        }
+        let (array, block) = (self.array(access), self.run.grid.block);
+        let (mut base, mut by) = (array.data, [0i64; 3]);
+        for (axis, index) in access.index.iter().enumerate() {
+            let (extent, stride) = (array.extents[axis], array.strides[axis]);
+            let first = match (index.from, index.special) {
+                (Source::Slot(slot), _) => {
+                    Some(self.frame.index(slot)).filter(|i| (0..extent).contains(i))?
+                }
+                (Source::Tile(_), Some(special)) => {
+                    let along = usize::from(special.axis);
+                    let first = self.run.special(special, self.place);
+                    if first + block[along] > extent {
+                        return None;
+                    }
+                    by[along] = by[along].wrapping_add(stride);
+                    first
+                }
+                _ => return None,
+            };
+            base = base.wrapping_offset(first.wrapping_mul(stride) as isize);
+        }
+        Some((base, by))
+    }
+
+    /// The distance between the elements of neighbours, where it is the same for all lanes of a block.
+    fn even(&self, by: [i64; 3]) -> Option<i64> {
+        let [width, height, depth] = self.run.grid.block;
+        let is_even = |extent: i64, by: i64, below: i64| extent == 1 || by == below;
+        let each = by[0];
+        let along = is_even(height, by[1], each.wrapping_mul(width))
+            && is_even(depth, by[2], each.wrapping_mul(width * height));
+        along.then_some(each)
+    }
+
     /// Finds the elements of an access and checks the indices; None where no lane is left that passes.
     fn locate(&mut self, access: &Access, step: u32) -> Option<Elements> {
+        if access.by_block
+            && let Some((at, by)) = self.by_block(access)
+            && let Some(stride) = self.even(by)
+        {
+            return Some(Elements::Strided(at, stride));
+        }
         let array = self.array(access);
         let (mut base, mut by) = (array.data, 0i64);
         let (mut varying, mut is_one) = (0, true);
@@ -191,6 +238,12 @@ impl<'a> Machine<'a> {
     }
 
     pub fn load(&mut self, access: &Access, to: &Write, cast: Option<abi::cast>, step: u32) -> u32 {
+        if access.by_block
+            && let Some((at, by)) = self.by_block(access)
+            && self.even(by).is_none()
+        {
+            return self.load_rows(at, by, access.bytes, to, cast, step);
+        }
         let Some(elements) = self.locate(access, step) else { return NOBODY };
         let array = self.array(access);
         let Active { lo, hi, .. } = self.active;
@@ -250,6 +303,36 @@ impl<'a> Machine<'a> {
         step + 1
     }
 
+    /// Loads the elements of all lanes of a block, row by row.
+    fn load_rows(
+        &mut self,
+        at: *mut u8,
+        [x, y, z]: [i64; 3],
+        bytes: usize,
+        to: &Write,
+        cast: Option<abi::cast>,
+        step: u32,
+    ) -> u32 {
+        let out = self.out(to);
+        let raw = if cast.is_some() { self.temps[2] } else { out };
+        let [across, rows, planes] = self.run.grid.block;
+        if let Some(kernel) = self.table.lane_rows[bytes.trailing_zeros() as usize] {
+            for plane in 0..planes {
+                let to = raw.wrapping_add((plane * rows * across) as usize * bytes);
+                let from = at.wrapping_offset(plane.wrapping_mul(z) as isize);
+                // SAFETY: the elements of all lanes of the block are in the buffer.
+                unsafe { kernel(to, from, across as usize, rows as usize, x as isize, y as isize) };
+            }
+        }
+        if let Some(kernel) = cast {
+            // SAFETY: as many elements, contiguous and aligned.
+            unsafe { kernel(out, raw, self.run.block_size) };
+        }
+        self.settle(to, out);
+        self.is_in_tile(to);
+        step + 1
+    }
+
     fn set_alias_lanes(&mut self, alias: u32, lo: usize, hi: usize) {
         let place = alias as usize - self.frame.code.tiles.len();
         // SAFETY: there is one for every alias.
@@ -264,9 +347,9 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Where a result can be computed in the memory that it is to be stored to: all lanes of the range store, to
-    /// elements that lie side by side.
-    pub fn store_in_place(&mut self, access: &Access) -> Option<*mut u8> {
+    /// Where the elements of the active lanes lie, if they lie side by side and are aligned, and all lanes of the
+    /// range are active: a result that is to be stored can be computed there.
+    pub fn side_by_side(&self, access: &Access) -> Option<*mut u8> {
         let array = self.array(access);
         if !self.active.dense || !array.aligned {
             return None;
@@ -345,6 +428,25 @@ impl<'a> Machine<'a> {
             unsafe { kernel(first, values, each, index, mask, n, stride as isize) };
         }
         step + 1
+    }
+
+    /// Adds at indices as they are read; where that cannot be done or one is out of bounds, loads them for the next
+    /// step.
+    pub fn count_indices(&mut self, count: &Count, step: u32) -> u32 {
+        let (sums, n) = (self.array(&count.access), self.active.len());
+        if !sums.atomic
+            && sums.strides[0] == count.access.bytes as i64
+            && let Some(index) = self.side_by_side(&count.load)
+        {
+            let value = self.frame.slot_pointer(count.value);
+            // SAFETY: an index for each active lane; contiguous elements, of which the kernel writes those of an
+            // index within the extent.
+            let done = unsafe { (count.kernel)(sums.data, value, index.cast(), n, sums.extents[0]) };
+            if done == n as u64 {
+                return step + 2;
+            }
+        }
+        self.load(&count.load, &count.to, None, step)
     }
 
     pub fn combine(&mut self, access: &Access, from: Read, kernel: abi::lane_combine, step: u32) -> u32 {

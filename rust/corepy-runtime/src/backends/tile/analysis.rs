@@ -7,6 +7,7 @@
 //! what was there. That one question decides which writes are blended, which registers can be kept as one
 //! value, or as a first value and a step, and which loads can be read in place.
 
+use super::rename::Renamed;
 use crate::generated::ops::{Binary, Unary};
 use crate::program::{
     Code, Condition, Flow, Graph, Instruction, Operand, Place, Program, Register, Special, Type,
@@ -45,6 +46,15 @@ impl Rows {
     fn new(rows: usize, members: usize) -> Rows {
         let words = members.div_ceil(64).max(1);
         Rows { words, bits: vec![0; rows * words] }
+    }
+
+    /// The same rows, with room for more members.
+    fn widened(&self, rows: usize, members: usize) -> Rows {
+        let mut wide = Rows::new(rows, members);
+        for row in 0..rows {
+            wide.row_mut(row)[..self.words].copy_from_slice(self.row(row));
+        }
+        wide
     }
 
     fn row(&self, row: usize) -> &[u64] {
@@ -102,8 +112,9 @@ pub struct Analysis<'a> {
     pub program: &'a Program,
     pub code: &'a Code,
     pub graph: &'a Graph,
-    /// Registers of the program; behind them the counts of the loops around a step, one a depth.
+    /// Registers of the program; behind them the counts of the loops around a step, one a depth, and those added.
     pub registers: usize,
+    pub renamed: Renamed,
     pub classes: Vec<Class>,
     /// Whether the blocks of a tile lie in one row of the grid, so that `%gid.x` is consecutive.
     flat: bool,
@@ -114,7 +125,7 @@ pub struct Analysis<'a> {
     pub live_out: Rows,
     /// By block of steps: what lanes that wait may still read.
     keep: Rows,
-    /// By step that stores a register or branches on one: whether nobody reads the register behind it.
+    /// By step that stores a register, branches on one or updates at one: whether nobody reads the register behind it.
     ends: Vec<bool>,
     /// By buffer, and in the last row for all of them: what is live where others may change an element.
     disturbed: Rows,
@@ -140,7 +151,8 @@ impl<'a> Analysis<'a> {
             code,
             graph,
             registers,
-            classes: vec![if is_precise { Class::Unknown } else { Class::Lanes }; registers],
+            renamed: Renamed::none(registers),
+            classes: Vec::new(),
             flat,
             alone: needs_whole_blocks(program),
             live_in: Rows::new(rows, registers),
@@ -152,14 +164,32 @@ impl<'a> Analysis<'a> {
         };
         if is_precise {
             analysis.find_liveness();
+            analysis.rename();
             analysis.find_ends();
+        }
+        let class = if is_precise { Class::Unknown } else { Class::Lanes };
+        analysis.classes = vec![class; analysis.registers];
+        if is_precise {
             analysis.classify();
         }
         analysis
     }
 
-    pub fn instruction(&self, step: u32) -> &'a Instruction {
-        &self.program.instructions()[self.code.steps()[step as usize].instruction as usize]
+    fn rename(&mut self) {
+        self.renamed = Renamed::new(self.program, self.code, self.graph, &self.live_out, self.registers);
+        if self.renamed.len() > 0 {
+            self.registers += self.renamed.len();
+            let blocks = self.graph.blocks().len();
+            // None of those added lives from block to block, nor does any other less long than it did.
+            self.live_in = self.live_in.widened(blocks, self.registers);
+            self.live_out = self.live_out.widened(blocks, self.registers);
+            self.keep = Rows::new(blocks, self.registers);
+        }
+    }
+
+    pub fn instruction(&self, step: u32) -> &Instruction {
+        let number = self.code.steps()[step as usize].instruction as usize;
+        self.renamed.instruction(step).unwrap_or(&self.program.instructions()[number])
     }
 
     /// The register of the count of the loop that starts at a step.
@@ -168,6 +198,7 @@ impl<'a> Analysis<'a> {
     }
 
     pub fn type_of(&self, register: usize) -> Type {
+        let register = self.renamed.origin(register).map_or(register, |(register, _)| register);
         self.program.registers().get(register).map_or(Type::I64, |r| r.ty)
     }
 
@@ -431,6 +462,11 @@ impl<'a> Analysis<'a> {
                 {
                     ends[step as usize] = !live.contains(0, usize::from(r));
                 }
+                if let Instruction::Combine { access, .. } = self.instruction(step)
+                    && let [Operand::Register(Register(r))] = access.index[..]
+                {
+                    ends[step as usize] = !live.contains(0, usize::from(r));
+                }
                 self.writes(step, |r| live.remove(0, r));
                 self.reads(step, |r| {
                     live.insert(0, r);
@@ -440,7 +476,7 @@ impl<'a> Analysis<'a> {
         (self.ends, self.disturbed) = (ends, disturbed);
     }
 
-    /// Whether the register that a step stores, or branches on, is read no more before it is written again.
+    /// Whether the register that a step stores, branches on or updates at is read no more before it is written again.
     pub fn ends(&self, step: u32) -> bool {
         self.is_precise && self.ends[step as usize]
     }

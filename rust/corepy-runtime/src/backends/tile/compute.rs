@@ -148,7 +148,7 @@ impl Machine<'_> {
         }
         if compute.to.stored
             && let Op::Store { access, cast: None, .. } = &self.frame.code.ops[step as usize + 1]
-            && let Some(out) = self.store_in_place(access)
+            && let Some(out) = self.side_by_side(access)
         {
             self.apply(compute, out);
             return step + 2;
@@ -171,7 +171,7 @@ impl Machine<'_> {
         if chain.to.stored
             && let Op::Store { access, cast: None, .. } = &self.frame.code.ops[next as usize]
         {
-            in_place = self.store_in_place(access);
+            in_place = self.side_by_side(access);
         }
         let out = in_place.unwrap_or_else(|| self.out(&chain.to));
         let places = &chain.places;

@@ -108,6 +108,8 @@ pub struct Access {
     pub index: Box<[Index]>,
     /// Bytes of an element.
     pub bytes: usize,
+    /// Whether all indices that differ from lane to lane are places on the axes of the block.
+    pub by_block: bool,
 }
 
 pub enum Op {
@@ -158,6 +160,7 @@ pub enum Op {
         from: Read,
         kernel: abi::lane_combine,
     },
+    Count(Box<Count>),
     Barrier,
     /// `reduce`, or with `each` `scan`.
     Fold(Box<Fold>),
@@ -172,6 +175,16 @@ pub struct Chain {
     pub factor: u32,
     /// The slots of the values.
     pub places: Box<[i64]>,
+}
+
+/// A load of indices, and the next step, which adds one value at them.
+pub struct Count {
+    pub load: Box<Access>,
+    pub to: Write,
+    pub access: Box<Access>,
+    /// The slot of the value.
+    pub value: u32,
+    pub kernel: abi::lane_count,
 }
 
 /// A reduction or scan over a block's lane slots.
@@ -282,6 +295,9 @@ pub fn decode(program: &Program, flat: bool, parted: bool, table: &'static abi::
             let next = step + chain.as_ref().map_or(1, |chain| chain.places.len() as u32);
             if let Some(chain) = chain {
                 ops[step as usize] = Op::Chain(Box::new(chain));
+            }
+            if let Some(count) = decoder.count(step) {
+                ops[step as usize] = Op::Count(Box::new(count));
             }
             step = next;
         }
@@ -423,7 +439,11 @@ impl Decoder<'_> {
     }
 
     fn read(&mut self, operand: Operand) -> Read {
-        Read { from: self.source(operand), bytes: self.program.type_of(operand).bytes() }
+        let ty = match operand {
+            Operand::Register(Register(r)) => self.analysis.type_of(usize::from(r)),
+            _ => self.program.type_of(operand),
+        };
+        Read { from: self.source(operand), bytes: ty.bytes() }
     }
 
     fn write(&self, step: u32, r: usize) -> Write {
@@ -445,7 +465,11 @@ impl Decoder<'_> {
             let special = if let Operand::Special(special) = operand { Some(special) } else { None };
             Index { from: self.source(operand), special }
         });
-        Box::new(Access { index: index.collect(), array: first + u32::from(access.array), bytes: ty.bytes() })
+        let index: Box<[Index]> = index.collect();
+        let is_place = |i: &Index| i.special.is_some_and(|s| matches!(s.what, Place::Lane | Place::Gid));
+        let is_each = |i: &&Index| matches!(i.from, Source::Tile(_));
+        let by_block = index.iter().any(|i| is_each(&i)) && index.iter().filter(is_each).all(is_place);
+        Box::new(Access { index, array: first + u32::from(access.array), bytes: ty.bytes(), by_block })
     }
 
     /// Whether the next step stores what a step writes to a register, and nobody else reads it.
@@ -537,6 +561,32 @@ impl Decoder<'_> {
         }
         let kernel = filled!(self.table.multiply_add_chain[ty.dtype().number()]);
         (places.len() > 1).then(|| Chain { kernel, to, register, factor, places: places.into() })
+    }
+
+    /// A load and the sum behind it as one step, if nobody else reads the indices.
+    fn count(&mut self, step: u32) -> Option<Count> {
+        let analysis = self.analysis;
+        let next = step + 1;
+        if next as usize >= analysis.code.steps().len()
+            || analysis.graph.block_of(next) != analysis.graph.block_of(step)
+        {
+            return None;
+        }
+        let Instruction::Load { ty: Type::I64, to, access: from } = analysis.instruction(step) else {
+            return None;
+        };
+        let Instruction::Combine { op: Combine::Add, ty, access: sums, from: value } =
+            analysis.instruction(next)
+        else {
+            return None;
+        };
+        let Source::Slot(value) = self.source(*value) else { return None };
+        if *sums.index != [Operand::Register(*to)] || !analysis.ends(next) {
+            return None;
+        }
+        let kernel = filled!(self.table.lane_count[ty.bytes().trailing_zeros() as usize]);
+        let (load, access) = (self.access(from, false, Type::I64), self.access(sums, false, *ty));
+        Some(Count { load, to: self.write(step, usize::from(to.0)), access, value, kernel })
     }
 
     fn cast(&self, from: Type, to: Type) -> abi::cast {

@@ -223,6 +223,7 @@ impl<'a> Machine<'a> {
                 Op::Load { access, to, cast } => self.load(access, to, *cast, step),
                 Op::Store { access, from, cast } => self.store(access, *from, *cast, step),
                 Op::Combine { access, from, kernel } => self.combine(access, *from, *kernel, step),
+                Op::Count(count) => self.count_indices(count, step),
                 Op::Next => step + 1,
                 Op::Jump(target) => self.all_go(step, *target),
                 Op::Exit if !self.has_parted() => return Ok(()),

@@ -12,6 +12,7 @@ mod lanes;
 mod machine;
 mod parted;
 mod places;
+mod rename;
 mod run;
 mod setup;
 
@@ -22,14 +23,15 @@ use super::{Backend, Capabilities, Executable};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernels::level::{self, Level};
+use crate::lock::Lock;
 use crate::once::Once;
 use crate::ops::{Arg, copy::copy_into};
 use crate::program::Program;
 use crate::tensor::Tensor;
 use decode::Decoded;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
 /// The backend.
 pub struct Tile;
@@ -103,13 +105,13 @@ impl Executable for Prepared {
 /// Programs whose decoded forms are kept for equal ones. A program that is alive keeps its own.
 const KEPT: usize = 256;
 
-static CACHE: Mutex<VecDeque<Arc<Prepared>>> = Mutex::new(VecDeque::new());
+static CACHE: Lock<VecDeque<Arc<Prepared>>> = Lock::new(VecDeque::new());
 
 /// The forms of a program: its own, or those of an equal one, or new ones.
 fn prepared(program: &Program) -> Arc<Prepared> {
     let attached = program.attached(|| {
         // Without waiting: in the child of a fork the lock may be held by a thread that does not exist.
-        let Ok(mut cache) = CACHE.try_lock() else { return Arc::new(Prepared::new(program)) };
+        let Some(mut cache) = CACHE.try_lock() else { return Arc::new(Prepared::new(program)) };
         // The one that was used last goes last.
         let known = cache.iter().position(|p| p.digest == program.digest()).and_then(|i| cache.remove(i));
         let found = known.unwrap_or_else(|| Arc::new(Prepared::new(program)));

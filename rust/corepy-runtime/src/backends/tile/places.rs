@@ -49,7 +49,11 @@ impl Decoder<'_> {
         let mut taken = vec![u64::MAX; tiles.len()];
         for r in order {
             let Some(span) = spans[r] else { continue };
-            let free = (0..tiles.len()).find(|&t| tiles[t] == width(r) && taken[t] < span.first);
+            let is_free = |&t: &usize| tiles[t] == width(r) && taken[t] < span.first;
+            // What is computed from a value that it replaces takes the place of that.
+            let replaced =
+                analysis.renamed.origin(r).and_then(|(_, writer)| self.replaced(writer, r, &place));
+            let free = replaced.filter(is_free).or_else(|| (0..tiles.len()).find(is_free));
             let tile = free.unwrap_or_else(|| {
                 tiles.push(width(r));
                 taken.push(0);
@@ -83,6 +87,19 @@ impl Decoder<'_> {
             self.registers.push((target, class, width(r)));
         }
         (tiles, aliases)
+    }
+
+    /// The tile of a register that a step reads and that stands for the one that it writes.
+    fn replaced(&self, step: u32, register: usize, place: &[Option<u32>]) -> Option<usize> {
+        let renamed = &self.analysis.renamed;
+        let origin = |r: usize| renamed.origin(r).map_or(r, |(origin, _)| origin);
+        let mut found = None;
+        self.analysis.reads(step, |r| {
+            if origin(r) == origin(register) {
+                found = place[r].map(|tile| tile as usize);
+            }
+        });
+        found
     }
 
     fn spans(&self) -> Vec<Option<Span>> {

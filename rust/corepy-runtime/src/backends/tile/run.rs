@@ -8,11 +8,11 @@ use crate::backends::fault::{LaneFault, LaunchError};
 use crate::backends::launch::{Grid, Launch};
 use crate::generated::abi;
 use crate::kernels::level;
+use crate::lock::Lock;
 use crate::memory::arena::with_arena;
 use crate::program::{Place, Special};
 use crate::scheduler::{self, Flow, cost};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Bytes of tiles that a thread should work on: a quarter of a second-level cache of 1 MiB.
 const WORKING_SET: usize = 256 << 10;
@@ -41,7 +41,7 @@ pub struct Run<'a> {
     pub parallel: bool,
     /// The lowest tile that has a fault.
     lowest: AtomicI64,
-    fault: Mutex<Option<Box<LaneFault>>>,
+    fault: Lock<Option<Box<LaneFault>>>,
 }
 
 /// Runs every lane of a launch.
@@ -90,13 +90,13 @@ pub fn run(prepared: &Prepared, launch: &Launch) -> Result<(), LaunchError> {
         claim,
         parallel: claims > 1,
         lowest: AtomicI64::new(i64::MAX),
-        fault: Mutex::new(None),
+        fault: Lock::new(None),
     };
     scheduler::run(claims as usize, tile_ns * tiles as f64, &|claim| {
         let first = claim as i64 * run.claim;
         run.tiles(first, tiles.min(first.saturating_add(run.claim)))
     })?;
-    match run.fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    match run.fault.into_inner() {
         Some(fault) => Err(LaunchError::Fault(fault)),
         None => Ok(()),
     }
@@ -146,7 +146,7 @@ impl Run<'_> {
     }
 
     fn report(&self, tile: i64, fault: Box<LaneFault>) {
-        let mut found = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.fault.lock();
         if tile < self.lowest.load(Ordering::Relaxed) {
             self.lowest.store(tile, Ordering::Relaxed);
             *found = Some(fault);
