@@ -582,6 +582,22 @@ def products() -> Iterator[Case]:
         ("matmul float64 1,000", "a @ b", ((1_000, 1_000), (1_000, 1_000)), "float64", 2e9),
         ("matrix by vector float32 1,000", "a @ b", ((1_000, 1_000), (1_000,)), "float32", 2e6),
         ("matrix by vector float64 1,000", "a @ b", ((1_000, 1_000), (1_000,)), "float64", 2e6),
+        *(
+            (f"{name} {dtype}", "a @ b", shapes, dtype, operations)
+            for name, shapes, operations in (
+                ("vector by matrix 1,000", ((1_000,), (1_000, 1_000)), 2e6),
+                ("matrix by vector 1,024", ((1_024, 1_024), (1_024,)), 2.1e6),
+                ("vector by matrix 100,000 x 8", ((100_000,), (100_000, 8)), 1.6e6),
+                ("matrix 1,000 by 2 vectors", ((1_000, 1_000), (1_000, 2)), 4e6),
+                ("matrix 1,000 by 4 vectors", ((1_000, 1_000), (1_000, 4)), 8e6),
+                ("2 vectors by matrix 10,000 x 100", ((2, 10_000), (10_000, 100)), 4e6),
+            )
+            for dtype in ("float32", "float64")
+        ),
+        *(
+            (f"a.T by vector {dtype} 1,000", "a.T @ b", ((1_000, 1_000), (1_000,)), dtype, 2e6)
+            for dtype in ("float32", "float64")
+        ),
         ("matmul float32 1,000 x (32, 32)", "a @ b", ((1_000, 32, 32), (1_000, 32, 32)), "float32", 65.536e6),
         ("matmul float32 (10,000, 64) x (64, 64)", "a @ b", ((10_000, 64), (64, 64)), "float32", 81.92e6),
     ):

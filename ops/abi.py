@@ -263,11 +263,15 @@ FUNCTIONS = (
     Function(
         "gemm_vector",
         "void",
-        "void *c, const void *x, const void *m, ptrdiff_t lane_stride, ptrdiff_t depth_stride,"
-        " size_t lanes, size_t depth, uint32_t accumulate, uint32_t matrix_first",
-        "c[lane] = the chain over depth of x[d] * m[lane, d], nothing packed before; c and x are"
-        " contiguous. matrix_first: the matrix is the left factor (the order of a complex product's"
-        " two fma). The same bits as `block`. depth is at most one panel.",
+        "void *c, ptrdiff_t c_lane, ptrdiff_t c_vector, ptrdiff_t c_panel, const void *x,"
+        " ptrdiff_t x_depth, ptrdiff_t x_vector, const void *m, ptrdiff_t lane_stride,"
+        " ptrdiff_t depth_stride, size_t lanes, size_t depth, size_t vectors, uint32_t accumulate,"
+        " uint32_t matrix_first",
+        "c[lane, v] = the chains over depth of x[d, v] * m[lane, d], nothing packed before: the"
+        " totals of panels of depth in rising order, added to c with accumulate; or, where c_panel"
+        " is not 0, the total of panel p written to c + p * c_panel. At most COREPY_MOST_VECTORS"
+        " vectors. matrix_first: the matrix is the left factor (the order of a complex product's"
+        " two fma). Strides are in bytes, any sign, any alignment. The same bits as `block`.",
     ),
     Function(
         "gemm_small",
@@ -455,3 +459,6 @@ BLOCK = 1024
 STRIPES = 16
 # Depth of a matmul panel, the same for every dtype, level and shape.
 PANEL = 256
+# Vectors that a kernel multiplies by a matrix in one call: their scalars of one panel are 16 KiB of
+# float64, which leaves the L1 cache room for the matrix.
+MOST_VECTORS = 8

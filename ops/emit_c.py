@@ -57,7 +57,8 @@ def header() -> str:
         f"  COREPY_LANE_WIDTHS = {len(abi.LANE_WIDTHS)},",
         f"  COREPY_BLOCK = {abi.BLOCK},",
         f"  COREPY_STRIPES = {abi.STRIPES},",
-        f"  COREPY_PANEL = {abi.PANEL}",
+        f"  COREPY_PANEL = {abi.PANEL},",
+        f"  COREPY_MOST_VECTORS = {abi.MOST_VECTORS}",
         "};",
         "",
     ]

@@ -194,6 +194,7 @@ def abi_bindings() -> str:
         ("BLOCK: usize", abi.BLOCK),
         ("STRIPES: usize", abi.STRIPES),
         ("PANEL: usize", abi.PANEL),
+        ("MOST_VECTORS: usize", abi.MOST_VECTORS),
     ):
         out.append(f"pub const {name} = {value};")
     out.append("")

@@ -139,7 +139,8 @@ enum {
   COREPY_LANE_WIDTHS = 4,
   COREPY_BLOCK = 1024,
   COREPY_STRIPES = 16,
-  COREPY_PANEL = 256
+  COREPY_PANEL = 256,
+  COREPY_MOST_VECTORS = 8
 };
 
 // n contiguous elements. Returns n, or the index of the first element that faults.
@@ -238,8 +239,8 @@ typedef void (*corepy_pack)(void *packed, const void *in, ptrdiff_t lane_stride,
 // c (rows x cols, contiguous columns) = packed a times packed b, one fma chain over depth from +0; with accumulate, that panel total is added to c. depth is at most one panel.
 typedef void (*corepy_gemm_block)(void *c, ptrdiff_t row_stride, const void *a, const void *b, size_t rows, size_t cols, size_t depth, uint32_t accumulate);
 
-// c[lane] = the chain over depth of x[d] * m[lane, d], nothing packed before; c and x are contiguous. matrix_first: the matrix is the left factor (the order of a complex product's two fma). The same bits as `block`. depth is at most one panel.
-typedef void (*corepy_gemm_vector)(void *c, const void *x, const void *m, ptrdiff_t lane_stride, ptrdiff_t depth_stride, size_t lanes, size_t depth, uint32_t accumulate, uint32_t matrix_first);
+// c[lane, v] = the chains over depth of x[d, v] * m[lane, d], nothing packed before: the totals of panels of depth in rising order, added to c with accumulate; or, where c_panel is not 0, the total of panel p written to c + p * c_panel. At most COREPY_MOST_VECTORS vectors. matrix_first: the matrix is the left factor (the order of a complex product's two fma). Strides are in bytes, any sign, any alignment. The same bits as `block`.
+typedef void (*corepy_gemm_vector)(void *c, ptrdiff_t c_lane, ptrdiff_t c_vector, ptrdiff_t c_panel, const void *x, ptrdiff_t x_depth, ptrdiff_t x_vector, const void *m, ptrdiff_t lane_stride, ptrdiff_t depth_stride, size_t lanes, size_t depth, size_t vectors, uint32_t accumulate, uint32_t matrix_first);
 
 // The whole product of two small matrices, element by element; c is contiguous, strides are in bytes. The same bits as `block` over all panels.
 typedef void (*corepy_gemm_small)(void *c, const void *a, ptrdiff_t a_row, ptrdiff_t a_column, const void *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t rows, size_t cols, size_t depth);

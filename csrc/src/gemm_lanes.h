@@ -169,6 +169,58 @@ struct Complex {
   }
 };
 
+// Loads the first few elements of a vector, and nothing behind them; the other lanes are 0.
+template <class A>
+struct Part {
+  using V = typename A::V;
+  using Element = typename A::Element;
+  using Packed = typename A::Packed;
+#if defined(__AVX2__)
+  static constexpr bool masked =
+      sizeof(Packed) >= 4 && sizeof(Element) == sizeof(Packed) * A::parts;
+#else
+  static constexpr bool masked = false;
+#endif
+#if defined(__AVX512F__)
+  uint32_t words;
+  explicit Part(size_t used)
+      : words(uint32_t(uint64_t(1) << used * A::parts) - 1), bytes(used * sizeof(Element)) {}
+#elif defined(__AVX2__)
+  __m256i words;
+  explicit Part(size_t used) : bytes(used * sizeof(Element)) {
+    if constexpr (sizeof(Packed) == 4)
+      words = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(used * A::parts)),
+                                 _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    else
+      words = _mm256_cmpgt_epi64(_mm256_set1_epi64x(int64_t(used * A::parts)),
+                                 _mm256_setr_epi64x(0, 1, 2, 3));
+  }
+#else
+  explicit Part(size_t used) : bytes(used * sizeof(Element)) {}
+#endif
+  size_t bytes;
+
+  V load_elements(const void *p) const {
+    if constexpr (masked) {
+#if defined(__AVX512F__)
+      if constexpr (sizeof(Packed) == 4)
+        return (V)_mm512_maskz_loadu_epi32(__mmask16(words), p);
+      else
+        return (V)_mm512_maskz_loadu_epi64(__mmask8(words), p);
+#elif defined(__AVX2__)
+      if constexpr (sizeof(Packed) == 4)
+        return (V)_mm256_maskload_epi32(static_cast<const int *>(p), words);
+      else
+        return (V)_mm256_maskload_epi64(static_cast<const long long *>(p), words);
+#endif
+    } else {
+      alignas(64) char part[A::lanes * sizeof(Element)] = {};
+      __builtin_memcpy(part, p, bytes);
+      return A::load_elements(part);
+    }
+  }
+};
+
 // The same product with the left factor in the lanes and the right one as scalar.
 template <class A>
 struct LeftInLanes : A {};

@@ -57,7 +57,7 @@ struct Square {
         ((I / piece * 2 + Odd) % pieces * piece + I % piece + I / piece * 2 / pieces * words)...);
   }
 
-  static void interleave_round(V (&row)[Side]) {
+  static __attribute__((always_inline)) void interleave_round(V (&row)[Side]) {
     V next[Side];
 #pragma GCC unroll 16
     for (size_t group = 0; group < Side; group += inner)
@@ -71,7 +71,7 @@ struct Square {
     for (size_t i = 0; i < Side; i++)
       row[i] = next[i];
   }
-  static void separate_round(V (&row)[Side]) {
+  static __attribute__((always_inline)) void separate_round(V (&row)[Side]) {
     V next[Side];
 #pragma GCC unroll 16
     for (size_t c = 0; c < inner; c++)
@@ -87,7 +87,7 @@ struct Square {
   }
 
   template <size_t Inner = inner, size_t Pieces = pieces>
-  static void transpose(V (&row)[Side]) {
+  static __attribute__((always_inline)) void transpose(V (&row)[Side]) {
     if constexpr (Inner > 1) {
       interleave_round(row);
       transpose<Inner / 2, Pieces>(row);

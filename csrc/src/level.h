@@ -16,6 +16,9 @@
 #define COREPY_JOIN(a, b) COREPY_JOIN_(a, b)
 #define COREPY_NAMESPACE COREPY_JOIN(corepy_, COREPY_LEVEL)
 
+// Keeps one copy of a loop that several callers share: the kernels of one level stay small.
+#define COREPY_OUT_OF_LINE __attribute__((noinline))
+
 // Element of a bool tensor. Imported memory may hold any byte, so a kernel tests it against 0 and
 // never assumes 0 or 1; what a kernel writes is 0 or 1.
 enum corepy_bool : uint8_t {};

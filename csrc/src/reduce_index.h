@@ -9,6 +9,46 @@
 namespace COREPY_NAMESPACE {
 namespace {
 
+// Whether vectors of floats held a NaN. Two at a time where an instruction compares two.
+template <class In, size_t N>
+struct Nans {
+  using V = vec<In, N>;
+#if defined(__AVX512F__)
+  uint32_t found = 0;
+  void look(V a, V b) {
+    if constexpr (sizeof(In) == 4) {
+      found |= _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q);
+    } else {
+      found |= _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q);
+    }
+  }
+  bool any() const { return found != 0; }
+#else
+  using Mask = decltype(V{} == V{});
+  Mask found{};
+  void look(V a, V b) {
+#if defined(__AVX2__)
+    if constexpr (sizeof(In) == 4) {
+      found |= (Mask)_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q);
+    } else {
+      found |= (Mask)_mm256_cmp_pd((__m256d)a, (__m256d)b, _CMP_UNORD_Q);
+    }
+#else
+    found |= (a != a) | (b != b);
+#endif
+  }
+  bool any() const {
+    uint64_t words[sizeof(Mask) / 8];
+    __builtin_memcpy(words, &found, sizeof words);
+    uint64_t some = 0;
+    for (uint64_t word : words) {
+      some |= word;
+    }
+    return some != 0;
+  }
+#endif
+};
+
 template <class E, bool MAX>
 struct ArgExtreme {
   using In = typename E::In;
@@ -92,45 +132,55 @@ struct ArgExtreme {
     return i;
   }
 
-  // The best of n >= 1 floats and its first place, or false where one is NaN. Comparing floats
-  // takes half of the instructions of comparing their keys, and finds zeros of either sign alike.
-  COREPY_OUT_OF_LINE static bool ordered(const char *a, size_t n, Key &found, size_t &where) {
+  static vec<In, NATIVE> further(vec<In, NATIVE> x, vec<In, NATIVE> value) {
+    return (MAX ? x > value : x < value) ? x : value;
+  }
+
+  // The best of n >= 1 floats, or false where one is NaN; and its first place where nothing is to
+  // beat or it does. Comparing floats takes half of the instructions of comparing their keys, and
+  // finds zeros of either sign alike.
+  COREPY_OUT_OF_LINE static bool ordered(const char *a, size_t n, const Key *to_beat, Key &found,
+                                         size_t &where) {
     using Mask = decltype(vec<In, NATIVE>{} == vec<In, NATIVE>{});
     constexpr size_t STEP = WIDE * NATIVE;
-    const auto look = [a](vec<In, NATIVE> &value, Mask &nan, size_t at) {
-      const auto x = load<vec<In, NATIVE>>(a + at * sizeof(In));
-      nan |= x != x;
-      value = (MAX ? x > value : x < value) ? x : value;
-    };
     In total = load<In>(a);
     bool nan = total != total;
     size_t i = 0;
     if (n >= NATIVE) {
       vec<In, NATIVE> values[WIDE];
-      Mask nans[WIDE];
+      Nans<In, NATIVE> nans[WIDE / 2];
 #pragma GCC unroll 8
       for (size_t j = 0; j < WIDE; ++j) {
         values[j] = load<vec<In, NATIVE>>(a);
-        nans[j] = Mask{};
       }
       for (; i + STEP <= n; i += STEP) {
 #pragma GCC unroll 8
-        for (size_t j = 0; j < WIDE; ++j) {
-          look(values[j], nans[j], i + j * NATIVE);
+        for (size_t j = 0; j < WIDE; j += 2) {
+          const auto x = load<vec<In, NATIVE>>(a + (i + j * NATIVE) * sizeof(In));
+          const auto y = load<vec<In, NATIVE>>(a + (i + (j + 1) * NATIVE) * sizeof(In));
+          nans[j / 2].look(x, y);
+          values[j] = further(x, values[j]);
+          values[j + 1] = further(y, values[j + 1]);
         }
       }
       for (; i + NATIVE <= n; i += NATIVE) {
-        look(values[0], nans[0], i);
+        const auto x = load<vec<In, NATIVE>>(a + i * sizeof(In));
+        nans[0].look(x, x);
+        values[0] = further(x, values[0]);
       }
       // Some elements are looked at twice, which changes nothing.
-      look(values[1], nans[1], n - NATIVE);
+      const auto x = load<vec<In, NATIVE>>(a + (n - NATIVE) * sizeof(In));
+      nans[0].look(x, x);
+      values[1] = further(x, values[1]);
       i = n;
 #pragma GCC unroll 8
       for (size_t j = 1; j < WIDE; ++j) {
-        nans[0] |= nans[j];
-        values[0] = (MAX ? values[j] > values[0] : values[j] < values[0]) ? values[j] : values[0];
+        values[0] = further(values[j], values[0]);
       }
-      nan |= any(nans[0]);
+#pragma GCC unroll 8
+      for (size_t j = 0; j < WIDE / 2; ++j) {
+        nan |= nans[j].any();
+      }
       In lanes[NATIVE];
       store(lanes, values[0]);
       // Halves, because one chain of comparisons through all lanes takes longer than the loop
@@ -154,7 +204,12 @@ struct ArgExtreme {
     if (nan) {
       return false;
     }
-    store(&found, K::template encode<1>(total + static_cast<In>(0)));
+    const Key best_key = K::template encode<1>(total + static_cast<In>(0));
+    found = best_key;
+    // Most chunks of many hold nothing better than those before.
+    if (to_beat != nullptr && !beats(best_key, *to_beat)) {
+      return true;
+    }
     const vec<In, NATIVE> all = splat<In, NATIVE>(total);
     for (i = 0; i + STEP <= n; i += STEP) {
       Mask same = load<vec<In, NATIVE>>(a + i * sizeof(In)) == all;
@@ -197,8 +252,8 @@ struct ArgExtreme {
       const char *const chunk = a + i * sizeof(In);
       if constexpr (K::floating) {
         Key candidate;
-        size_t where;
-        if (ordered(chunk, count, candidate, where)) {
+        size_t where = 0;
+        if (ordered(chunk, count, index == ABSENT ? nullptr : &found, candidate, where)) {
           if (index == ABSENT || beats(candidate, found)) {
             found = candidate;
             index = static_cast<int64_t>(first + i + where);

@@ -22,9 +22,6 @@ constexpr size_t VECTOR = 16;
 constexpr size_t STRIPES = COREPY_STRIPES;
 constexpr size_t BLOCK = COREPY_BLOCK;
 
-// Keeps one copy of a loop that several callers share: the kernels of one level stay small.
-#define COREPY_OUT_OF_LINE __attribute__((noinline))
-
 template <class T, size_t N>
 struct VectorOf {
   typedef T type __attribute__((vector_size(N * sizeof(T))));

@@ -197,6 +197,52 @@ bool equal(const T *want, const char *got, ptrdiff_t row, size_t m, size_t n) {
 
 size_t groups(size_t n, size_t group) { return (n + group - 1) / group * group; }
 
+// A matrix with lanes for rows, times `count` columns of x, against `want` = m x n elements of
+// which lanes are the rows (matrix_first) or the columns.
+template <class T>
+void vectors(const corepy_gemm &g, const char *name, const Matrix &matrix, const Matrix &x,
+             const T *want, size_t m, size_t n, size_t k, size_t count, bool matrix_first) {
+  const size_t size = sizeof(T), lanes = matrix_first ? m : n, panels = (k + 255) / 256;
+  const auto wanted = [&](size_t lane, size_t v) {
+    return matrix_first ? want[lane * n + v] : want[v * n + lane];
+  };
+  // Vectors one after the other, and side by side.
+  for (int beside = 0; beside < 2; beside++) {
+    const ptrdiff_t c_lane = ptrdiff_t(beside ? count * size : size);
+    const ptrdiff_t c_vector = ptrdiff_t(beside ? size : lanes * size);
+    const size_t bytes = lanes * count * size;
+    char *c = static_cast<char *>(malloc(bytes));
+    g.vector(c, c_lane, c_vector, 0, x.data, x.row, x.column, matrix.data, matrix.row,
+             matrix.column, lanes, k, count, 0, matrix_first);
+    bool ok = true;
+    for (size_t lane = 0; lane < lanes; lane++)
+      for (size_t v = 0; v < count; v++)
+        ok = ok &&
+             same(read<T>(c + ptrdiff_t(lane) * c_lane + ptrdiff_t(v) * c_vector), wanted(lane, v));
+    check(ok, name, matrix_first ? "matrix x vectors" : "vectors x matrix", m, n, k);
+    char *each = static_cast<char *>(malloc(bytes * panels));
+    g.vector(each, c_lane, c_vector, ptrdiff_t(bytes), x.data, x.row, x.column, matrix.data,
+             matrix.row, matrix.column, lanes, k, count, 0, matrix_first);
+    // The second panel once more, added to what the first gave.
+    if (k > 256)
+      g.vector(each, c_lane, c_vector, 0, x.data + 256 * x.row, x.row, x.column,
+               matrix.data + 256 * matrix.column, matrix.row, matrix.column, lanes,
+               k > 512 ? 256 : k - 256, count, 1, matrix_first);
+    ok = true;
+    for (size_t lane = 0; lane < lanes; lane++)
+      for (size_t v = 0; v < count; v++) {
+        const char *at = each + ptrdiff_t(lane) * c_lane + ptrdiff_t(v) * c_vector;
+        T sum = read<T>(at);
+        for (size_t panel = 2; panel < panels; panel++)
+          sum = plus(sum, read<T>(at + ptrdiff_t(panel * bytes)));
+        ok = ok && same(sum, wanted(lane, v));
+      }
+    check(ok, name, "totals of panels", m, n, k);
+    free(each);
+    free(c);
+  }
+}
+
 template <class T>
 void product(const corepy_gemm &g, const char *name, size_t m, size_t n, size_t k, Layout la,
              Layout lb, Values values) {
@@ -229,30 +275,15 @@ void product(const corepy_gemm &g, const char *name, size_t m, size_t n, size_t 
   g.small(dense, a.data, a.row, a.column, b.data, b.row, b.column, m, n, k);
   check(equal(want, dense, ptrdiff_t(n * sizeof(T)), m, n), name, "small", m, n, k);
 
-  // Matrix x vector: column j of b (contiguous) after a, and row i of a before b.
-  T *x = static_cast<T *>(malloc(k * sizeof(T)));
-  T *y = static_cast<T *>(malloc((m > n ? m : n) * sizeof(T)));
-  const size_t j = n - 1, i = m / 2;
-  for (size_t p = 0; p < k; p++)
-    x[p] = read<T>(b.data + ptrdiff_t(p) * b.row + ptrdiff_t(j) * b.column);
-  for (size_t first = 0; first < k; first += 256)
-    g.vector(y, x + first, a.data + ptrdiff_t(first) * a.column, a.row, a.column, m,
-             k - first < 256 ? k - first : 256, first != 0, 1);
-  bool ok = true;
-  for (size_t r = 0; r < m; r++)
-    ok = ok && same(y[r], want[r * n + j]);
-  check(ok, name, "matrix x vector", m, n, k);
-  for (size_t p = 0; p < k; p++)
-    x[p] = read<T>(a.data + ptrdiff_t(i) * a.row + ptrdiff_t(p) * a.column);
-  for (size_t first = 0; first < k; first += 256)
-    g.vector(y, x + first, b.data + ptrdiff_t(first) * b.row, b.column, b.row, n,
-             k - first < 256 ? k - first : 256, first != 0, 0);
-  ok = true;
-  for (size_t q = 0; q < n; q++)
-    ok = ok && same(y[q], want[i * n + q]);
-  check(ok, name, "vector x matrix", m, n, k);
-  free(x);
-  free(y);
+  // Columns of b after a, and rows of a before b; all panels at once, or the total of each.
+  const size_t counts[] = {1, 2, 3, 4, 5, 7, COREPY_MOST_VECTORS};
+  for (size_t count : counts) {
+    if (count <= n)
+      vectors<T>(g, name, a, {nullptr, b.data, b.row, b.column}, want, m, n, k, count, true);
+    if (count <= m)
+      vectors<T>(g, name, {nullptr, b.data, b.column, b.row}, {nullptr, a.data, a.column, a.row},
+                 want, m, n, k, count, false);
+  }
   free(dense);
   free(ap);
   free(bp);
@@ -283,6 +314,16 @@ void dtype(const corepy_gemm &g, const char *name) {
   for (unsigned la = 0; la < layouts; la++)
     for (unsigned lb = 0; lb < layouts; lb++)
       product<T>(g, name, g.mr + 1, g.nr + 1, 70, Layout(la), Layout(lb), special);
+  // More lanes than are transposed at once, panels side by side, and rows a multiple of 1 KiB
+  // apart.
+  const size_t deep[] = {19, 256, 261, 4 * 256 + 5, 9 * 256 + 40};
+  for (size_t k : deep) {
+    product<T>(g, name, 4 * g.nr + 3, 2, k, c_order, f_order, special);
+    product<T>(g, name, 5, 4 * g.nr + 3, k, c_order, f_order, ordinary);
+    product<T>(g, name, 2 * g.nr + 3, 9, k, f_order, c_order, ordinary);
+    product<T>(g, name, 9, 3, k, misaligned, misaligned, special);
+  }
+  product<T>(g, name, 4 * g.nr + 1, 2, 4096 / sizeof(T), c_order, c_order, special);
   // Longer than the strip of totals that `vector` keeps in the L1 cache, with a few lanes after it.
   product<T>(g, name, 2, 4096 / sizeof(T) + 5, 261, c_order, c_order, ordinary);
   product<T>(g, name, 2, 4096 / sizeof(T) + g.nr + 1, 9, f_order, c_order, ordinary);

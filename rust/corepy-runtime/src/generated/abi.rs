@@ -18,6 +18,7 @@ pub const COMBINE_OPS: usize = 7;
 pub const BLOCK: usize = 1024;
 pub const STRIPES: usize = 16;
 pub const PANEL: usize = 256;
+pub const MOST_VECTORS: usize = 8;
 
 /// n contiguous elements. Returns n, or the index of the first element that faults.
 pub type unary = unsafe extern "C" fn(out: *mut u8, a: *const u8, n: usize) -> u64;
@@ -115,8 +116,8 @@ pub type pack = unsafe extern "C" fn(packed: *mut u8, in_: *const u8, lane_strid
 /// c (rows x cols, contiguous columns) = packed a times packed b, one fma chain over depth from +0; with accumulate, that panel total is added to c. depth is at most one panel.
 pub type gemm_block = unsafe extern "C" fn(c: *mut u8, row_stride: isize, a: *const u8, b: *const u8, rows: usize, cols: usize, depth: usize, accumulate: u32);
 
-/// c[lane] = the chain over depth of x[d] * m[lane, d], nothing packed before; c and x are contiguous. matrix_first: the matrix is the left factor (the order of a complex product's two fma). The same bits as `block`. depth is at most one panel.
-pub type gemm_vector = unsafe extern "C" fn(c: *mut u8, x: *const u8, m: *const u8, lane_stride: isize, depth_stride: isize, lanes: usize, depth: usize, accumulate: u32, matrix_first: u32);
+/// c[lane, v] = the chains over depth of x[d, v] * m[lane, d], nothing packed before: the totals of panels of depth in rising order, added to c with accumulate; or, where c_panel is not 0, the total of panel p written to c + p * c_panel. At most COREPY_MOST_VECTORS vectors. matrix_first: the matrix is the left factor (the order of a complex product's two fma). Strides are in bytes, any sign, any alignment. The same bits as `block`.
+pub type gemm_vector = unsafe extern "C" fn(c: *mut u8, c_lane: isize, c_vector: isize, c_panel: isize, x: *const u8, x_depth: isize, x_vector: isize, m: *const u8, lane_stride: isize, depth_stride: isize, lanes: usize, depth: usize, vectors: usize, accumulate: u32, matrix_first: u32);
 
 /// The whole product of two small matrices, element by element; c is contiguous, strides are in bytes. The same bits as `block` over all panels.
 pub type gemm_small = unsafe extern "C" fn(c: *mut u8, a: *const u8, a_row: isize, a_column: isize, b: *const u8, b_row: isize, b_column: isize, rows: usize, cols: usize, depth: usize);

@@ -4,7 +4,7 @@ pub mod level;
 
 use crate::dtype::DType;
 use crate::generated::abi;
-pub use crate::generated::abi::{BLOCK, PANEL, STRIPES};
+pub use crate::generated::abi::{BLOCK, MOST_VECTORS, PANEL, STRIPES};
 use crate::generated::ops::{Binary, Cumulative, Family, Unary};
 
 /// Which operand of a binary kernel is one element.

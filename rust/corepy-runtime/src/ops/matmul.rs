@@ -7,10 +7,10 @@
 use crate::dtype::{DType, NUMERIC};
 use crate::error::{Error, Result};
 use crate::generated::abi;
-use crate::generated::ops::Family;
-use crate::kernels::{self, PANEL};
+use crate::generated::ops::{Binary, Family};
+use crate::kernels::{self, Form, MOST_VECTORS, PANEL};
 use crate::layout::{self, Dims};
-use crate::memory::arena::with_arena;
+use crate::memory::arena::{Arena, with_arena};
 use crate::ops::reduce;
 use crate::scheduler::tuning::Class;
 use crate::scheduler::{self, Flow, cost};
@@ -55,10 +55,13 @@ const SMALL: usize = 256;
 const SHARE_PRODUCT: f64 = 4e6;
 /// Least multiply-adds of a tile, so that claiming it (some 20 ns) does not show.
 const TILE: f64 = 2e5;
-/// Matrix x vector: bytes of a row in a tile whose lanes are contiguous, and lanes of any other tile.
-const VECTOR_ROW: usize = 2 << 10;
+/// Matrix x vectors: bytes of a row in a tile whose lanes are contiguous, and lanes of any other tile.
+const VECTOR_ROW: usize = 4 << 10;
 const VECTOR_LANES: usize = 256;
-/// Bytes of the matrix in a tile between two synchronisations.
+/// Least depth of several vectors at once where the matrix is contiguous in depth: the kernel transposes
+/// squares of up to 16 elements, and packs shorter rows for each vector.
+const VECTORS_DEPTH: usize = 32;
+/// Bytes of the matrix times vectors in a kernel call, which no interrupt ends.
 const VECTOR_BYTES: usize = 16 << 20;
 
 /// Estimated ns to read and write as many bytes on one thread.
@@ -98,6 +101,11 @@ enum Runner {
 }
 
 impl Runner {
+    /// Whether work of this cost may be shared out.
+    fn shares(self, cost_ns: f64) -> bool {
+        matches!(self, Runner::Scheduler) && cost_ns >= cost::hot_ns()
+    }
+
     fn run(self, tiles: usize, cost_ns: f64, f: &(dyn Fn(usize) -> Flow + Sync)) -> Result<()> {
         match self {
             Runner::Scheduler => scheduler::run(tiles, cost_ns, f),
@@ -392,7 +400,7 @@ impl Product {
     fn kernel(&self) -> &'static str {
         match self.work() <= SMALL as f64 {
             true => "small",
-            false if self.m == 1 || self.n == 1 => "vector",
+            false if self.lanes().is_some() => "vector",
             false => "gemm",
         }
     }
@@ -419,15 +427,8 @@ impl Product {
             };
             return Ok(());
         }
-        if self.n == 1 {
-            let lanes =
-                Lanes { matrix: self.a, count: self.m, x: self.b.data, x_stride: self.b.row, left: true };
-            return self.vector(lanes, runner);
-        }
-        if self.m == 1 {
-            let matrix = Matrix { data: self.b.data, row: self.b.column, column: self.b.row };
-            let lanes = Lanes { matrix, count: self.n, x: self.a.data, x_stride: self.a.column, left: false };
-            return self.vector(lanes, runner);
+        if let Some(lanes) = self.lanes() {
+            return self.vectors(lanes, runner);
         }
         let rows =
             even(self.m, self.kernels.blocking.rows_bytes / (PANEL * self.kernels.packed), self.kernels.mr);
@@ -602,73 +603,133 @@ impl Product {
         Ok(())
     }
 
-    /// Matrix x vector: `lanes.count` chains side by side, read where they lie.
-    fn vector(&self, lanes: Lanes, runner: Runner) -> Result<()> {
-        let Kernels { vector, nr, bytes, .. } = self.kernels;
+    /// The product as a matrix and a few vectors, where it is one: of two operands that would do, the
+    /// one with fewer elements is the vectors. More than one vector only where lanes or their depth are
+    /// contiguous, because the kernel would pack each time what lies otherwise.
+    fn lanes(&self) -> Option<Lanes> {
+        let bytes = self.kernels.bytes as isize;
+        let of = |matrix: Matrix, count, x: Matrix, vectors, c: Matrix, left| {
+            let fits = vectors == 1 || (vectors <= self.most_vectors() && count >= vectors);
+            let contiguous = matrix.row == bytes || (matrix.column == bytes && self.k >= VECTORS_DEPTH);
+            (fits && (vectors == 1 || contiguous)).then_some(Lanes { matrix, count, x, vectors, c, left })
+        };
+        let turned = |m: Matrix| Matrix { row: m.column, column: m.row, ..m };
+        let left = || of(self.a, self.m, self.b, self.n, self.c, true);
+        let right = || of(turned(self.b), self.n, turned(self.a), self.m, turned(self.c), false);
+        if self.m >= self.n { left().or_else(right) } else { right().or_else(left) }
+    }
+
+    /// Vectors up to which the matrix is read where it lies. Only floats share its loads among vectors.
+    fn most_vectors(&self) -> usize {
+        if matches!(self.kernels.dtype, DType::Float32 | DType::Float64) { MOST_VECTORS } else { 1 }
+    }
+
+    /// Matrix x a few vectors: chains side by side, read where they lie.
+    fn vectors(&self, lanes: Lanes, runner: Runner) -> Result<()> {
+        let Kernels { vector, nr, bytes, dtype, .. } = self.kernels;
         trace::path("vector");
-        let Lanes { matrix, count, left, .. } = lanes;
-        let along_lanes = matrix.row == bytes as isize;
-        // What the kernel takes at once where it packs: two groups of nr.
-        let unit = 2 * nr;
-        let part = even(count, if along_lanes { VECTOR_ROW / bytes } else { VECTOR_LANES }, unit);
-        let depth = (VECTOR_BYTES / (part * bytes) / PANEL).max(1) * PANEL;
-        for first in (0..self.k).step_by(depth) {
-            let depth = depth.min(self.k - first);
-            with_arena(|arena| {
-                let x = lanes.x.wrapping_offset(first as isize * lanes.x_stride);
-                let x = if lanes.x_stride == bytes as isize {
-                    x
-                } else {
-                    let size = depth * bytes;
-                    let scratch = arena.try_scratch(size).ok_or_else(|| self.out_of_memory(size))?;
-                    // SAFETY: the vector has these elements, and the scratch room for them.
+        let Lanes { matrix, count, vectors, c, left, .. } = lanes;
+        let row = if matrix.row == bytes as isize { VECTOR_ROW / bytes } else { VECTOR_LANES };
+        let part = even(count, row, 2 * nr);
+        let parts = count.div_ceil(part);
+        let panels = self.k.div_ceil(PANEL);
+        // Bytes of the matrix that one vector's product reads in a kernel call.
+        let call_panels = (VECTOR_BYTES / (part * vectors * bytes * PANEL)).max(1);
+        let read = count.saturating_mul(self.k.saturating_mul(bytes));
+        let cost = read as f64 * cost::read_byte_ns(read);
+        // Where lanes alone are few tiles, panels are shared out as well.
+        let threads = scheduler::threads();
+        let few = parts < 2 * threads && runner.shares(cost);
+        let wanted = if few { (4 * threads).div_ceil(parts).min(panels) } else { 1 };
+        let tile_panels = panels.div_ceil(wanted);
+        let groups = panels.div_ceil(tile_panels);
+        with_arena(|arena| {
+            let x = self.vectors_in_depth(&lanes, arena)?;
+            let result = self.m * self.n * bytes;
+            let split = groups > 1;
+            let size = if split { panels.saturating_mul(result) } else { 0 };
+            let totals = arena.try_scratch(size).ok_or_else(|| self.out_of_memory(size))?.as_ptr();
+            let c = if split { Matrix { data: totals, ..c } } else { c };
+            runner.run(parts * groups, cost, &|tile| {
+                let lane = tile % parts * part;
+                let first = tile / parts * tile_panels;
+                let last = panels.min(first + tile_panels);
+                for panel in (first..last).step_by(call_panels) {
+                    go_on!();
+                    let begin = panel * PANEL;
+                    let depth = ((last.min(panel + call_panels)) * PANEL).min(self.k) - begin;
+                    let to = if split { panel * result } else { 0 };
+                    // SAFETY: the lanes exist in the matrix and in c, where no other tile has them;
+                    // totals have a place for each panel.
                     unsafe {
-                        kernels::gather(self.kernels.dtype)(scratch.as_ptr(), x, depth, lanes.x_stride)
+                        vector(
+                            c.at(lane, 0).wrapping_add(to),
+                            c.row,
+                            c.column,
+                            if split { result as isize } else { 0 },
+                            x.at(begin, 0),
+                            x.row,
+                            x.column,
+                            matrix.at(lane, begin),
+                            matrix.row,
+                            matrix.column,
+                            part.min(count - lane),
+                            depth,
+                            vectors,
+                            u32::from(!split && panel > 0),
+                            u32::from(left),
+                        )
                     };
-                    scratch.as_ptr()
-                };
-                let x = Matrix { data: x, row: bytes as isize, column: 0 };
-                let read = count.saturating_mul(depth * bytes);
-                let cost = read as f64 * cost::read_byte_ns(read);
-                runner.run(count.div_ceil(part), cost, &|tile| {
-                    let begin = tile * part;
-                    let end = count.min(begin + part);
-                    // Rows are read to their end before the next few begin.
-                    let group = if along_lanes { part } else { unit };
-                    for lane in (begin..end).step_by(group) {
-                        go_on!();
-                        for (panel, panel_depth) in panels(depth) {
-                            // SAFETY: the lanes exist in the matrix and in c, where no other tile has them.
-                            unsafe {
-                                vector(
-                                    self.c.data.wrapping_add(lane * bytes),
-                                    x.at(panel, 0),
-                                    matrix.at(lane, first + panel),
-                                    matrix.row,
-                                    matrix.column,
-                                    group.min(end - lane),
-                                    panel_depth,
-                                    u32::from(first + panel > 0),
-                                    u32::from(left),
-                                )
-                            };
-                        }
-                    }
-                    Flow::Continue
-                })
+                }
+                Flow::Continue
             })?;
+            if split {
+                let add =
+                    kernels::binary(Binary::Add, dtype, Form::VectorVector).ok_or(Error::DtypeRefused {
+                        op: self.op,
+                        dtype: dtype.name(),
+                        accepted: NUMERIC.names,
+                    })?;
+                let out = self.c.data;
+                let mut sum = totals;
+                for panel in 1..panels {
+                    // SAFETY: the totals of every panel are written, and are as many as c's elements.
+                    unsafe { add(out, sum, totals.wrapping_add(panel * result), self.m * self.n) };
+                    sum = out;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The vectors, gathered unless each is contiguous or they lie side by side.
+    fn vectors_in_depth(&self, lanes: &Lanes, arena: &Arena) -> Result<Matrix> {
+        let Lanes { x, vectors, .. } = *lanes;
+        let bytes = self.kernels.bytes;
+        let beside = x.column == bytes as isize && x.row == (vectors * bytes) as isize;
+        if x.row == bytes as isize || beside {
+            return Ok(x);
         }
-        Ok(())
+        let size = self.k.saturating_mul(vectors * bytes);
+        let scratch = arena.try_scratch(size).ok_or_else(|| self.out_of_memory(size))?;
+        let to = Matrix { data: scratch.as_ptr(), row: bytes as isize, column: (self.k * bytes) as isize };
+        for vector in 0..vectors {
+            // SAFETY: the vectors have these elements, and the scratch room for them.
+            unsafe { kernels::gather(self.kernels.dtype)(to.at(0, vector), x.at(0, vector), self.k, x.row) };
+        }
+        Ok(to)
     }
 }
 
-/// The matrix of a matrix x vector product, one chain (lane) to a row, and the vector.
+/// A matrix with one chain (lane) to a row, and the vectors it is multiplied by: the columns of `x`.
 #[derive(Clone, Copy)]
 struct Lanes {
     matrix: Matrix,
     count: usize,
-    x: *mut u8,
-    x_stride: isize,
+    x: Matrix,
+    vectors: usize,
+    /// One row to a lane, one column to a vector.
+    c: Matrix,
     /// Whether the matrix is the left factor.
     left: bool,
 }

@@ -8,7 +8,7 @@
 use crate::dtype::{self, DType, Kind};
 use crate::error::{Error, Result};
 use crate::generated::ops::{FAMILY_COSTS, FAMILY_DTYPES, Family, REDUCTIONS, Reduce, Reduction, ResultRule};
-use crate::kernels;
+use crate::kernels::{self, BLOCK};
 use crate::layout::{self, Dims};
 use crate::ops::copy;
 use crate::ops::exact_sum;
@@ -172,6 +172,9 @@ fn divide_shape(x: &Tensor, axes: Option<&[usize]>, keepdims: bool) -> (u64, Dim
     (reduced, kept.collect(), n)
 }
 
+/// Elements that any and all look at before anything is planned: some 20 ns.
+const EARLY: usize = 4 * BLOCK;
+
 pub(super) struct Work {
     pub op: &'static str,
     pub family: Family,
@@ -202,6 +205,9 @@ impl Work {
             unsafe { each(out.data(), a.data(), second, out.size(), stride, stride, self.n, self.divisor) };
             return Ok(());
         }
+        if out.size() == 1 && dense(a) && self.is_decided_early(out, a) {
+            return Ok(());
+        }
         self.plan_and_run(out, operands, count, reduced)
     }
 
@@ -211,6 +217,32 @@ impl Work {
         let element = cost::read_ns(class, self.computed, count * self.computed.itemsize(), size);
         let group = if self.n <= kernels::STRIPES { Class::ShortGroup } else { Class::LongGroup };
         element + cost::class_ns(group, self.computed) / self.n.max(1) as f64
+    }
+
+    /// The result once a kernel says that no further element can change it.
+    #[inline]
+    fn decided(&self) -> Option<u8> {
+        match self.family {
+            Family::Any => Some(1),
+            Family::All => Some(0),
+            _ => None,
+        }
+    }
+
+    /// Whether the first elements decide the one result, which is then written: planning and sharing
+    /// out take longer than looking at them.
+    fn is_decided_early(&self, out: &Tensor, a: &Tensor) -> bool {
+        let (Some(value), Some(each)) = (self.decided(), kernels::reduction(self.family, self.computed).each)
+        else {
+            return false;
+        };
+        let first = self.n.min(EARLY);
+        let null = std::ptr::null();
+        // SAFETY: out holds one bool, the operand `n` elements one after the other.
+        unsafe {
+            each(out.data(), a.data(), null, 1, 0, 0, first, self.divisor);
+            out.data().read() == value
+        }
     }
 
     #[cold]
@@ -236,11 +268,7 @@ impl Work {
         Job {
             kernels,
             centers,
-            decided: match self.family {
-                Family::Any => Some(1),
-                Family::All => Some(0),
-                _ => None,
-            },
+            decided: self.decided(),
             operands: operands.map(|t| Operand::new(t, self.computed)),
             count,
             out: out.data(),
