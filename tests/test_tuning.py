@@ -238,6 +238,38 @@ def test_tune_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert done.returncode == 1 and "cannot be written" in done.stderr
 
 
+def test_what_cannot_be_written_is_said_before_measuring() -> None:
+    code = """
+import time
+import corepy as cp
+before = cp.config()["tuning"]["costs"]
+began = time.monotonic()
+try:
+    cp.tune(seconds=60.0)
+except OSError as error:
+    early = time.monotonic() - began < 10
+    print(early, "cannot be written" in str(error), cp.config()["tuning"]["costs"] == before)
+"""
+    assert run("-W", "ignore", "-c", code, COREPY_TUNING="/proc/table").stdout.split() == ["True"] * 3
+
+
+def test_ctrl_c_leaves_the_table_that_was_kept(table: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "table.txt"
+    kept.write_text(table.read_text())
+    code = """
+import signal
+import corepy as cp
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+try:
+    cp.tune(seconds=60.0)
+except KeyboardInterrupt:
+    print(cp.config()["tuning"]["source"])
+"""
+    assert run("-c", code, COREPY_TUNING=str(kept)).stdout == "measured on this machine\n"
+    assert kept.read_text() == table.read_text() and list(tmp_path.iterdir()) == [kept]
+
+
 def test_ctrl_c_ends_it() -> None:
     code = """
 import signal, time

@@ -29,12 +29,16 @@ pub fn tune(seconds: f64) -> Result<Option<String>> {
     if !(0.0..=600.0).contains(&seconds) {
         return Err(Error::TuneSeconds { op: OP, seconds });
     }
+    let place = tuning::place();
+    if let Place::File(path) = &place {
+        tuning::check_storable(OP, path)?;
+    }
     let before = tuning::in_use();
     let measured = measure(Duration::from_secs_f64(seconds) / SHARES.iter().sum());
     // Parts of it are measured with tables of their own.
     tuning::choose(before);
     let table = measured?;
-    let path = match tuning::place() {
+    let path = match place {
         Place::Off => None,
         Place::File(path) => {
             tuning::store(OP, &table, &path)?;

@@ -312,27 +312,31 @@ fn read(path: &Path) -> std::result::Result<Option<String>, String> {
 
 /// Keeps a table for later processes: it appears whole or not at all.
 pub fn store(op: &'static str, table: &Table, path: &Path) -> Result<()> {
-    let failed = |why: std::io::Error| Error::TuningFile {
-        op,
-        path: path.display().to_string(),
-        why: why.to_string(),
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let (mut file, own) = new_beside(path).map_err(failed)?;
+    let (mut file, own) = new_beside(path).map_err(|why| unwritten(op, path, &why))?;
     let written = file.write_all(table.text().as_bytes()).and_then(|()| std::fs::rename(&own, path));
     written.map_err(|why| {
         _ = std::fs::remove_file(&own);
-        failed(why)
+        unwritten(op, path, &why)
     })
+}
+
+/// Fails where `store` would for want of a folder that can be written, before anybody has waited for a table.
+pub fn check_storable(op: &'static str, path: &Path) -> Result<()> {
+    let tried = new_beside(path).and_then(|(_, own)| std::fs::remove_file(own));
+    tried.map_err(|why| unwritten(op, path, &why))
+}
+
+fn unwritten(op: &'static str, path: &Path, why: &std::io::Error) -> Error {
+    Error::TuningFile { op, path: path.display().to_string(), why: why.to_string() }
 }
 
 /// A new file beside another, and its name: nobody else's, whichever threads, processes and containers that
 /// share the folder write there at the same time.
 fn new_beside(path: &Path) -> std::io::Result<(std::fs::File, PathBuf)> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
     loop {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
