@@ -63,6 +63,8 @@ const VECTOR_LANES: usize = 256;
 const VECTORS_DEPTH: usize = 32;
 /// Bytes of the matrix times vectors in a kernel call, which no interrupt ends.
 const VECTOR_BYTES: usize = 16 << 20;
+/// Bytes of scratch up to which vectors are gathered, and panels have totals of their own.
+const VECTORS_PACKED: usize = 64 << 20;
 
 /// Estimated ns to read and write as many bytes on one thread.
 fn moving_ns(bytes: usize) -> f64 {
@@ -611,7 +613,10 @@ impl Product {
         let of = |matrix: Matrix, count, x: Matrix, vectors, c: Matrix, left| {
             let fits = vectors == 1 || (vectors <= self.most_vectors() && count >= vectors);
             let contiguous = matrix.row == bytes || (matrix.column == bytes && self.k >= VECTORS_DEPTH);
-            (fits && (vectors == 1 || contiguous)).then_some(Lanes { matrix, count, x, vectors, c, left })
+            let lanes = Lanes { matrix, count, x, vectors, c, left };
+            let packs =
+                lanes.x_in_place(bytes) || self.k.saturating_mul(vectors) <= VECTORS_PACKED / bytes as usize;
+            (fits && packs && (vectors == 1 || contiguous)).then_some(lanes)
         };
         let turned = |m: Matrix| Matrix { row: m.column, column: m.row, ..m };
         let left = || of(self.a, self.m, self.b, self.n, self.c, true);
@@ -639,7 +644,8 @@ impl Product {
         let cost = read as f64 * cost::read_byte_ns(read);
         // Where lanes alone are few tiles, panels are shared out as well.
         let threads = scheduler::threads();
-        let few = parts < 2 * threads && runner.shares(cost);
+        let fits = panels.saturating_mul(self.m * self.n) <= VECTORS_PACKED / bytes;
+        let few = parts < 2 * threads && fits && runner.shares(cost);
         let wanted = if few { (4 * threads).div_ceil(parts).min(panels) } else { 1 };
         let tile_panels = panels.div_ceil(wanted);
         let groups = panels.div_ceil(tile_panels);
@@ -706,8 +712,7 @@ impl Product {
     fn vectors_in_depth(&self, lanes: &Lanes, arena: &Arena) -> Result<Matrix> {
         let Lanes { x, vectors, .. } = *lanes;
         let bytes = self.kernels.bytes;
-        let beside = x.column == bytes as isize && x.row == (vectors * bytes) as isize;
-        if x.row == bytes as isize || beside {
+        if lanes.x_in_place(bytes as isize) {
             return Ok(x);
         }
         let size = self.k.saturating_mul(vectors * bytes);
@@ -732,4 +737,12 @@ struct Lanes {
     c: Matrix,
     /// Whether the matrix is the left factor.
     left: bool,
+}
+
+impl Lanes {
+    /// Whether each vector is contiguous, or they lie side by side.
+    fn x_in_place(&self, bytes: isize) -> bool {
+        let beside = self.x.column == bytes && self.x.row == self.vectors as isize * bytes;
+        self.x.row == bytes || beside
+    }
 }
