@@ -18,25 +18,34 @@ pub fn current() -> Option<usize> {
     None
 }
 
-/// Takes `processor`, where the caller runs that woke workers last, out of the calling worker's mask,
-/// and puts the one back that was taken before.
+/// Lets a thread of this process run wherever the calling thread may, but on `processor`: a woken worker
+/// stays off its caller's.
 ///
 /// Linux wakes a thread on the processor of its waker when it takes no other for idle, and in a
 /// virtual machine it takes none for idle whose virtual processor the host has descheduled. Measured
 /// under KVM with two processors, waker at work: a parked thread was woken on the waker's processor in
 /// 300 of 300 trials and took turns with it; with that processor out of its mask, in none, and it
-/// began 16 to 48 us after the wake.
-pub fn avoid(processor: usize) {
+/// began 16 to 48 us after the wake. The waker sets the mask: a worker that does so itself knows only
+/// where its caller was the time before, and may be left with the one processor that the caller has
+/// moved to.
+pub fn keep_off(thread: i32, processor: usize) {
     #[cfg(target_os = "linux")]
-    mask::avoid(processor);
+    mask::keep_off(thread, processor);
     #[cfg(not(target_os = "linux"))]
-    let _ = processor;
+    let _ = (thread, processor);
+}
+
+/// The calling thread's number, for [`keep_off`].
+pub fn this_thread() -> i32 {
+    #[cfg(target_os = "linux")]
+    // SAFETY: it has no arguments and cannot fail.
+    return unsafe { libc::gettid() };
+    #[cfg(not(target_os = "linux"))]
+    0
 }
 
 #[cfg(target_os = "linux")]
 mod mask {
-    use std::cell::RefCell;
-
     /// Affinity mask of 8,192 processors, the most that Linux can be built for; `cpu_set_t` ends at 1,024.
     #[derive(Clone, PartialEq)]
     pub struct Mask([u64; 128]);
@@ -55,86 +64,71 @@ mod mask {
             (result == 0 && mask.count() > 0).then_some(mask)
         }
 
-        /// Fails where a container forbids it; the mask then stays as it is.
-        fn set(&self) -> bool {
+        /// Where a container forbids it, or the thread has ended, nothing changes.
+        fn set(&self, thread: i32) {
             // SAFETY: the kernel reads the length given, from the mask.
-            unsafe {
-                libc::sched_setaffinity(0, size_of_val(&self.0), self.0.as_ptr().cast::<libc::cpu_set_t>())
-                    == 0
-            }
+            _ = unsafe {
+                libc::sched_setaffinity(
+                    thread,
+                    size_of_val(&self.0),
+                    self.0.as_ptr().cast::<libc::cpu_set_t>(),
+                )
+            };
         }
 
         pub fn count(&self) -> usize {
             self.0.iter().map(|word| word.count_ones() as usize).sum()
         }
 
-        fn put(&mut self, processor: usize, inside: bool) {
+        fn without(mut self, processor: usize) -> Mask {
             if let Some(word) = self.0.get_mut(processor / 64) {
-                let bit = 1 << (processor % 64);
-                *word = if inside { *word | bit } else { *word & !bit };
+                *word &= !(1 << (processor % 64));
             }
+            self
         }
     }
 
-    thread_local! {
-        /// The processor that was taken out, and the mask that was left.
-        static TAKEN: RefCell<Option<(usize, Mask)>> = const { RefCell::new(None) };
-    }
-
-    pub fn avoid(processor: usize) {
-        TAKEN.with_borrow_mut(|taken| {
-            if taken.as_ref().is_some_and(|(before, _)| *before == processor) {
-                return;
-            }
-            let Some(mut mask) = Mask::of_this_thread() else { return };
-            if let Some((before, left)) = taken.take()
-                // Someone else has set the mask since: that holds as it is.
-                && left == mask
-            {
-                mask.put(before, true);
-            }
-            let all = mask.clone();
-            mask.put(processor, false);
-            if mask.count() == 0 {
-                mask = all;
-            }
-            if mask.set() {
-                *taken = Some((processor, mask));
-            }
-        });
+    pub fn keep_off(thread: i32, processor: usize) {
+        let Some(own) = Mask::of_this_thread() else { return };
+        let others = own.clone().without(processor);
+        if others.count() > 0 { others } else { own }.set(thread);
     }
 
     #[cfg(test)]
     mod tests {
         use super::*;
+        use crate::scheduler::affinity::this_thread;
+        use std::sync::mpsc::channel;
 
         #[test]
-        fn one_processor_is_out_at_a_time_and_one_stays_in() {
-            std::thread::spawn(|| {
-                let all = Mask::of_this_thread().unwrap();
-                let numbers: Vec<usize> = (0..8192).filter(|n| all.0[n / 64] >> (n % 64) & 1 == 1).collect();
-                for &number in numbers.iter().chain([&8191, &usize::MAX]) {
-                    avoid(number);
-                    let mut expected = all.clone();
-                    expected.put(number, false);
-                    let expected = if expected.count() == 0 { all.clone() } else { expected };
-                    assert!(Mask::of_this_thread().unwrap() == expected, "{number}");
-                    avoid(number);
-                    assert!(Mask::of_this_thread().unwrap() == expected, "{number}");
+        fn a_thread_runs_where_its_caller_may_but_there() {
+            let (say, heard) = channel();
+            let (ask, asked) = channel::<()>();
+            let thread = std::thread::spawn(move || {
+                say.send((this_thread(), Mask::of_this_thread().unwrap())).unwrap();
+                for () in asked {
+                    say.send((this_thread(), Mask::of_this_thread().unwrap())).unwrap();
                 }
-                // What the user sets in between is kept.
-                let mut one = Mask([0; 128]);
-                one.put(numbers[0], true);
-                assert!(one.set());
-                avoid(numbers[0]);
-                assert!(Mask::of_this_thread().unwrap() == one);
-                if numbers.len() > 1 {
-                    avoid(numbers[1]);
-                    assert!(Mask::of_this_thread().unwrap() == one);
-                }
-            })
-            .join()
-            .unwrap();
+            });
+            let (number, all) = heard.recv().unwrap();
+            let processors: Vec<usize> = (0..8192).filter(|n| all.0[n / 64] >> (n % 64) & 1 == 1).collect();
+            for &processor in processors.iter().chain([&8191, &usize::MAX]) {
+                keep_off(number, processor);
+                let expected = all.clone().without(processor);
+                let expected = if expected.count() == 0 { &all } else { &expected };
+                ask.send(()).unwrap();
+                assert!(heard.recv().unwrap().1 == *expected, "{processor}");
+            }
+            drop(ask);
+            thread.join().unwrap();
+        }
+
+        #[test]
+        fn threads_that_have_ended_do_not_matter() {
+            let number = std::thread::spawn(this_thread).join().unwrap();
+            let before = Mask::of_this_thread();
+            keep_off(number, 0);
+            assert!(Mask::of_this_thread() == before);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! wakes it.
 
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cost::Help;
@@ -36,6 +36,10 @@ static STATES: [AtomicU32; MAX_THREADS - 1] = [const { AtomicU32::new(ABSENT) };
 const ABSENT: u32 = 0;
 const AWAKE: u32 = 1;
 const ASLEEP: u32 = 2;
+
+/// Each worker's thread, and the processor that it was kept off when it was woken last.
+static THREADS: [AtomicI32; MAX_THREADS - 1] = [const { AtomicI32::new(0) }; MAX_THREADS - 1];
+static KEPT_OFF: [AtomicUsize; MAX_THREADS - 1] = [const { AtomicUsize::new(usize::MAX) }; MAX_THREADS - 1];
 
 /// Workers that woken workers are to wake: the caller pays for one, and each wakes two more.
 static WANTED: AtomicUsize = AtomicUsize::new(0);
@@ -88,14 +92,23 @@ pub fn call(help: Help, most: usize) {
 
 /// Wakes a worker that sleeps, if one does.
 fn wake_one() {
-    for state in &STATES[..ALLOWED.load(Ordering::Relaxed).min(STATES.len())] {
+    for (number, state) in STATES.iter().enumerate().take(ALLOWED.load(Ordering::Relaxed)) {
         if state.load(Ordering::Relaxed) == ASLEEP
             && state.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::Relaxed).is_ok()
         {
+            keep_off(number, THREADS[number].load(Ordering::Relaxed));
             return futex::wake(state);
         }
     }
     WANTED.store(0, Ordering::Relaxed);
+}
+
+/// Keeps a worker off the caller's processor, if it is not the one that it is kept off already.
+fn keep_off(number: usize, thread: i32) {
+    let caller = CALLER_PROCESSOR.load(Ordering::Relaxed);
+    if KEPT_OFF[number].swap(caller, Ordering::Relaxed) != caller {
+        affinity::keep_off(thread, caller);
+    }
 }
 
 /// Makes the first of the workers that are missing, which makes the others. The caller does not wait
@@ -192,10 +205,10 @@ impl Worker {
     /// Helps, polls and sleeps, for as long as there is to be a worker of this number.
     fn work(self) {
         let _fp_state = fp_state::Guard::new();
-        let caller = CALLER_PROCESSOR.load(Ordering::Relaxed);
-        if affinity::current() == Some(caller) {
-            affinity::avoid(caller);
-        }
+        let thread = affinity::this_thread();
+        THREADS[self.0].store(thread, Ordering::Relaxed);
+        KEPT_OFF[self.0].store(usize::MAX, Ordering::Relaxed);
+        keep_off(self.0, thread);
         loop {
             let seen = EPOCH.0.load(Ordering::SeqCst);
             in_tile(operation::help_all);
@@ -214,7 +227,6 @@ impl Worker {
     }
 
     fn sleep(&self, seen: u32) {
-        affinity::avoid(CALLER_PROCESSOR.load(Ordering::Relaxed));
         let state = &STATES[self.0];
         state.store(ASLEEP, Ordering::SeqCst);
         if (EPOCH.0.load(Ordering::SeqCst) != seen || self.is_surplus())
