@@ -12,6 +12,7 @@ pub mod join;
 pub mod matmul;
 mod probe;
 pub mod reduce;
+mod reduce_cut;
 mod reduce_plan;
 mod reduce_rows;
 mod reduce_run;

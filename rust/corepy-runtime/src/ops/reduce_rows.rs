@@ -2,11 +2,11 @@
 
 use crate::kernels::{self, BLOCK, STRIPES};
 use crate::memory::arena::with_arena;
-use crate::memory::list::List;
 use crate::memory::tuning::{self, Class};
 use crate::ops::iterate::Cursor;
-use crate::ops::reduce_plan::{A, Loop, OUT};
-use crate::ops::reduce_run::{Job, Kernels, Place, Slot, Tree, Units, whole};
+use crate::ops::reduce_cut::Cut;
+use crate::ops::reduce_plan::A;
+use crate::ops::reduce_run::{Job, Kernels, Slot, Units, blocks_state, whole};
 use crate::scheduler;
 
 /// Bytes of a strip's state: a quarter of a second-level cache of 512 KiB.
@@ -34,12 +34,7 @@ const SHORT_ROW: i64 = 64;
 /// Units of neighbouring columns, whose rows are reduced together.
 pub(super) struct Strips<'a> {
     job: &'a Job,
-    columns: Loop,
-    /// The other kept loops.
-    rest: List<Loop>,
-    width: usize,
-    /// Strips across the columns.
-    across: usize,
+    cut: Cut<'a>,
     /// Rows must be copied together even where a block of them has one stride.
     apart: bool,
     staged: bool,
@@ -49,14 +44,13 @@ pub(super) struct Strips<'a> {
 
 impl<'a> Strips<'a> {
     pub fn new(job: &'a Job, column: usize) -> Strips<'a> {
-        let mut rest = job.plan.kept.clone();
-        let columns = rest.remove(column);
+        let columns = &job.plan.kept[column];
         let extent = columns.extent as usize;
         let reduced = &job.plan.reduced;
         let item = job.operands[0].itemsize();
         let row = item * columns.extent;
         let gaps = reduced.last().is_some_and(|l| l.strides[A] != row);
-        let apart = !job.direct(&columns) || (row < SHORT_ROW && gaps);
+        let apart = !job.direct(columns) || (row < SHORT_ROW && gaps);
         let staged = apart || reduced.len() > 1;
         let lane = job.kernels.lane_bytes.max(job.centers.as_ref().map_or(0, |c| c.lane_bytes));
         let levels = job.blocks().ilog2() as usize + 2;
@@ -82,32 +76,22 @@ impl<'a> Strips<'a> {
             across = across.max((2 * threads).min(extent / NARROW));
         }
         let width = extent.div_ceil(across).next_multiple_of(16).min(extent);
-        Strips { job, columns, rest, width, across: extent.div_ceil(width), apart, staged, few }
-    }
-
-    fn place(&self, unit: usize) -> Place {
-        let cursor = Cursor::new(&self.rest, unit / self.across);
-        self.job.origin().offset(&cursor.offsets).step(&self.columns, unit % self.across * self.width)
+        Strips { job, cut: Cut::new(job, column, width), apart, staged, few }
     }
 
     /// Few rows: there is no state.
     fn few(&self, unit: usize) {
         let job = self.job;
-        let place = self.place(unit);
-        let columns = self.columns_of(unit);
-        let item = job.written.itemsize();
-        let stride = self.columns.strides[OUT];
+        let base = self.cut.place(unit).operands[0];
+        let columns = self.cut.width_of(unit);
         with_arena(|arena| {
             let slot = Slot::new(arena, &job.operands[0], if self.staged { job.n * columns } else { 0 });
-            let together = stride == item as i64;
-            let out = if together { place.out } else { arena.scratch(columns * item).as_ptr() };
-            // SAFETY: rows of the operand; the slot has room for them, and `out` for the results.
+            // SAFETY: rows of the operand, and the slot has room for them; the unit's own results.
             unsafe {
-                let (rows, step) = self.rows(place.operands[0], 0, job.n, columns, &slot);
-                (job.kernels.columns)(out, rows, std::ptr::null(), job.n, step, columns, job.divisor);
-                if !together {
-                    kernels::scatter(job.written)(place.out, out, columns, stride as isize);
-                }
+                let (rows, step) = self.rows(base, 0, job.n, columns, &slot);
+                self.cut.write(unit, |out| {
+                    (job.kernels.columns)(out, rows, std::ptr::null(), job.n, step, columns, job.divisor);
+                });
             }
         });
     }
@@ -142,7 +126,12 @@ impl<'a> Strips<'a> {
         for i in 0..count {
             // SAFETY: one row of the operand; the slot has room for `count`.
             unsafe {
-                gather(slot.stored.wrapping_add(i * bytes), start, columns, self.columns.strides[A] as isize)
+                gather(
+                    slot.stored.wrapping_add(i * bytes),
+                    start,
+                    columns,
+                    self.cut.along.strides[A] as isize,
+                )
             };
             row += 1;
             start = start.wrapping_offset(inner.strides[A] as isize);
@@ -163,16 +152,8 @@ impl<'a> Strips<'a> {
 }
 
 impl Units for Strips<'_> {
-    fn count(&self) -> usize {
-        self.across * self.rest.iter().map(|l| l.extent as usize).product::<usize>()
-    }
-
-    fn columns(&self) -> usize {
-        self.width
-    }
-
-    fn columns_of(&self, unit: usize) -> usize {
-        self.width.min(self.columns.extent as usize - unit % self.across * self.width)
+    fn cut(&self) -> &Cut<'_> {
+        &self.cut
     }
 
     unsafe fn state(
@@ -184,59 +165,29 @@ impl Units for Strips<'_> {
         state: *mut u8,
     ) -> bool {
         let job = self.job;
-        let base = self.place(unit).operands[0];
-        let columns = self.columns_of(unit);
+        let base = self.cut.place(unit).operands[0];
+        let columns = self.cut.width_of(unit);
         with_arena(|arena| {
             let room = if self.staged { BLOCK.min(job.n) * columns } else { 0 };
             let slot = Slot::new(arena, &job.operands[0], room);
-            let mut tree = Tree::new(arena, kernels, columns, blocks.len(), state);
-            for block in blocks {
-                let first = block * BLOCK;
-                let count = (job.n - first).min(BLOCK);
+            blocks_state(arena, kernels, columns, blocks, job.n, state, |first, count, leaf| {
                 // SAFETY: rows of the operand; the slot has room for a block of them.
                 let (rows, stride) = unsafe { self.rows(base, first, count, columns, &slot) };
                 // SAFETY: `count` rows of `columns` elements, and a state of as many columns.
-                if unsafe { (kernels.rows)(tree.leaf(), rows, centers, count, stride, columns, first) } != 0 {
-                    return true;
-                }
-                tree.push();
-            }
-            tree.close();
-            false
+                unsafe { (kernels.rows)(leaf, rows, centers, count, stride, columns, first) != 0 }
+            })
         })
     }
 
     unsafe fn finish(&self, unit: usize, state: *mut u8) {
-        let job = self.job;
-        let out = self.place(unit).out;
-        let columns = self.columns_of(unit);
-        let item = job.written.itemsize();
-        let stride = self.columns.strides[OUT];
-        if stride == item as i64 {
-            // SAFETY: a whole state, as the caller promises, and the unit's own results.
-            return unsafe { (job.kernels.finish)(out, state, columns, job.divisor) };
-        }
-        with_arena(|arena| {
-            let results = arena.scratch(columns * item).as_ptr();
-            // SAFETY: as above, by way of scratch.
-            unsafe {
-                (job.kernels.finish)(results, state, columns, job.divisor);
-                kernels::scatter(job.written)(out, results, columns, stride as isize);
-            }
-        });
+        let (job, columns) = (self.job, self.cut.width_of(unit));
+        // SAFETY: a whole state, as the caller promises, and the unit's own results.
+        unsafe { self.cut.write(unit, |out| (job.kernels.finish)(out, state, columns, job.divisor)) };
     }
 
     unsafe fn centers(&self, kernels: &Kernels, unit: usize, to: *mut u8, state: *mut u8) {
         // SAFETY: as the caller promises.
-        unsafe { (kernels.finish)(to, state, self.columns_of(unit), self.job.n as f64) };
-    }
-
-    unsafe fn decide(&self, unit: usize, value: u8) {
-        let place = self.place(unit);
-        for column in 0..self.columns_of(unit) {
-            // SAFETY: the unit's own results, which are bool.
-            unsafe { place.step(&self.columns, column).out.write(value) };
-        }
+        unsafe { (kernels.finish)(to, state, self.cut.width_of(unit), self.job.n as f64) };
     }
 
     fn is_staged(&self) -> bool {

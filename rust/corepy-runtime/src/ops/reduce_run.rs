@@ -11,6 +11,7 @@ use crate::generated::ops::Family;
 use crate::kernels::{self, BLOCK, STRIPES};
 use crate::memory::arena::{Arena, with_arena};
 use crate::ops::iterate::Cursor;
+use crate::ops::reduce_cut::Cut;
 use crate::ops::reduce_plan::{A, Loop, OUT, Operand, Plan};
 use crate::ops::reduce_rows::Strips;
 use crate::ops::reduce_runs::Runs;
@@ -99,11 +100,8 @@ impl Place {
 
 /// Units of a job, and how their states come about.
 pub(super) trait Units: Sync {
-    /// How many there are, and the most results that one has.
-    fn count(&self) -> usize;
-    fn columns(&self) -> usize;
-    /// Results of one unit.
-    fn columns_of(&self, unit: usize) -> usize;
+    /// Which results are a unit.
+    fn cut(&self) -> &Cut<'_>;
     /// Reduces blocks `from..to` of a unit, an aligned group of a power of two or the last one's rest,
     /// to `state`; says whether nothing further can change the result.
     ///
@@ -127,11 +125,6 @@ pub(super) trait Units: Sync {
     /// # Safety
     /// `state` is the merged state of all blocks; there is room for the unit's means.
     unsafe fn centers(&self, kernels: &Kernels, unit: usize, to: *mut u8, state: *mut u8);
-    /// Writes one value to all of a unit's results, which are bool.
-    ///
-    /// # Safety
-    /// Nothing else writes the unit's results meanwhile.
-    unsafe fn decide(&self, unit: usize, value: u8);
     /// Whether elements are copied together first.
     fn is_staged(&self) -> bool;
     /// The kernel that reduces them, in groups of blocks or in whole units.
@@ -239,14 +232,14 @@ impl Job {
     fn share(&self, units: &impl Units) -> Result<()> {
         trace::path(if units.is_staged() { "gathered" } else { "direct" });
         let ns = if units.is_staged() { self.ns + self.staging_ns() } else { self.ns };
-        let each = ns * (self.n * units.columns()) as f64;
-        let cost = each * units.count() as f64;
+        let each = ns * (self.n * units.cut().width) as f64;
+        let cost = each * units.cut().count() as f64;
         let per_block = each / self.n.max(1) as f64 * BLOCK as f64;
         let threads = scheduler::threads();
-        let few = each > 2.0 * GROUP_NS && units.count() < 4 * threads;
+        let few = each > 2.0 * GROUP_NS && units.cut().count() < 4 * threads;
         if self.blocks() > 1 && (few || each > cost::LONGEST_TILE_NS) {
             // A power of two; some eight for each thread, so that the last ones even out.
-            let even = (self.blocks() * units.count()).div_ceil(8 * threads);
+            let even = (self.blocks() * units.cut().count()).div_ceil(8 * threads);
             let least = (GROUP_NS / per_block).ceil() as usize;
             let most = 1 << ((cost::LONGEST_TILE_NS / per_block) as usize).max(1).ilog2();
             let group = even.max(least).max(1).next_power_of_two().min(most);
@@ -258,10 +251,10 @@ impl Job {
         // At least four tiles a thread, so that the last ones even out: eight rows of 100,000 in tiles
         // of five and three kept two threads busy for five.
         let least = if threads > 1 { 4 * threads } else { 1 };
-        let tile = cost::tile(each, cost::LONG_TILE_NS).min(units.count().div_ceil(least).max(1));
+        let tile = cost::tile(each, cost::LONG_TILE_NS).min(units.cut().count().div_ceil(least).max(1));
         trace::kernel(units.kernel(false));
-        scheduler::run(units.count().div_ceil(tile), cost, &|i| {
-            units.whole(i * tile..units.count().min((i + 1) * tile));
+        scheduler::run(units.cut().count().div_ceil(tile), cost, &|i| {
+            units.whole(i * tile..units.cut().count().min((i + 1) * tile));
             Flow::Continue
         })
     }
@@ -271,8 +264,8 @@ impl Job {
         with_arena(|arena| {
             let mut centers = std::ptr::null_mut();
             if let Some(kernels) = &self.centers {
-                let columns = units.columns();
-                centers = arena.scratch(units.count() * columns * size_of::<f64>()).as_ptr();
+                let columns = units.cut().width;
+                centers = arena.scratch(units.cut().count() * columns * size_of::<f64>()).as_ptr();
                 self.pass(units, kernels, std::ptr::null(), group, cost / 2.0, &|unit, state| {
                     let to = centers.wrapping_add(unit * columns * size_of::<f64>());
                     // SAFETY: a whole state, and room for the unit's centers.
@@ -297,9 +290,9 @@ impl Job {
         finish: &dyn Fn(usize, *mut u8),
     ) -> Result<()> {
         let groups = self.blocks().div_ceil(group);
-        let columns = units.columns();
+        let columns = units.cut().width;
         let bytes = STRIPES * columns * kernels.lane_bytes;
-        let count = units.count();
+        let count = units.cut().count();
         with_arena(|arena| {
             // Not 0 once a unit is decided.
             let decided = arena.counters(if self.decided.is_some() { count } else { 0 });
@@ -334,11 +327,11 @@ impl Job {
                 {
                     // Some tiles have not run. The others agree that this is the result.
                     // SAFETY: all tiles are done.
-                    unsafe { units.decide(unit, value) };
+                    unsafe { units.cut().decide(unit, value) };
                     continue;
                 }
                 let state = |number: usize| states.at((unit * groups + number) * bytes);
-                let lanes = STRIPES * units.columns_of(unit);
+                let lanes = STRIPES * units.cut().width_of(unit);
                 let mut distance = 1;
                 while distance < groups {
                     for left in (0..groups - distance).step_by(2 * distance) {
@@ -391,8 +384,31 @@ impl Slot {
     }
 }
 
+/// Reduces `blocks` of `n` elements to `state`, as `Units::state` does: `add` writes the state of a block, given its
+/// first element and how many it has, and says whether nothing further can change the result.
+pub(super) fn blocks_state(
+    arena: &Arena,
+    kernels: &Kernels,
+    columns: usize,
+    blocks: std::ops::Range<usize>,
+    n: usize,
+    state: *mut u8,
+    mut add: impl FnMut(usize, usize, *mut u8) -> bool,
+) -> bool {
+    let mut tree = Tree::new(arena, kernels, columns, blocks.len(), state);
+    for block in blocks {
+        let first = block * BLOCK;
+        if add(first, (n - first).min(BLOCK), tree.leaf()) {
+            return true;
+        }
+        tree.push();
+    }
+    tree.close();
+    false
+}
+
 /// The states on the way up the tree of one unit's blocks, merged as a binary counter counts.
-pub(super) struct Tree<'a> {
+struct Tree<'a> {
     kernels: &'a Kernels,
     lanes: usize,
     bytes: usize,
@@ -405,13 +421,7 @@ pub(super) struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     /// A tree of at most `blocks` leaves whose total will be at `state`.
-    pub fn new(
-        arena: &Arena,
-        kernels: &'a Kernels,
-        columns: usize,
-        blocks: usize,
-        state: *mut u8,
-    ) -> Tree<'a> {
+    fn new(arena: &Arena, kernels: &'a Kernels, columns: usize, blocks: usize, state: *mut u8) -> Tree<'a> {
         let lanes = STRIPES * columns;
         let bytes = lanes * kernels.lane_bytes;
         let others = arena.scratch(blocks.max(1).ilog2() as usize * bytes).as_ptr();
@@ -426,7 +436,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Where the next leaf's state goes.
-    pub fn leaf(&self) -> *mut u8 {
+    fn leaf(&self) -> *mut u8 {
         self.at(self.depth)
     }
 
@@ -437,7 +447,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Takes the leaf that was written, and merges the subtrees that it completes.
-    pub fn push(&mut self) {
+    fn push(&mut self) {
         self.depth += 1;
         self.done += 1;
         for _ in 0..self.done.trailing_zeros() {
@@ -446,7 +456,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Merges what is left; the total is where the first state was.
-    pub fn close(mut self) {
+    fn close(mut self) {
         while self.depth > 1 {
             self.merge_last();
         }
@@ -456,7 +466,7 @@ impl<'a> Tree<'a> {
 /// Reduces whole units to their results, one after the other, by way of their states.
 pub(super) fn whole(units: &impl Units, job: &Job, range: std::ops::Range<usize>) {
     for unit in range {
-        let columns = units.columns_of(unit);
+        let columns = units.cut().width_of(unit);
         with_arena(|arena| {
             let blocks = 0..job.blocks();
             let mut centers = std::ptr::null_mut();
@@ -473,7 +483,7 @@ pub(super) fn whole(units: &impl Units, job: &Job, range: std::ops::Range<usize>
             // SAFETY: room for a state; the unit's own results.
             unsafe {
                 match (units.state(&job.kernels, unit, blocks, centers, state), job.decided) {
-                    (true, Some(value)) => units.decide(unit, value),
+                    (true, Some(value)) => units.cut().decide(unit, value),
                     _ => units.finish(unit, state),
                 }
             }
@@ -484,23 +494,21 @@ pub(super) fn whole(units: &impl Units, job: &Job, range: std::ops::Range<usize>
 /// Units of one result each.
 struct Single<'a> {
     job: &'a Job,
+    cut: Cut<'a>,
     direct: bool,
 }
 
 impl<'a> Single<'a> {
     fn new(job: &'a Job) -> Single<'a> {
         let direct = job.plan.reduced.len() == 1 && job.direct(&job.plan.reduced[0]);
-        Single { job, direct }
-    }
-
-    fn place(&self, unit: usize) -> Place {
-        self.job.origin().offset(&Cursor::new(&self.job.plan.kept, unit).offsets)
+        // A plan has a kept loop.
+        Single { job, cut: Cut::new(job, job.plan.kept.len() - 1, 1), direct }
     }
 
     /// Units up to `end` from one on whose results lie together, as one loop.
     fn run(&self, unit: usize, end: usize) -> (Place, Loop, usize) {
-        let place = self.place(unit);
-        let inner = *self.job.plan.kept.last().expect("a plan has a kept loop");
+        let place = self.cut.place(unit);
+        let inner = self.cut.along;
         let extent = inner.extent as usize;
         let length = match inner.strides[OUT] == self.job.written.itemsize() as i64 {
             true => (extent - unit % extent).min(end - unit),
@@ -596,16 +604,8 @@ impl<'a> Single<'a> {
 }
 
 impl Units for Single<'_> {
-    fn count(&self) -> usize {
-        self.job.plan.kept.iter().map(|l| l.extent as usize).product()
-    }
-
-    fn columns(&self) -> usize {
-        1
-    }
-
-    fn columns_of(&self, _: usize) -> usize {
-        1
+    fn cut(&self) -> &Cut<'_> {
+        &self.cut
     }
 
     unsafe fn state(
@@ -617,7 +617,7 @@ impl Units for Single<'_> {
         state: *mut u8,
     ) -> bool {
         let job = self.job;
-        let place = self.place(unit);
+        let place = self.cut.place(unit);
         let first = blocks.start * BLOCK;
         let count = job.n.min(blocks.end * BLOCK) - first;
         if self.direct {
@@ -628,39 +628,26 @@ impl Units for Single<'_> {
         }
         with_arena(|arena| {
             let slots = Slot::pair(job, arena, BLOCK);
-            let mut tree = Tree::new(arena, kernels, 1, blocks.len(), state);
-            for block in blocks {
-                let first = block * BLOCK;
-                let count = (job.n - first).min(BLOCK);
+            blocks_state(arena, kernels, 1, blocks, job.n, state, |first, count, leaf| {
                 let mut given = [std::ptr::null(), centers];
                 for k in 0..job.count {
                     // SAFETY: elements of the operand, at most the 1,024 that the slot holds.
                     given[k] = unsafe { job.staged(k, place.operands[k], first, count, &slots[k]) };
                 }
                 // SAFETY: `count` contiguous elements of each operand.
-                if unsafe { (kernels.blocks)(tree.leaf(), given[0], given[1], count, first) } != 0 {
-                    return true;
-                }
-                tree.push();
-            }
-            tree.close();
-            false
+                unsafe { (kernels.blocks)(leaf, given[0], given[1], count, first) != 0 }
+            })
         })
     }
 
     unsafe fn finish(&self, unit: usize, state: *mut u8) {
         // SAFETY: a whole state, as the caller promises, and the unit's own result.
-        unsafe { (self.job.kernels.finish)(self.place(unit).out, state, 1, self.job.divisor) };
+        unsafe { (self.job.kernels.finish)(self.cut.place(unit).out, state, 1, self.job.divisor) };
     }
 
     unsafe fn centers(&self, kernels: &Kernels, _: usize, to: *mut u8, state: *mut u8) {
         // SAFETY: as the caller promises.
         unsafe { (kernels.finish)(to, state, 1, self.job.n as f64) };
-    }
-
-    unsafe fn decide(&self, unit: usize, value: u8) {
-        // SAFETY: the unit's own result, which is bool.
-        unsafe { self.place(unit).out.write(value) };
     }
 
     fn is_staged(&self) -> bool {

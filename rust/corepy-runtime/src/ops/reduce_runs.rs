@@ -1,11 +1,11 @@
 //! Reductions whose elements lie in runs: neighbouring results take their runs in turn, as memory has them.
 
-use crate::kernels::{self, BLOCK, STRIPES};
+use crate::kernels::{BLOCK, STRIPES};
 use crate::memory::arena::with_arena;
-use crate::memory::list::List;
 use crate::ops::iterate::Cursor;
-use crate::ops::reduce_plan::{A, Loop, OUT};
-use crate::ops::reduce_run::{Job, Kernels, Place, Tree, Units, whole};
+use crate::ops::reduce_cut::Cut;
+use crate::ops::reduce_plan::A;
+use crate::ops::reduce_run::{Job, Kernels, Units, blocks_state, whole};
 use crate::scheduler;
 
 /// Bytes of a unit's state: half of a first-level cache of 32 KiB.
@@ -16,13 +16,7 @@ const NARROW: usize = 16;
 /// Units of neighbouring results.
 pub(super) struct Runs<'a> {
     job: &'a Job,
-    /// The kept loop whose results are a unit.
-    along: Loop,
-    /// The other kept loops.
-    rest: List<Loop>,
-    width: usize,
-    /// Units along the loop.
-    across: usize,
+    cut: Cut<'a>,
 }
 
 impl<'a> Runs<'a> {
@@ -37,24 +31,17 @@ impl<'a> Runs<'a> {
         }
         let kept = &job.plan.kept;
         let nearest = (0..kept.len()).min_by_key(|&i| kept[i].strides[A].unsigned_abs())?;
-        let mut rest = kept.clone();
-        let along = rest.remove(nearest);
-        let extent = along.extent as usize;
+        let extent = kept[nearest].extent as usize;
+        let rest = kept.iter().map(|l| l.extent as usize).product::<usize>() / extent;
         let most = (STATE_BYTES / (STRIPES * lane)).max(1);
         let mut across = extent.div_ceil(most);
         // More units where there are too few for the threads, but not narrow ones, whose calls cost more
         // than what they add: 100 x 100 x 100 of float32 took 67 us in one piece, 86 in strips of 8.
         let threads = scheduler::threads();
-        if threads > 1 && across * rest.iter().map(|l| l.extent as usize).product::<usize>() < 2 * threads {
+        if threads > 1 && across * rest < 2 * threads {
             across = (2 * threads).min(extent / NARROW).max(across);
         }
-        let width = extent.div_ceil(across);
-        Some(Runs { job, along, rest, width, across: extent.div_ceil(width) })
-    }
-
-    fn place(&self, unit: usize) -> Place {
-        let cursor = Cursor::new(&self.rest, unit / self.across);
-        self.job.origin().offset(&cursor.offsets).step(&self.along, unit % self.across * self.width)
+        Some(Runs { job, cut: Cut::new(job, nearest, extent.div_ceil(across)) })
     }
 
     /// Adds elements first ... first + count - 1, at most a block that the first of them starts, of
@@ -93,7 +80,7 @@ impl<'a> Runs<'a> {
                     base.wrapping_offset(start as isize).cast(),
                     centers.cast(),
                     units,
-                    self.along.strides[A] as isize,
+                    self.cut.along.strides[A] as isize,
                     runs,
                     middle.strides[A] as isize,
                     n,
@@ -106,16 +93,8 @@ impl<'a> Runs<'a> {
 }
 
 impl Units for Runs<'_> {
-    fn count(&self) -> usize {
-        self.across * self.rest.iter().map(|l| l.extent as usize).product::<usize>()
-    }
-
-    fn columns(&self) -> usize {
-        self.width
-    }
-
-    fn columns_of(&self, unit: usize) -> usize {
-        self.width.min(self.along.extent as usize - unit % self.across * self.width)
+    fn cut(&self) -> &Cut<'_> {
+        &self.cut
     }
 
     unsafe fn state(
@@ -126,53 +105,28 @@ impl Units for Runs<'_> {
         centers: *const u8,
         state: *mut u8,
     ) -> bool {
-        let base = self.place(unit).operands[0];
-        let units = self.columns_of(unit);
+        let base = self.cut.place(unit).operands[0];
+        let units = self.cut.width_of(unit);
         with_arena(|arena| {
-            let mut tree = Tree::new(arena, kernels, units, blocks.len(), state);
-            for block in blocks {
-                let first = block * BLOCK;
-                let count = (self.job.n - first).min(BLOCK);
+            blocks_state(arena, kernels, units, blocks, self.job.n, state, |first, count, leaf| {
                 // SAFETY: elements of the operand; a state of as many units.
-                unsafe { self.block(kernels, base, centers, units, (first, count), tree.leaf()) };
-                tree.push();
-            }
-            tree.close();
-        });
-        false
+                unsafe { self.block(kernels, base, centers, units, (first, count), leaf) };
+                false
+            })
+        })
     }
 
     unsafe fn finish(&self, unit: usize, state: *mut u8) {
         let Some(finish) = self.job.kernels.finish_runs else { return };
-        let out = self.place(unit).out;
-        let units = self.columns_of(unit);
-        let written = self.job.written;
-        let stride = self.along.strides[OUT];
-        with_arena(|arena| {
-            let together = stride == written.itemsize() as i64;
-            let to = if together { out } else { arena.scratch(units * written.itemsize()).as_ptr() };
-            // SAFETY: a whole state, as the caller promises, and the unit's own results.
-            unsafe {
-                finish(to.cast(), state.cast(), units, self.job.divisor);
-                if !together {
-                    kernels::scatter(written)(out, to, units, stride as isize);
-                }
-            }
-        });
+        let units = self.cut.width_of(unit);
+        // SAFETY: a whole state, as the caller promises, and the unit's own results.
+        unsafe { self.cut.write(unit, |out| finish(out, state, units, self.job.divisor)) };
     }
 
     unsafe fn centers(&self, kernels: &Kernels, unit: usize, to: *mut u8, state: *mut u8) {
         let Some(finish) = kernels.finish_runs else { return };
         // SAFETY: as the caller promises.
-        unsafe { finish(to, state, self.columns_of(unit), self.job.n as f64) };
-    }
-
-    unsafe fn decide(&self, unit: usize, value: u8) {
-        let place = self.place(unit);
-        for result in 0..self.columns_of(unit) {
-            // SAFETY: the unit's own results, which are bool.
-            unsafe { place.step(&self.along, result).out.write(value) };
-        }
+        unsafe { finish(to, state, self.cut.width_of(unit), self.job.n as f64) };
     }
 
     fn is_staged(&self) -> bool {
