@@ -174,11 +174,10 @@ pub enum Instruction {
     Fence,
 }
 
-impl Instruction {
-    /// The register that it writes.
-    pub fn writes(&self) -> Option<Register> {
-        use Instruction::*;
-        match *self {
+/// The register that an instruction writes, by reference as the instruction is given.
+macro_rules! written {
+    ($instruction:expr) => {
+        match $instruction {
             Unary { to, .. }
             | Binary { to, .. }
             | Move { to, .. }
@@ -195,39 +194,78 @@ impl Instruction {
             | Loop { counter: to, .. } => Some(to),
             _ => None,
         }
-    }
+    };
+}
 
-    /// Calls `f` with every value that it reads, in the order of the text.
-    pub fn for_each_read(&self, mut f: impl FnMut(Operand)) {
-        use Instruction::*;
-        match self {
+/// Calls `f` with every value that an instruction reads, in the order of the text, by reference as the instruction is
+/// given; `iter` is how lists are walked then.
+macro_rules! each_read {
+    ($instruction:expr, $iter:ident, $f:expr) => {{
+        let mut f = $f;
+        match $instruction {
             Unary { from, .. }
             | Move { from, .. }
             | Convert { from, .. }
             | Round { from, .. }
             | Reduce { from, .. }
-            | Scan { from, .. } => f(*from),
+            | Scan { from, .. } => f(from),
             Binary { left, right, .. } => {
-                f(*left);
-                f(*right);
+                f(left);
+                f(right);
             }
-            Fma { a, b, c, .. } | Mad { a, b, c, .. } => [*a, *b, *c].into_iter().for_each(f),
-            Select { condition, a, b, .. } => [*condition, *a, *b].into_iter().for_each(f),
-            Load { access, .. } | LoadShared { access, .. } => access.index.iter().copied().for_each(f),
+            Fma { a, b, c, .. } | Mad { a, b, c, .. } => {
+                f(a);
+                f(b);
+                f(c);
+            }
+            Select { condition, a, b, .. } => {
+                f(condition);
+                f(a);
+                f(b);
+            }
+            Load { access, .. } | LoadShared { access, .. } => access.index.$iter().for_each(f),
             Store { access, from, .. }
             | StoreShared { access, from, .. }
             | Combine { access, from, .. }
             | CombineShared { access, from, .. } => {
-                access.index.iter().copied().for_each(&mut f);
-                f(*from);
+                access.index.$iter().for_each(&mut f);
+                f(from);
             }
             Branch { condition, .. } | Break { condition } | Continue { condition } => {
-                condition.iter().for_each(|c| f(c.value));
+                if let Some(Condition { value, .. }) = condition {
+                    f(value);
+                }
             }
-            Loop { count, .. } => f(*count),
-            Assert { condition, .. } => f(*condition),
+            Loop { count, .. } => f(count),
+            Assert { condition, .. } => f(condition),
             Extent { .. } | EndLoop | Call { .. } | Return | Barrier | Exit | Fence => {}
         }
+    }};
+}
+
+impl Instruction {
+    /// The register that it writes.
+    pub fn writes(&self) -> Option<Register> {
+        use Instruction::*;
+        written!(self).copied()
+    }
+
+    /// The register that it writes, to be replaced.
+    pub fn writes_mut(&mut self) -> Option<&mut Register> {
+        use Instruction::*;
+        written!(self)
+    }
+
+    /// Calls `f` with every value that it reads, in the order of the text.
+    pub fn for_each_read(&self, mut f: impl FnMut(Operand)) {
+        use Instruction::*;
+        each_read!(self, iter, |operand: &Operand| f(*operand));
+    }
+
+    /// The same with each value to be replaced.
+    pub fn for_each_read_mut(&mut self, f: impl FnMut(&mut Operand)) {
+        use Instruction::*;
+        each_read!(self, iter_mut, f);
     }
 
     /// Whether the lanes of a block meet at it.

@@ -88,11 +88,11 @@ impl Renamed {
         let (old, new) = (Register(register as u16), Register((self.first + self.added.len()) as u16));
         self.added.push((register as u16, value.writer));
         self.instructions.resize(code.steps().len(), None);
-        if let Some(to) = writes_mut(self.changed(program, code, value.writer)) {
+        if let Some(to) = self.changed(program, code, value.writer).writes_mut() {
             *to = new;
         }
         for &reader in &value.readers {
-            for_each_read_mut(self.changed(program, code, reader), |operand| {
+            self.changed(program, code, reader).for_each_read_mut(|operand| {
                 if *operand == Operand::Register(old) {
                     *operand = Operand::Register(new);
                 }
@@ -121,54 +121,5 @@ impl Renamed {
     /// How many registers were added.
     pub fn len(&self) -> usize {
         self.added.len()
-    }
-}
-
-fn writes_mut(instruction: &mut Instruction) -> Option<&mut Register> {
-    use Instruction::*;
-    match instruction {
-        Unary { to, .. }
-        | Binary { to, .. }
-        | Move { to, .. }
-        | Convert { to, .. }
-        | Fma { to, .. }
-        | Mad { to, .. }
-        | Round { to, .. }
-        | Select { to, .. }
-        | Load { to, .. }
-        | Extent { to, .. }
-        | LoadShared { to, .. }
-        | Reduce { to, .. }
-        | Scan { to, .. } => Some(to),
-        _ => None,
-    }
-}
-
-fn for_each_read_mut(instruction: &mut Instruction, mut f: impl FnMut(&mut Operand)) {
-    use Instruction::*;
-    match instruction {
-        Unary { from, .. }
-        | Move { from, .. }
-        | Convert { from, .. }
-        | Round { from, .. }
-        | Reduce { from, .. }
-        | Scan { from, .. } => f(from),
-        Binary { left, right, .. } => [left, right].into_iter().for_each(f),
-        Fma { a, b, c, .. } | Mad { a, b, c, .. } => [a, b, c].into_iter().for_each(f),
-        Select { condition, a, b, .. } => [condition, a, b].into_iter().for_each(f),
-        Load { access, .. } | LoadShared { access, .. } => access.index.iter_mut().for_each(f),
-        Store { access, from, .. }
-        | StoreShared { access, from, .. }
-        | Combine { access, from, .. }
-        | CombineShared { access, from, .. } => {
-            access.index.iter_mut().for_each(&mut f);
-            f(from);
-        }
-        Branch { condition, .. } | Break { condition } | Continue { condition } => {
-            condition.iter_mut().for_each(|c| f(&mut c.value));
-        }
-        Loop { count, .. } => f(count),
-        Assert { condition, .. } => f(condition),
-        Extent { .. } | EndLoop | Call { .. } | Return | Barrier | Exit | Fence => {}
     }
 }
