@@ -172,7 +172,7 @@ test: kernels-test rust-test python-test
 # allocate nothing, so there are no leaks to look for (and ptrace to look for them may be forbidden).
 FEATURES := $(shell grep -m1 -E '^flags' /proc/cpuinfo 2>/dev/null)
 LEVEL := $(if $(and $(filter avx2,$(FEATURES)),$(filter fma,$(FEATURES)),$(filter bmi2,$(FEATURES))),x86_64_v3,portable)
-LEVEL_FLAGS := $(if $(filter x86_64_v3,$(LEVEL)),-march=x86-64-v3)
+LEVEL_FLAGS := $(if $(filter x86_64_%,$(LEVEL)),-march=$(subst _,-,$(LEVEL)))
 SANITIZED := $(BUILD)/sanitized/$(LEVEL)
 SANITIZED_FLAGS := -std=c++20 -O1 -g1 -Wall -Wextra -Wno-psabi -fno-exceptions -fno-rtti -fno-math-errno \
 	-fno-trapping-math -ffp-contract=off -fno-threadsafe-statics \

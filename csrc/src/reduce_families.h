@@ -104,18 +104,32 @@ struct SumOf<float> {
   using type = PlainSum;
 };
 
-// What a family adds up, and what totals become, are its `step` and `values`; `start` is a step
-// onto the identity, where that is shorter. REPEAT: flat lanes an element. UNIT: flat lanes that
-// must stay together.
-template <class T, size_t REPEAT>
-struct Sum : SumOf<T>::type {
-  using Base = typename SumOf<T>::type;
+// What a family takes. REPEAT: flat lanes an element. UNIT: flat lanes that must stay together.
+template <class T, size_t REPEAT, size_t UNIT, Second SECOND>
+struct Taking {
   using In = T;
   using Out = T;
   static constexpr size_t repeat = REPEAT;
-  static constexpr size_t unit = 1;
-  static constexpr Second second = Second::none;
+  static constexpr size_t unit = UNIT;
+  static constexpr Second second = SECOND;
+};
+
+// A sum of something, in the accumulators that are right for T.
+template <class T, size_t REPEAT, size_t UNIT, Second SECOND>
+struct Summing : Taking<T, REPEAT, UNIT, SECOND>, SumOf<T>::type {
+  using Base = typename SumOf<T>::type;
   static constexpr double empty[2] = {0.0, 0.0};
+  template <size_t N>
+  static vec<double, N> values(const Lanes<Base::planes, N> &lanes, double) {
+    return Base::template sums<N>(lanes);
+  }
+};
+
+// What a family adds up, and what totals become, are its `step` and `values`; `start` is a step
+// onto the identity, where that is shorter.
+template <class T, size_t REPEAT>
+struct Sum : Summing<T, REPEAT, 1, Second::none> {
+  using Base = typename SumOf<T>::type;
   template <size_t N>
   static void step(Lanes<Base::planes, N> &lanes, vec<double, N> x) {
     if constexpr (Base::planes == 1) {
@@ -136,10 +150,6 @@ struct Sum : SumOf<T>::type {
   static void step_of_many(Lanes<1, N> &lanes, vec<double, N> x) {
     lanes.plane[0] = add_by_fma<N>(lanes.plane[0], x);
   }
-  template <size_t N>
-  static vec<double, N> values(const Lanes<Base::planes, N> &lanes, double) {
-    return Base::template sums<N>(lanes);
-  }
 };
 
 template <class T, size_t REPEAT>
@@ -157,13 +167,8 @@ struct Center : Mean<T, 1> {
 };
 
 template <class T>
-struct Variance : SumOf<T>::type {
+struct Variance : Summing<T, 1, 1, Second::center> {
   using Base = typename SumOf<T>::type;
-  using In = T;
-  using Out = T;
-  static constexpr size_t repeat = 1;
-  static constexpr size_t unit = 1;
-  static constexpr Second second = Second::center;
   static constexpr double empty[2] = {__builtin_nan(""), __builtin_nan("")};
   template <size_t N>
   static void step(Lanes<Base::planes, N> &lanes, vec<double, N> x, vec<double, N> center) {
@@ -189,26 +194,14 @@ struct Deviation : Variance<T> {
   }
 };
 
-template <class T>
-struct Product {
-  using In = T;
-  using Out = T;
+// Products: merging is one more step of FAMILY.
+template <class FAMILY>
+struct Multiplied {
   static constexpr size_t planes = 1;
-  static constexpr size_t repeat = 1;
-  static constexpr size_t unit = 1;
-  static constexpr Second second = Second::none;
   static constexpr double empty[2] = {1.0, 0.0};
   template <size_t N>
-  static Lanes<1, N> identity() {
-    return {{splat_double<N>(1.0)}};
-  }
-  template <size_t N>
-  static void step(Lanes<1, N> &lanes, vec<double, N> x) {
-    lanes.plane[0] = lanes.plane[0] * x;
-  }
-  template <size_t N>
   static void merge(Lanes<1, N> &left, const Lanes<1, N> &right) {
-    step<N>(left, right.plane[0]);
+    FAMILY::template step<N>(left, right.plane[0]);
   }
   template <size_t N>
   static vec<double, N> values(const Lanes<1, N> &lanes, double) {
@@ -217,14 +210,19 @@ struct Product {
 };
 
 template <class T>
-struct ComplexProduct {
-  using In = T;
-  using Out = T;
-  static constexpr size_t planes = 1;
-  static constexpr size_t repeat = 2;
-  static constexpr size_t unit = 2;
-  static constexpr Second second = Second::none;
-  static constexpr double empty[2] = {1.0, 0.0};
+struct Product : Taking<T, 1, 1, Second::none>, Multiplied<Product<T>> {
+  template <size_t N>
+  static Lanes<1, N> identity() {
+    return {{splat_double<N>(1.0)}};
+  }
+  template <size_t N>
+  static void step(Lanes<1, N> &lanes, vec<double, N> x) {
+    lanes.plane[0] = lanes.plane[0] * x;
+  }
+};
+
+template <class T>
+struct ComplexProduct : Taking<T, 2, 2, Second::none>, Multiplied<ComplexProduct<T>> {
   template <size_t N>
   static Lanes<1, N> identity() {
     vec<double, N> one{};
@@ -250,25 +248,11 @@ struct ComplexProduct {
         P::reals(a) * x + P::negated(P::imaginaries(a) * P::swapped(x), true, false);
     lanes.plane[0] = is_identity<N>(a) ? x : is_identity<N>(x) ? a : product;
   }
-  template <size_t N>
-  static void merge(Lanes<1, N> &left, const Lanes<1, N> &right) {
-    step<N>(left, right.plane[0]);
-  }
-  template <size_t N>
-  static vec<double, N> values(const Lanes<1, N> &lanes, double) {
-    return lanes.plane[0];
-  }
 };
 
 template <class T>
-struct Dot : SumOf<T>::type {
+struct Dot : Summing<T, 1, 1, Second::operand> {
   using Base = typename SumOf<T>::type;
-  using In = T;
-  using Out = T;
-  static constexpr size_t repeat = 1;
-  static constexpr size_t unit = 1;
-  static constexpr Second second = Second::operand;
-  static constexpr double empty[2] = {0.0, 0.0};
   template <size_t N>
   static void step(Lanes<Base::planes, N> &lanes, vec<double, N> x, vec<double, N> y) {
     if constexpr (Base::planes == 1) {
@@ -278,23 +262,13 @@ struct Dot : SumOf<T>::type {
       Base::template add_product<N>(lanes, x, y);
     }
   }
-  template <size_t N>
-  static vec<double, N> values(const Lanes<Base::planes, N> &lanes, double) {
-    return Base::template sums<N>(lanes);
-  }
 };
 
 // Each part of a complex dot product adds two real products an element: first the one with the
 // first operand's real part, then the one with its imaginary part.
 template <class T, bool CONJUGATE>
-struct ComplexDot : SumOf<T>::type {
+struct ComplexDot : Summing<T, 2, 2, Second::operand> {
   using Base = typename SumOf<T>::type;
-  using In = T;
-  using Out = T;
-  static constexpr size_t repeat = 2;
-  static constexpr size_t unit = 2;
-  static constexpr Second second = Second::operand;
-  static constexpr double empty[2] = {0.0, 0.0};
   template <size_t N>
   static void step(Lanes<Base::planes, N> &lanes, vec<double, N> x, vec<double, N> y) {
     using P = Pairs<N>;
@@ -306,10 +280,6 @@ struct ComplexDot : SumOf<T>::type {
       Base::template add_product<N>(lanes, P::reals(x), y);
       Base::template add_product<N>(lanes, imaginaries, P::swapped(y));
     }
-  }
-  template <size_t N>
-  static vec<double, N> values(const Lanes<Base::planes, N> &lanes, double) {
-    return Base::template sums<N>(lanes);
   }
 };
 

@@ -9,6 +9,17 @@
 namespace COREPY_NAMESPACE {
 namespace {
 
+template <class Mask>
+bool any_lane(Mask mask) {
+  uint64_t words[sizeof(Mask) / 8];
+  __builtin_memcpy(words, &mask, sizeof words);
+  uint64_t some = 0;
+  for (uint64_t word : words) {
+    some |= word;
+  }
+  return some != 0;
+}
+
 // Whether vectors of floats held a NaN. Two at a time where an instruction compares two.
 template <class In, size_t N>
 struct Nans {
@@ -37,15 +48,7 @@ struct Nans {
     found |= (a != a) | (b != b);
 #endif
   }
-  bool any() const {
-    uint64_t words[sizeof(Mask) / 8];
-    __builtin_memcpy(words, &found, sizeof words);
-    uint64_t some = 0;
-    for (uint64_t word : words) {
-      some |= word;
-    }
-    return some != 0;
-  }
+  bool any() const { return any_lane(found); }
 #endif
 };
 
@@ -217,11 +220,11 @@ struct ArgExtreme {
       for (size_t j = 1; j < WIDE; ++j) {
         same |= load<vec<In, NATIVE>>(a + (i + j * NATIVE) * sizeof(In)) == all;
       }
-      if (any(same)) {
+      if (any_lane(same)) {
         break;
       }
     }
-    while (i + NATIVE <= n && !any(load<vec<In, NATIVE>>(a + i * sizeof(In)) == all)) {
+    while (i + NATIVE <= n && !any_lane(load<vec<In, NATIVE>>(a + i * sizeof(In)) == all)) {
       i += NATIVE;
     }
     // The memory may have changed since.
@@ -230,17 +233,6 @@ struct ArgExtreme {
     }
     where = i;
     return true;
-  }
-
-  template <class Mask>
-  static bool any(Mask mask) {
-    uint64_t words[sizeof(Mask) / 8];
-    __builtin_memcpy(words, &mask, sizeof words);
-    uint64_t some = 0;
-    for (uint64_t word : words) {
-      some |= word;
-    }
-    return some != 0;
   }
 
   COREPY_OUT_OF_LINE static void run(const char *a, size_t n, size_t first, int64_t &index,
