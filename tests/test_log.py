@@ -151,8 +151,12 @@ def test_tiles_and_threads() -> None:
     one = logged(code, COREPY_NUM_THREADS="1")[1:]
     assert {line["threads"] for line in one} == {"1"}
     assert len({line["tiles"] for line in one}) == 1
-    # A tile has whole blocks of 1,024, and takes some 8 us of the hundreds that all of them take.
-    assert 16 <= int(one[0]["tiles"]) <= (1 << 22) / 1024
+    # A tile takes some 8 us by the costs in use, of adding or of moving 12 bytes an element in memory.
+    table = cp.config()["tuning"]
+    assert 12 << 22 > float(table["costs"]["third_bytes"])
+    adding, moving = float(table["elements"]["arithmetic"]["float32"]), float(table["costs"]["move_memory_ns"])
+    tile = 8_000 / max(adding, 12 * moving)
+    assert int(one[0]["tiles"]) == pytest.approx((1 << 22) / tile, rel=0.1)
     two = logged(code, COREPY_NUM_THREADS="2")[1:]
     assert {line["tiles"] for line in two} == {one[0]["tiles"]}
     if len(os.sched_getaffinity(0)) > 1:

@@ -3,7 +3,8 @@
 use corepy_runtime::lock::Lock;
 use corepy_runtime::ops::elementwise::{binary, binary_into, unary};
 use corepy_runtime::ops::{Arg, copy, create, gather, join, matmul, reduce, select};
-use corepy_runtime::scheduler::OwnThreads;
+use corepy_runtime::scheduler::tuning::Class;
+use corepy_runtime::scheduler::{OwnThreads, cost};
 use corepy_runtime::{Binary, DType, Reduce, Scalar, Tensor, Unary, config, trace};
 use std::collections::HashMap;
 use std::io::Read;
@@ -70,9 +71,11 @@ fn elementwise() {
     assert_eq!(line(|| two(&small, scalar), WAY), "add contiguous;scalar straight vs none 1");
     let way = "op layout path kernel access";
     assert_eq!(line(|| two(&a, (&b).into()), way), "add contiguous;broadcast runs vv direct,direct,direct");
-    // Four for each thread at least, where they take a microsecond each.
+    // As many as the costs in use say, of whole rows.
     let tiles: usize = line(|| two(&a, (&b).into()), "tiles").parse().unwrap();
-    assert!((1..=88).contains(&tiles));
+    let ns = cost::element_ns(Class::Arithmetic, DType::Float32, 12, a.size());
+    let rows = (cost::elements(ns, a.size()) / 300).max(1);
+    assert!(tiles.abs_diff(300_usize.div_ceil(rows)) <= 1, "{tiles} tiles of about {rows} rows");
     let turned = a.view(0, &[300, 300], &[4, 1200]);
     let crossed = line(|| two(&a, (&turned).into()), "layout path access");
     assert_eq!(crossed, "contiguous;transposed crossed direct,direct,crossed");
