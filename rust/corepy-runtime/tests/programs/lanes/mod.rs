@@ -55,7 +55,7 @@ pub fn tensor(ty: Type, shape: &[i64], values: &[Value]) -> Tensor {
 }
 
 /// The addresses of a tensor's elements, in row-major order.
-fn places(tensor: &Tensor) -> impl Iterator<Item = *mut u8> + '_ {
+pub fn places(tensor: &Tensor) -> impl Iterator<Item = *mut u8> + '_ {
     (0..tensor.size() as i64).map(|number| {
         let (mut rest, mut offset) = (number, 0);
         for (extent, stride) in tensor.shape().iter().zip(tensor.strides()).rev() {
