@@ -4,7 +4,7 @@
 //! many block sizes each: with 3, a size comes up in more than a third of the programs.
 
 use crate::lanes::generate::{Shape, generate};
-use crate::lanes::guarded::{Edge, Guarded, numbers, shapes, tell_of};
+use crate::lanes::guarded::{Edge, Guarded, numbers, shapes, tell_of, walled};
 use crate::lanes::{Random, number};
 use corepy_runtime::Scalar;
 use corepy_runtime::backends::{self, Argument, Backend, LaneFault, LaunchError, Options};
@@ -37,6 +37,8 @@ struct Case<'a> {
     seed: u64,
     lanes: [i64; 3],
     step_limit: Option<u64>,
+    /// Whether the calling thread's registers and shared memory lie at such pages too.
+    walled: bool,
     /// The shapes of a program's buffers, and its params.
     given: &'a dyn Fn(&Program) -> (Vec<Vec<i64>>, Vec<Argument>),
 }
@@ -56,7 +58,8 @@ impl Case<'_> {
         level::choose(way.level).unwrap();
         let done = {
             let _threads = OwnThreads::new(way.threads as i64).unwrap();
-            backends::launch(program, &memory.arguments, &options, way.backend)
+            let launch = || backends::launch(program, &memory.arguments, &options, way.backend);
+            if self.walled { walled(launch) } else { launch() }
         };
         memory.assert_untouched(&(self.seed, way));
         match done {
@@ -205,8 +208,8 @@ fn random_programs_have_the_bits_and_the_fault_of_the_reference() {
             let mut random = Random::new(!seed);
             (shapes(program, lanes, &mut random), numbers(program, &mut random))
         };
-        tuning::choose(tables[(seed / 2 % 2) as usize]);
-        let case = Case { seed, lanes, step_limit, given: &given };
+        tuning::choose(tables[(seed / 4 % 2) as usize]);
+        let case = Case { seed, lanes, step_limit, walled: seed % 4 == 1, given: &given };
         let (run, fault) = case.check(&program, &blocks_of(flat, blocks, &mut random));
         ways += run;
         faults += u64::from(fault);
@@ -247,7 +250,7 @@ fn the_examples_stay_within_their_buffers() {
         let text = std::fs::read_to_string(format!("{folder}/{name}.lanes")).unwrap();
         let program = crate::lanes::program(&text);
         let given = |_: &Program| (shapes.clone(), params.clone());
-        let case = Case { seed, lanes, step_limit: None, given: &given };
+        let case = Case { seed, lanes, step_limit: None, walled: seed % 2 == 1, given: &given };
         let (_, fault) = case.check(&program, blocks);
         assert!(!fault, "{name} with {lanes:?} lanes");
     }

@@ -3,9 +3,14 @@
 
 use super::{Random, canonical, edges, values};
 use corepy_runtime::backends::Argument;
+use corepy_runtime::lock::Lock;
+use corepy_runtime::memory::ALIGN;
+use corepy_runtime::memory::allocator::{self, Allocator};
+use corepy_runtime::memory::arena;
 use corepy_runtime::program::{ArgumentKind, Mode, Program, Type};
 use corepy_runtime::{Dims, Scalar, Storage, Tensor};
 use std::ops::Range;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 
@@ -226,6 +231,50 @@ fn region(ty: Type, shape: &[i64], read_only: bool, random: &mut Random, edge: E
 
 fn offsets_from(tensor: &Tensor, from: *mut u8) -> Vec<usize> {
     super::places(tensor).map(|place| place.addr() - from.addr()).collect()
+}
+
+/// Memory each block of which ends, or begins, at a page that nobody may touch.
+struct Walled;
+
+static BLOCKS: Lock<Vec<(usize, Pages)>> = Lock::new(Vec::new());
+
+impl Allocator for Walled {
+    fn name(&self) -> &'static str {
+        "walled"
+    }
+
+    fn allocate(&self, bytes: usize) -> Option<NonNull<u8>> {
+        let bytes = bytes.next_multiple_of(ALIGN);
+        let pages = Pages::new(bytes);
+        // SAFETY: the pages' own bytes; what nobody has written is no number that happens to be right.
+        unsafe { pages.first().write_bytes(CANARY, pages.len()) };
+        let mut blocks = BLOCKS.lock();
+        let start = if blocks.len() % 2 == 0 { pages.len() - bytes } else { 0 };
+        let block = NonNull::new(pages.first().wrapping_add(start))?;
+        blocks.push((block.addr().get(), pages));
+        Some(block)
+    }
+
+    unsafe fn release(&self, block: NonNull<u8>, bytes: usize) {
+        let mut blocks = BLOCKS.lock();
+        let place = blocks.iter().position(|(start, _)| *start == block.addr().get());
+        let (start, pages) = blocks.swap_remove(place.expect("a block is released once"));
+        let start = start - pages.first().addr();
+        let end = start + bytes.next_multiple_of(ALIGN);
+        let beside = [&pages.area()[..start], &pages.area()[end..]].concat();
+        assert!(beside.iter().all(|&byte| byte == CANARY), "bytes beside a block of scratch were written");
+    }
+}
+
+/// Runs `f` so that what this thread takes as scratch are such blocks: registers, masks, shared memory.
+pub fn walled<R>(f: impl FnOnce() -> R) -> R {
+    arena::with_arena(|outer| {
+        outer.scratch(arena::settings().expect("the tests' own settings").size);
+        allocator::install(Some(&Walled));
+        let done = f();
+        allocator::install(None);
+        done
+    })
 }
 
 /// What runs now, for the message of a launch that touches a page.
