@@ -289,6 +289,8 @@ fn counting_at_indices_that_are_loaded() {
         );
         for (lanes, threads, bad, back) in [
             (1i64, 1, None, false),
+            (1000, 1, None, false),
+            (1000, 1, Some(999), false),
             (1000, 1, Some(999), true),
             (1000, 1, None, true),
             (40_000, 2, None, true),
@@ -304,6 +306,39 @@ fn counting_at_indices_that_are_loaded() {
             let n = if back { n.view(2, &[9], &[4]) } else { n.view(0, &[9], &[2]) };
             // The bad index is that of a lane that has left, or not.
             _ = run_blocks(&text, &tensors(&[&x, &y, &n]), lanes, 256);
+        }
+    }
+}
+
+/// Elements that all threads update at the same time, by way of every kind of update and memory: of each thread's own, or
+/// one for all where they are too many, too far apart or seen by others.
+#[test]
+fn no_update_is_lost_between_threads() {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from) as i64;
+    // Elements, and how far apart.
+    for (bins, stride) in [(1i64, 1i64), (8_000, 1), (9_000, 1), (100, 2)] {
+        for (what, each) in [("red.add.i64 n[k], 1", 1), ("red.add.i64 n[k], w", 2)] {
+            let text = format!(
+                ".kernel k\n.buffer x: in i64[:]\n.buffer n: inout i64[:]\ncvt.i64.b1 w, true\nadd.i64 w, w, 1\n\
+                 rem.i64 r, %gid, 3\nadd.i64 r, r, w\nsub.i64 w, r, r\nadd.i64 w, w, 2\n\
+                 ldg.i64 k, x[%gid]\n{what}\nexit"
+            );
+            let program = program(&text);
+            let lanes = 60_000i64;
+            // Neighbouring lanes update neighbouring elements, and distant lanes the same ones.
+            let x = indices(&(0..lanes).map(|i| i % bins).collect::<Vec<_>>());
+            for threads in [2, cores + 1] {
+                let _threads = OwnThreads::new(threads).unwrap();
+                let n = indices(&vec![0; (bins * stride) as usize]).view(0, &[bins], &[8 * stride]);
+                let rounds = 20;
+                for _ in 0..rounds {
+                    let options = Options { block: [256, 1, 1], ..Options::lanes(lanes) };
+                    launch(&program, &tensors(&[&x, &n]), &options, "tile").unwrap();
+                }
+                let expected: Vec<i64> =
+                    (0..bins).map(|b| rounds * each * ((lanes - b + bins - 1) / bins)).collect();
+                assert_eq!(crate::lanes::read_indices(&n), expected, "{bins} elements, {threads} threads");
+            }
         }
     }
 }
