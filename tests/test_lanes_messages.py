@@ -10,6 +10,7 @@ import pytest
 import corepy as cp
 from lane_backends import every_backend
 from ops.lanes import FAULTS, SYNTAX, VERIFY, Message, absent
+from ops.messages import plain
 
 HEAD = """\
 .kernel k
@@ -36,7 +37,7 @@ TEXTS: dict[str, tuple[str, tuple[int, int], str]] = {
 
 # For each row: instructions or declarations behind those above, the number of the line among them, and the message.
 RULES: dict[str, tuple[str, int, str]] = {
-    "UnknownOpcode": ("mul3.f32 u, a, a | exit", 1, "mul3 is not an instruction"),
+    "UnknownOpcode": ("mul3.f32 u, a, a | exit", 1, "mul3 is not an instruction: did you mean mul?"),
     "AbsentOpcode": (f"{absent()[0] if absent() else 'exp'}.f32 u, a | exit", 1, f"{(absent() or ('exp',))[0]} is not available: corepy has no such operation yet"),
     "UnknownCombine": ("red.mul.i32 y[0, 0], 1 | exit", 1, "red has no mul; it has add, min, max, and, or, xor"),
     "Suffix": ("add u, a, a | exit", 1, "add is written add.type"),
@@ -89,7 +90,8 @@ LANES: dict[str, tuple[str, dict[str, Any], int, tuple[int, int, int], str]] = {
 def described(row: Message) -> re.Pattern[str]:
     """What a row's messages look like, whatever the fields hold."""
     text = (
-        row.text.replace('\\\\\\"', '\\"')
+        plain(row.text)
+        .replace('\\\\\\"', '\\"')
         .replace("\\\\\\\\", "\\\\")
         .replace("\\\\", "\\")
         .replace("{{", "\0")
@@ -156,6 +158,45 @@ def test_rules(row: Message) -> None:
     assert e.instruction == text.split("\n")[line - 1]
     assert str(e) == f"[k] line {line}: {e.instruction}: {message}"
     assert described(row).fullmatch(message)
+
+
+# What is written, and what is suggested; nothing where nothing is near.
+MEANT = {
+    "ad.f32": "add", "fadd.f32": "add", "mult.f32": "mul", "load.f32": "ldg", "store.f32": "stg", "mvo.i64": "mov", "sqr.f32": "sqrt",
+    "brarrier": "barrier", "en_loop": "endloop", "setp.f32": "seteq", "exitt": "exit", "jmp": "bra",
+    "a": "", "zzz.f32": "", "q" * 100: "", "": "", "\u00e4dd.f32": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "meant"), MEANT.items())
+def test_an_opcode_that_is_none_has_the_nearest_suggested(written: str, meant: str) -> None:
+    mnemonic = written.split(".")[0]
+    hint = f": did you mean {meant}?" if meant else ""
+    with pytest.raises(cp.lanes.VerifyError) as caught:
+        cp.lanes.Builder("k").emit(written)
+    assert str(caught.value) == f"[k] line 3: {written}: {mnemonic} is not an instruction{hint}"
+    assert caught.value.rule == "opcode"
+    if written.isascii() and written:
+        with pytest.raises(cp.lanes.VerifyError) as caught:
+            cp.lanes.parse(f".kernel k\n{written}")
+        assert str(caught.value) == f"[k] line 2: {written}: {mnemonic} is not an instruction{hint}"
+
+
+def test_numbers_have_their_nouns() -> None:
+    for emit, text in (
+        (("neg.i64",), "neg takes 2 operands, not 0"),
+        (("loop", "i"), "loop takes 2 operands, not 1"),
+        (("exit", 1), "exit takes 0 operands, not 1"),
+        (("bra",), "bra takes 1 or 2 operands, not 0"),
+        (("break", "p", "q"), "break takes 0 or 1 operand, not 2"),
+        (("call",), "call takes 1 operand, not 0"),
+    ):
+        with pytest.raises(cp.lanes.VerifyError) as caught:
+            cp.lanes.Builder("k").emit(*emit)
+        assert str(caught.value).endswith(text)
+    p = cp.lanes.parse(".kernel k\n.param a: i64\n exit")
+    with pytest.raises(TypeError, match=r"^\[k\] takes 1 argument \(a\), not 0$"):
+        p[1]()
 
 
 def test_names_that_are_none() -> None:

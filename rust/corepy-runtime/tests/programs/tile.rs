@@ -316,7 +316,7 @@ fn counting_at_indices_that_are_loaded() {
 fn no_update_is_lost_between_threads() {
     let cores = std::thread::available_parallelism().map_or(2, usize::from) as i64;
     // Elements, and how far apart.
-    for (bins, stride) in [(1i64, 1i64), (8_000, 1), (9_000, 1), (100, 2)] {
+    for (bins, stride) in [(1i64, 1i64), (1_200, 1), (9_000, 1), (100, 2)] {
         for (what, each) in [("red.add.i64 n[k], 1", 1), ("red.add.i64 n[k], w", 2)] {
             let text = format!(
                 ".kernel k\n.buffer x: in i64[:]\n.buffer n: inout i64[:]\ncvt.i64.b1 w, true\nadd.i64 w, w, 1\n\
