@@ -6,7 +6,7 @@ pub use crate::generated::errors::Error;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The noun that goes with a number of things.
-pub(crate) fn noun<T: PartialEq + From<u8>>(
+pub fn noun<T: PartialEq + From<u8>>(
     count: &T,
     one: &'static str,
     many: &'static str,

@@ -5,6 +5,7 @@ use crate::argument::{Argument, wrong_type};
 use crate::dtype::PyDType;
 use crate::enter::{enter, error};
 use corepy_runtime::Error;
+use corepy_runtime::error::noun;
 use corepy_runtime::backends::{self, LaunchError, Options, check_count};
 use corepy_runtime::program::{ArgumentKind, Flow, Instruction, Operand, Program};
 use pyo3::prelude::*;
@@ -208,7 +209,9 @@ impl PyProgram {
             .iter()
             .map(|&kind| PyArgument::new(&self.program, kind).declared())
             .collect();
-        format!("<lane program {}({}), {} instructions>", self.name(), arguments.join(", "), self.__len__())
+        let (count, arguments) = (self.__len__() as u64, arguments.join(", "));
+        let noun = noun(&count, "instruction", "instructions");
+        format!("<lane program {}({arguments}), {count} {noun}>", self.name())
     }
 
     fn __hash__(&self) -> u64 {
