@@ -9,7 +9,7 @@
 #   make tsan      the scheduler's Rust tests under ThreadSanitizer; needs rust-src
 #   make junk      a million calls with junk arguments; minutes
 #   make fuzz      buffers, DLPack structs, arrays and pickles drawn at random; minutes
-#   make fuzz-lanes  lane programs drawn at random on every backend, and mutated texts; minutes
+#   make fuzz-lanes  lane programs drawn at random, run in every way, and mutated texts; a quarter of an hour
 #   make memcheck  Rust tests and a script through every operation under valgrind; builds its own library
 #   make soak      100,000 cycles and 1,000 forks: memory stays flat; minutes
 #   make bench     against NumPy, numexpr and, after `make bench-venv`, PyTorch; ONLY=sum runs a part, QUICK=1

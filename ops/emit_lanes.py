@@ -106,8 +106,8 @@ def lanes() -> str:
     out += [f'    Row {{ mnemonic: "{m}", {table[m]} }},' for m in sorted(table)]
     out.append("];\n")
     out.append("/// Elementary functions that no operation computes.\npub static ABSENT: &[&str] = &[" + ", ".join(f'"{m}"' for m in absent()) + "];\n")
-    pairs = ", ".join(f'("{theirs}", "{ours}")' for theirs, ours in FOREIGN)
-    out.append(f"/// What other languages call an instruction, and what it is called here.\npub static FOREIGN: &[(&str, &str)] = &[{pairs}];\n")
+    foreign = ", ".join(f'("{theirs}", "{ours}")' for theirs, ours in FOREIGN)
+    out.append(f"/// What other languages call an instruction, and what it is called here.\npub static FOREIGN: &[(&str, &str)] = &[{foreign}];\n")
     out += _messages("Syntax", "Why a text is no program", SYNTAX)
     out += _messages("Violation", "What the verifier refuses", VERIFY)
     out += _messages("Fault", "What ends a launch while it runs", FAULTS)

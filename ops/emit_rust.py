@@ -9,8 +9,8 @@ from ops.cost_classes import CLASSES, COSTS, LEAST, MOST, VERSION, shipped
 from ops.dtypes import DTYPE_SETS, DTYPES, PROMOTION
 from ops.emit_c import NOTICE, families, struct_sizes
 from ops.errors import ERRORS
-from ops.messages import attribute
 from ops.lanes import COMBINES
+from ops.messages import attribute
 from ops.table import BINARY, KERNEL_REDUCTIONS, REDUCTIONS, UNARY, Elementwise
 
 _RUST_TYPES = {

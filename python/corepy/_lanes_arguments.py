@@ -18,8 +18,9 @@ _KINDS = ("zeros", "ones", "arange", "random")
 
 # What programs call the dtypes.
 _TYPES = {
-    "b1": "bool", "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64", "u8": "uint8", "u16": "uint16",
-    "u32": "uint32", "u64": "uint64", "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64",
+    "b1": "bool", "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
+    "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64",
+    "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64",
 }  # fmt: skip
 
 
@@ -60,7 +61,8 @@ def _value(argument: lanes.Argument, text: str, source: random.Random) -> Value:
         try:
             return _number(text)
         except ValueError:
-            raise ValueError(f"{what}: {argument.name} is a param of {argument.dtype.name}: write a number") from None
+            declared = f"{argument.name} is a param of {argument.dtype.name}"
+            raise ValueError(f"{what}: {declared}: write a number") from None
     if text.endswith(".npy"):
         try:
             return read_npy(Path(text))
@@ -68,7 +70,8 @@ def _value(argument: lanes.Argument, text: str, source: random.Random) -> Value:
             raise ValueError(f"{what}: {error.strerror or error}") from None
     kind, *rest = text.split(":")
     if kind not in _KINDS or not 1 <= len(rest) <= 2:
-        raise ValueError(f"{what}: write zeros, ones, arange or random with a shape, as in {_example(argument)}, or a .npy file")
+        shaped = f"zeros, ones, arange or random with a shape, as in {_example(argument)}"
+        raise ValueError(f"{what}: write {shaped}, or a .npy file")
     dtype = cp.DType(_TYPES.get(rest[0], rest[0])) if len(rest) == 2 else argument.dtype
     try:
         shape = tuple(int(extent) for extent in rest[-1].split("x"))

@@ -33,6 +33,9 @@ struct Way {
     edge: Edge,
 }
 
+/// The shapes of a program's buffers, and its params.
+type Given = (Vec<Vec<i64>>, Vec<Argument>);
+
 /// A launch, the same whenever it is asked for.
 struct Case<'a> {
     seed: u64,
@@ -40,8 +43,7 @@ struct Case<'a> {
     step_limit: Option<u64>,
     /// Whether the calling thread's registers and shared memory lie at such pages too.
     walled: bool,
-    /// The shapes of a program's buffers, and its params.
-    given: &'a dyn Fn(&Program) -> (Vec<Vec<i64>>, Vec<Argument>),
+    given: &'a dyn Fn(&Program) -> Given,
 }
 
 impl Case<'_> {
@@ -232,8 +234,8 @@ fn the_examples_stay_within_their_buffers() {
     let row = |n: i64| vec![vec![n]; 3];
     let squares: &[[i64; 3]] = &[[16, 8, 1], [5, 3, 1], [64, 16, 1]];
     let rows: &[[i64; 3]] = &[[256, 1, 1], [1024, 1, 1], [33, 1, 1]];
-    type Given = (&'static str, [i64; 3], &'static [[i64; 3]], Vec<Vec<i64>>, Vec<Argument>);
-    let mut cases: Vec<Given> = Vec::new();
+    type Launch = (&'static str, [i64; 3], &'static [[i64; 3]], Vec<Vec<i64>>, Vec<Argument>);
+    let mut cases: Vec<Launch> = Vec::new();
     for n in [1, 15, 64, 259, 2500] {
         cases.push(("vector_add", [n, 1, 1], rows, row(n), vec![]));
         cases.push(("saxpy", [n + 70, 1, 1], rows, row(n), vec![float(0.3)]));

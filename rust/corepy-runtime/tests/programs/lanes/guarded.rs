@@ -12,7 +12,7 @@ use corepy_runtime::{Dims, Scalar, Storage, Tensor};
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, OnceLock};
 
 /// On which side of its elements a buffer has the page that nobody may touch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -249,7 +249,7 @@ impl Allocator for Walled {
         // SAFETY: the pages' own bytes; what nobody has written is no number that happens to be right.
         unsafe { pages.first().write_bytes(CANARY, pages.len()) };
         let mut blocks = BLOCKS.lock();
-        let start = if blocks.len() % 2 == 0 { pages.len() - bytes } else { 0 };
+        let start = if blocks.len().is_multiple_of(2) { pages.len() - bytes } else { 0 };
         let block = NonNull::new(pages.first().wrapping_add(start))?;
         blocks.push((block.addr().get(), pages));
         Some(block)
@@ -282,9 +282,9 @@ static SEED: AtomicU64 = AtomicU64::new(0);
 
 /// Says on standard error which seed it was when the process dies of touching a page.
 pub fn tell_of(seed: u64) {
-    static INSTALLED: Once = Once::new();
+    static INSTALLED: OnceLock<()> = OnceLock::new();
     SEED.store(seed, Ordering::Relaxed);
-    INSTALLED.call_once(|| {
+    INSTALLED.get_or_init(|| {
         let handler: extern "C" fn(libc::c_int) = died;
         for signal in [libc::SIGSEGV, libc::SIGBUS] {
             // SAFETY: the handler makes only calls that a handler may make.
