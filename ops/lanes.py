@@ -161,6 +161,7 @@ SYNTAX = (
     Message("Unclosed", "", "the message has no closing quote"),
     Message("Escape", "", "\\\\{escape} is no escape; there are \\\\\\\" \\\\\\\\ \\\\n \\\\t \\\\r \\\\u{{hex}}", "escape: String"),
     Message("TooLong", "", "{count} {what} are more than {limit}", "count: usize, what: &'static str, limit: usize"),
+    Message("FileName", "", "expected the text of a program, found the name of a file, which load reads"),
     Message("Late", "", "declarations stand before the first instruction and label"),
 )  # fmt: skip
 
@@ -170,7 +171,7 @@ VERIFY = (
     Message("AbsentOpcode", "opcode", "{opcode} is not available: corepy has no such operation yet", "opcode: String"),
     Message("UnknownCombine", "opcode", "{opcode} has no {combine}; it has {known}", "opcode: &'static str, combine: String, known: String"),
     Message("Suffix", "type", "{opcode} is written {form}", "opcode: String, form: String"),
-    Message("UnknownType", "type", f"{{given}} is not a type, as {', '.join(name for name, _ in TYPES)} are", "given: String"),
+    Message("UnknownType", "type", f"{{given}} is not a type, as {', '.join(name for name, _ in TYPES)} are{{instead}}", "given: String, instead: String"),
     Message("TypeRefused", "type", "{opcode} does not take {given}; it takes {accepted}", "opcode: String, given: &'static str, accepted: String"),
     Message("ElementType", "type", "{name} holds {held}, not {given}", "name: String, held: &'static str, given: &'static str"),
     Message("OperandCount", "operand-count", "{opcode} takes {needed}, not {given}", "opcode: String, needed: &'static str, given: usize"),

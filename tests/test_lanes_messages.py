@@ -32,6 +32,7 @@ TEXTS: dict[str, tuple[str, tuple[int, int], str]] = {
     "Unclosed": ('.kernel k\n assert p, "text', (2, 12), "the message has no closing quote"),
     "Escape": ('.kernel k\n assert p, "a\\q"', (2, 14), '\\q is no escape; there are \\" \\\\ \\n \\t \\r \\u{hex}'),
     "TooLong": (".kernel k\n" + "l:\n" * 262_145, (262_146, 1), "262145 labels and instructions are more than 262144"),
+    "FileName": ("programs/saxpy.lanes", (1, 1), "expected the text of a program, found the name of a file, which load reads"),
     "Late": (".kernel k\n exit\n.param a: f32", (3, 1), "declarations stand before the first instruction and label"),
 }  # fmt: skip
 
@@ -41,7 +42,7 @@ RULES: dict[str, tuple[str, int, str]] = {
     "AbsentOpcode": (f"{absent()[0] if absent() else 'exp'}.f32 u, a | exit", 1, f"{(absent() or ('exp',))[0]} is not available: corepy has no such operation yet"),
     "UnknownCombine": ("red.mul.i32 y[0, 0], 1 | exit", 1, "red has no mul; it has add, min, max, and, or, xor"),
     "Suffix": ("add u, a, a | exit", 1, "add is written add.type"),
-    "UnknownType": ("add.f99 u, a, a | exit", 1, "f99 is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are"),
+    "UnknownType": ("add.float32 u, a, a | exit", 1, "float32 is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are: write f32"),
     "TypeRefused": ("div.i32 u, 2, 3 | exit", 1, "div does not take i32; it takes f32, f64"),
     "ElementType": ("ldg.f64 u, x[0] | exit", 1, "x holds f32, not f64"),
     "OperandCount": ("add.f32 u, a | exit", 1, "add takes 3 operands, not 2"),
@@ -180,6 +181,16 @@ def test_an_opcode_that_is_none_has_the_nearest_suggested(written: str, meant: s
         with pytest.raises(cp.lanes.VerifyError) as caught:
             cp.lanes.parse(f".kernel k\n{written}")
         assert str(caught.value) == f"[k] line 2: {written}: {mnemonic} is not an instruction{hint}"
+
+
+def test_names_of_dtypes_are_no_types() -> None:
+    known = "b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16"
+    for given, meant in (("float32", "f32"), ("bool", "b1"), ("bfloat16", "bf16"), ("uint8", "u8")):
+        text = f"{given} is not a type, as {known} are: write {meant}"
+        for program in (f".param a: {given}\nexit", f"mov.{given} v, 1\nexit"):
+            with pytest.raises(cp.lanes.VerifyError) as caught:
+                cp.lanes.parse(f".kernel k\n{program}")
+            assert str(caught.value).endswith(f": {text}")
 
 
 def test_numbers_have_their_nouns() -> None:

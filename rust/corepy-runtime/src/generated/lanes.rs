@@ -206,6 +206,8 @@ pub enum Syntax {
     Escape { escape: String },
     #[error("{count} {what} are more than {limit}")]
     TooLong { count: usize, what: &'static str, limit: usize },
+    #[error("expected the text of a program, found the name of a file, which load reads")]
+    FileName {  },
     #[error("declarations stand before the first instruction and label")]
     Late {  },
 }
@@ -221,8 +223,8 @@ pub enum Violation {
     UnknownCombine { opcode: &'static str, combine: String, known: String },
     #[error("{opcode} is written {form}")]
     Suffix { opcode: String, form: String },
-    #[error("{given} is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are")]
-    UnknownType { given: String },
+    #[error("{given} is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are{instead}")]
+    UnknownType { given: String, instead: String },
     #[error("{opcode} does not take {given}; it takes {accepted}")]
     TypeRefused { opcode: String, given: &'static str, accepted: String },
     #[error("{name} holds {held}, not {given}")]

@@ -161,7 +161,7 @@ impl<'a> Checker<'a> {
 
     fn declare(&mut self, declaration: &'a Declaration, line: u32) -> Result<(), Violation> {
         let named = |name: &str, ty: &str, types: TypeSet| {
-            let found = Type::from_name(ty).ok_or_else(|| Violation::UnknownType { given: ty.to_owned() })?;
+            let found = Type::from_name(ty).ok_or_else(|| no_type(ty))?;
             let refused = || Violation::DeclaredType {
                 what: declaration.what().trim_start_matches("a "),
                 name: name.to_owned(),
@@ -510,6 +510,13 @@ pub fn message_operand(opcode: &str) -> Option<usize> {
     ROWS[place].slots.iter().position(|&slot| slot == Slot::Message)
 }
 
+/// What is wrong with a name that is no type's; that of a dtype has one.
+fn no_type(given: &str) -> Violation {
+    let of_dtype = Type::ALL.into_iter().find(|ty| ty.dtype().name() == given);
+    let instead = of_dtype.map_or(String::new(), |ty| format!(": write {}", ty.name()));
+    Violation::UnknownType { given: given.to_owned(), instead }
+}
+
 /// The mnemonic that a name was probably meant to be: what other languages call so, or one that differs in a letter,
 /// of longer names in two. Of those equally near, the one that begins most alike.
 fn meant(name: &str) -> Option<&'static str> {
@@ -567,7 +574,7 @@ fn form(opcode: &str) -> Result<Form, Violation> {
     let wrong =
         |form: &str| Violation::Suffix { opcode: opcode.to_owned(), form: format!("{mnemonic}{form}") };
     let typed = |name: &str, accepted: TypeSet| {
-        let ty = Type::from_name(name).ok_or_else(|| Violation::UnknownType { given: name.to_owned() })?;
+        let ty = Type::from_name(name).ok_or_else(|| no_type(name))?;
         if accepted.contains(ty) {
             return Ok(ty);
         }
