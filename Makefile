@@ -9,7 +9,7 @@
 #   make tsan      the scheduler's Rust tests under ThreadSanitizer; needs rust-src
 #   make junk      a million calls with junk arguments; minutes
 #   make fuzz      buffers, DLPack structs, arrays and pickles drawn at random; minutes
-#   make fuzz-lanes  lane programs drawn at random on every backend, and mutated texts; minutes
+#   make fuzz-lanes  lane programs drawn at random, run in every way, and mutated texts; a quarter of an hour
 #   make memcheck  Rust tests and a script through every operation under valgrind; builds its own library
 #   make soak      100,000 cycles and 1,000 forks: memory stays flat; minutes
 #   make bench     against NumPy, numexpr and, after `make bench-venv`, PyTorch; ONLY=sum runs a part, QUICK=1
@@ -220,10 +220,11 @@ stress: $(NATIVE)
 junk: $(NATIVE)
 	COREPY_JUNK_CALLS=100000 COREPY_JUNK_SEEDS=10 $(PY) -m pytest --quiet tests/test_junk.py
 
-# Random programs on every backend, then texts that are cut, mixed and swapped.
+# Random programs on every backend at every level, with every number of threads and block size, then texts that are cut,
+# mixed and swapped.
 fuzz-lanes: $(NATIVE)
-	COREPY_FUZZ_PROGRAMS=20000 cargo test --release --locked --quiet --package corepy-runtime --test programs \
-	    -- random_programs_have_the_bits
+	COREPY_FUZZ_PROGRAMS=20000 COREPY_FUZZ_BLOCKS=8 cargo test --release --locked --quiet --package corepy-runtime \
+	    --test programs -- random_programs_have_the_bits --show-output
 	COREPY_FUZZ_EXAMPLES=20000 $(PY) -m pytest --quiet tests/test_fuzz_lanes.py
 
 fuzz: $(NATIVE)

@@ -9,6 +9,7 @@ from ops.emit_rust import camel, head
 from ops.lanes import (
     COMBINES,
     FAULTS,
+    FOREIGN,
     INSTRUCTIONS,
     SYNTAX,
     TYPES,
@@ -19,6 +20,7 @@ from ops.lanes import (
     mnemonics,
     type_set,
 )
+from ops.messages import attribute
 from ops.table import UNARY
 
 _READS = {"T": "Own", "S": "Source", "W": "Wide", "b1": "Truth", "i64": "Index", "f32": "Single"}
@@ -44,7 +46,7 @@ def _slots(operands: str) -> str:
 def _messages(name: str, doc: str, rows: tuple[Message, ...]) -> list[str]:
     out = [f"/// {doc}; `Display` is the exact message.\n#[derive(Clone, Debug, PartialEq, thiserror::Error)]\npub enum {name} {{"]
     for row in rows:
-        out.append(f'    #[error("{row.text}")]\n    {row.name} {{ {row.fields} }},')
+        out.append(f'    {attribute(row.text)}\n    {row.name} {{ {row.fields} }},')
     out.append("}\n")
     if any(row.rule for row in rows):
         out.append(f"impl {name} {{\n    /// Every rule, once.\n    pub const RULES: &[&str] = &[" + ", ".join(f'"{r}"' for r in dict.fromkeys(row.rule for row in rows)) + "];\n")
@@ -104,6 +106,8 @@ def lanes() -> str:
     out += [f'    Row {{ mnemonic: "{m}", {table[m]} }},' for m in sorted(table)]
     out.append("];\n")
     out.append("/// Elementary functions that no operation computes.\npub static ABSENT: &[&str] = &[" + ", ".join(f'"{m}"' for m in absent()) + "];\n")
+    foreign = ", ".join(f'("{theirs}", "{ours}")' for theirs, ours in FOREIGN)
+    out.append(f"/// What other languages call an instruction, and what it is called here.\npub static FOREIGN: &[(&str, &str)] = &[{foreign}];\n")
     out += _messages("Syntax", "Why a text is no program", SYNTAX)
     out += _messages("Violation", "What the verifier refuses", VERIFY)
     out += _messages("Fault", "What ends a launch while it runs", FAULTS)

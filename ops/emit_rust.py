@@ -10,6 +10,7 @@ from ops.dtypes import DTYPE_SETS, DTYPES, PROMOTION
 from ops.emit_c import NOTICE, families, struct_sizes
 from ops.errors import ERRORS
 from ops.lanes import COMBINES
+from ops.messages import attribute
 from ops.table import BINARY, KERNEL_REDUCTIONS, REDUCTIONS, UNARY, Elementwise
 
 _RUST_TYPES = {
@@ -157,7 +158,7 @@ def errors() -> str:
         fields = []
         for part in filter(None, (p.strip() for p in e.fields.split(","))):
             fields.append("op: &'static str" if part == "op" else part)
-        out.append(f'    #[error("{e.message}")]')
+        out.append(f"    {attribute(e.message)}")
         out.append(f"    {e.name} {{ {', '.join(fields)} }},")
     out.append("}\n")
     out.append("impl Error {\n    /// Name of the Python exception class.\n    pub fn class(&self) -> &'static str {\n        match self {")

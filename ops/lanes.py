@@ -146,6 +146,13 @@ class Message:
     fields: str = ""  # "name: rust type, ..."
 
 
+# What other languages call an instruction, where it is not a letter or two away.
+FOREIGN = (
+    ("atom", "red"), ("atomic", "red"), ("bar", "barrier"), ("branch", "bra"), ("brk", "break"), ("cast", "cvt"), ("cmp", "seteq"),
+    ("goto", "bra"), ("halt", "exit"), ("jmp", "bra"), ("jump", "bra"), ("ld", "ldg"), ("load", "ldg"), ("mod", "rem"), ("move", "mov"),
+    ("return", "ret"), ("select", "sel"), ("setp", "seteq"), ("st", "stg"), ("store", "stg"), ("sync", "barrier"), ("syncthreads", "barrier"),
+)  # fmt: skip
+
 # Why a text is no program.
 SYNTAX = (
     Message("Expected", "", "expected {expected}, found {found}", "expected: &'static str, found: String"),
@@ -154,19 +161,20 @@ SYNTAX = (
     Message("Unclosed", "", "the message has no closing quote"),
     Message("Escape", "", "\\\\{escape} is no escape; there are \\\\\\\" \\\\\\\\ \\\\n \\\\t \\\\r \\\\u{{hex}}", "escape: String"),
     Message("TooLong", "", "{count} {what} are more than {limit}", "count: usize, what: &'static str, limit: usize"),
+    Message("FileName", "", "expected the text of a program, found the name of a file, which load reads"),
     Message("Late", "", "declarations stand before the first instruction and label"),
 )  # fmt: skip
 
 # What the verifier refuses, one rule a check.
 VERIFY = (
-    Message("UnknownOpcode", "opcode", "{opcode} is not an instruction", "opcode: String"),
+    Message("UnknownOpcode", "opcode", "{opcode} is not an instruction{instead}", "opcode: String, instead: String"),
     Message("AbsentOpcode", "opcode", "{opcode} is not available: corepy has no such operation yet", "opcode: String"),
     Message("UnknownCombine", "opcode", "{opcode} has no {combine}; it has {known}", "opcode: &'static str, combine: String, known: String"),
     Message("Suffix", "type", "{opcode} is written {form}", "opcode: String, form: String"),
-    Message("UnknownType", "type", f"{{given}} is not a type, as {', '.join(name for name, _ in TYPES)} are", "given: String"),
+    Message("UnknownType", "type", f"{{given}} is not a type, as {', '.join(name for name, _ in TYPES)} are{{instead}}", "given: String, instead: String"),
     Message("TypeRefused", "type", "{opcode} does not take {given}; it takes {accepted}", "opcode: String, given: &'static str, accepted: String"),
     Message("ElementType", "type", "{name} holds {held}, not {given}", "name: String, held: &'static str, given: &'static str"),
-    Message("OperandCount", "operand-count", "{opcode} takes {needed} operands, not {given}", "opcode: String, needed: &'static str, given: usize"),
+    Message("OperandCount", "operand-count", "{opcode} takes {needed}, not {given}", "opcode: String, needed: &'static str, given: usize"),
     Message("OperandKind", "operand-type", "operand {number} is to be {needed}, not {given}", "number: usize, needed: String, given: String"),
     Message("Immediate", "immediate", "{text} is not a value of {needed}", "text: String, needed: &'static str"),
     Message("RegisterType", "register-type", "register {name} is {given} here and {other} on line {line}", "name: String, given: &'static str, other: &'static str, line: u32"),
@@ -184,7 +192,7 @@ VERIFY = (
     Message("UnknownName", "name", "there is no {what} {name}", "name: String, what: &'static str"),
     Message("BadName", "name", "{name:?} is not a name", "name: String"),
     Message("DeclaredType", "declaration", "{what} {name} cannot hold {given}", "what: &'static str, name: String, given: String"),
-    Message("DeclaredAxes", "declaration", "{name} has {axes} axes; 1 to 6 are possible", "name: String, axes: usize"),
+    Message("DeclaredAxes", "declaration", "{name} has {axes|axis|axes}; 1 to 6 are possible", "name: String, axes: usize"),
     Message("DeclaredExtent", "declaration", "extent {given} of {name} is not a whole number above 0", "name: String, given: String"),
     Message("LoopJump", "loop-jump", "label {name} is {place} the loop on line {line}", "name: String, place: &'static str, line: u32"),
     Message("SubroutineJump", "subroutine-jump", "{first} and {second} share this instruction", "first: String, second: String"),

@@ -204,7 +204,7 @@ def test_a_capsule_by_hand() -> None:
         ({"ndim": 1, "shape": [8], "data": 0}, "without memory"),
         ({"byte_offset": 3}, "not aligned"),
         ({"byte_offset": (1 << 64) - 1}, "without memory"),
-        ({"code": 2, "bits": 80}, "code 2 of 80 bits and 1 lanes is no dtype"),
+        ({"code": 2, "bits": 80}, "code 2 of 80 bits and 1 lane is no dtype"),
         ({"lanes": 4}, "4 lanes"),
         ({"code": 3}, "is no dtype"),
         ({"device_type": 2}, "device 2"),

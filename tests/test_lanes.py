@@ -321,9 +321,13 @@ def test_defaults_are_as_documented() -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "text"),
     [
-        ({"lanes": None}, TypeError, "[launch] lanes takes an integer or a tuple of integers, not NoneType"),
+        ({"lanes": None}, TypeError, "[saxpy] a launch needs lanes: write p[lanes](a, x, y), or p.launch(a, x, y, lanes=lanes)"),
         ({"lanes": 1.0}, TypeError, "[launch] lanes takes an integer or a tuple of integers, not float"),
-        ({"lanes": True}, TypeError, "[launch] lanes takes an integer or a tuple of integers, not bool"),
+        ({"lanes": True}, TypeError, "[launch] lanes takes an integer or a tuple of integers, not True"),
+        ({"lanes": (4, True)}, TypeError, "[launch] lanes takes integers, not True"),
+        ({"lanes": 1, "block": False}, TypeError, "[launch] block takes an integer or a tuple of integers, not False"),
+        ({"lanes": 1, "block": [True]}, TypeError, "[launch] block takes integers, not True"),
+        ({"lanes": 1, "step_limit": True}, TypeError, "[launch] step_limit takes an integer or None, not True"),
         ({"lanes": "3"}, TypeError, "[launch] lanes takes an integer or a tuple of integers, not str"),
         ({"lanes": (1, "3")}, TypeError, "[launch] lanes takes integers, not str"),
         ({"lanes": 2**63}, ValueError, "[launch] lanes is 9223372036854775808, which does not fit 64 bits"),
@@ -332,8 +336,8 @@ def test_defaults_are_as_documented() -> None:
         ({"lanes": 1, "step_limit": 1.5}, TypeError, "[launch] step_limit takes an integer or None, not float"),
         ({"lanes": 1, "step_limit": 2**64}, ValueError, "[launch] step_limit is 18446744073709551616, which does not fit 64 bits"),
         ({"lanes": 1, "backend": b"tile"}, TypeError, "[launch] backend takes a string, not bytes"),
-        ({}, TypeError, "Program.launch() missing 1 required keyword argument: 'lanes'"),
-        ({"lanes": 1, "blocks": 1}, TypeError, "Program.launch() got an unexpected keyword argument 'blocks'"),
+        ({}, TypeError, "[saxpy] a launch needs lanes: write p[lanes](a, x, y), or p.launch(a, x, y, lanes=lanes)"),
+        ({"lanes": 1, "blocks": 1}, TypeError, "[saxpy] a launch takes no blocks by name: write p[lanes](a, x, y); by name go lanes, block, backend, check_races, step_limit"),
     ],
 )  # fmt: skip
 def test_wrong_options(options: Any, kind: type[Exception], text: str) -> None:

@@ -74,7 +74,7 @@ def test_what_a_built_program_computes() -> None:
 
 # A call on a builder of `.kernel k`, `.param a: f32` and `fence`, and what it raises at once.
 AT_ONCE: list[tuple[str, type[Exception], str]] = [
-    ('emit("mul3.f32", "u", "a", "a")', cp.lanes.VerifyError, "[k] line 5: mul3.f32 u, a, a: mul3 is not an instruction"),
+    ('emit("mul3.f32", "u", "a", "a")', cp.lanes.VerifyError, "[k] line 5: mul3.f32 u, a, a: mul3 is not an instruction: did you mean mul?"),
     ('emit("add", "u", "a", "a")', cp.lanes.VerifyError, "[k] line 5: add u, a, a: add is written add.type"),
     ('emit("add.f99", "u")', cp.lanes.VerifyError, "[k] line 5: add.f99 u: f99 is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are"),
     ('emit("div.i8", "u")', cp.lanes.VerifyError, "[k] line 5: div.i8 u: div does not take i8; it takes f32, f64"),

@@ -268,20 +268,21 @@ def test_run_faults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--arg", "a=1"], "error: --arg x=... is missing"),
-        (["--arg", "a=1", "--arg", "x=zeros:3", "--arg", "y=1"], "error: no argument is named y"),
+        (["--arg", "a=1"], "error: --arg x=random:8 is missing"),
+        (["--arg", "a=1", "--arg", "x=zeros:3", "--arg", "y=1"], "error: no argument is named y: k takes a, x"),
         (["--arg", "a"], "error: --arg a: write name=value"),
         (["--arg", "a=1", "--arg", "a=2"], "error: --arg a=2: given twice"),
-        (["--arg", "a=one", "--arg", "x=zeros:3"], "error: --arg a=one: not a number"),
-        (["--arg", "a=1", "--arg", "x=zeroes:3"], "error: --arg x=zeroes:3: write zeros, ones, arange, random and a shape, as in zeros:1024, or a .npy file"),
+        (["--arg", "a=one", "--arg", "x=zeros:3"], "error: --arg a=one: a is a param of float32: write a number"),
+        (["--arg", "a=1", "--arg", "x=zeroes:3"], "error: --arg x=zeroes:3: write zeros, ones, arange or random with a shape, as in random:8, or a .npy file"),
         (["--arg", "a=1", "--arg", "x=zeros:3,4"], "error: --arg x=zeros:3,4: 3,4 is not a shape"),
         (["--arg", "a=1", "--arg", "x=zeros:f99:3"], "error: [DType] 'f99' is not a dtype; the dtypes are "),
         (["--arg", "a=1", "--arg", "x=zeros:float64:3"], "error: [k] buffer x is of float32 and does not take a tensor of float64: tensors are not converted"),
         (["--arg", "a=1", "--arg", "x=zeros:-3"], "error: [zeros] shape (-3,) has a negative extent"),
         (["--arg", "a=1", "--arg", "x=random:-3"], "error: shape (-3,) has a negative extent"),
+        (["--arg", "a=1", "--arg", "x=zeros:f64:3"], "error: [k] buffer x is of float32 and does not take a tensor of float64: tensors are not converted"),
         (["--arg", "=1"], "error: --arg =1: write name=value"),
         (["--arg", "a=1", "--arg", "x=random:99999999999999"], "error: [empty] cannot allocate 799999999999992 bytes"),
-        (["--arg", "a=1", "--arg", "x=none.npy"], "error: [Errno 2] No such file or directory: 'none.npy'"),
+        (["--arg", "a=1", "--arg", "x=none.npy"], "error: --arg x=none.npy: No such file or directory"),
         (["--arg", "a=1", "--arg", "x=zeros:3", "--backend", "gpu"], 'error: [k] there is no backend "gpu" here'),
         (["--arg", "a=1", "--arg", "x=zeros:3", "--block", "2000"], "error: [k] block (2000, 1, 1): extents"),
         (["--arg", "a=1", "--arg", "x=zeros:3", "--lanes", "1x1x1x1"], "argument --lanes: 1x1x1x1 is not one to three extents, as in 64x64"),
@@ -291,6 +292,23 @@ def test_wrong_calls(arguments: list[str], message: str, good: Path) -> None:
     done = call("run", good, "--lanes", "3", *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_files_that_are_no_programs(tmp_path: Path) -> None:
+    for content, code, message in (
+        (b"", 1, ":1:1: error: expected .kernel and a name, found the end of the text\n\n^"),
+        (b".kernel k\n\xff\xfe", 2, ": error: not a text in UTF-8: byte 0xff at offset 10"),
+        (b"\x00\x01", 1, ":1:1: error: unexpected character '\\0'"),
+    ):
+        path = tmp_path / "some.lanes"
+        path.write_bytes(content)
+        for command in (["check"], ["fmt"], ["fmt", "--check"], ["run", "--lanes", "1"]):
+            done = call(*command, path)
+            assert (done.returncode, done.stdout) == (code, ""), command
+            assert done.stderr.startswith(f"{path}{message}"), command
+            assert "Traceback" not in done.stderr
+    done = call("check", tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"{tmp_path}: error: Is a directory\n")
 
 
 def test_usage() -> None:

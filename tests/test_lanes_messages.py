@@ -10,6 +10,7 @@ import pytest
 import corepy as cp
 from lane_backends import every_backend
 from ops.lanes import FAULTS, SYNTAX, VERIFY, Message, absent
+from ops.messages import plain
 
 HEAD = """\
 .kernel k
@@ -31,16 +32,17 @@ TEXTS: dict[str, tuple[str, tuple[int, int], str]] = {
     "Unclosed": ('.kernel k\n assert p, "text', (2, 12), "the message has no closing quote"),
     "Escape": ('.kernel k\n assert p, "a\\q"', (2, 14), '\\q is no escape; there are \\" \\\\ \\n \\t \\r \\u{hex}'),
     "TooLong": (".kernel k\n" + "l:\n" * 262_145, (262_146, 1), "262145 labels and instructions are more than 262144"),
+    "FileName": ("programs/saxpy.lanes", (1, 1), "expected the text of a program, found the name of a file, which load reads"),
     "Late": (".kernel k\n exit\n.param a: f32", (3, 1), "declarations stand before the first instruction and label"),
 }  # fmt: skip
 
 # For each row: instructions or declarations behind those above, the number of the line among them, and the message.
 RULES: dict[str, tuple[str, int, str]] = {
-    "UnknownOpcode": ("mul3.f32 u, a, a | exit", 1, "mul3 is not an instruction"),
+    "UnknownOpcode": ("mul3.f32 u, a, a | exit", 1, "mul3 is not an instruction: did you mean mul?"),
     "AbsentOpcode": (f"{absent()[0] if absent() else 'exp'}.f32 u, a | exit", 1, f"{(absent() or ('exp',))[0]} is not available: corepy has no such operation yet"),
     "UnknownCombine": ("red.mul.i32 y[0, 0], 1 | exit", 1, "red has no mul; it has add, min, max, and, or, xor"),
     "Suffix": ("add u, a, a | exit", 1, "add is written add.type"),
-    "UnknownType": ("add.f99 u, a, a | exit", 1, "f99 is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are"),
+    "UnknownType": ("add.float32 u, a, a | exit", 1, "float32 is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are: write f32"),
     "TypeRefused": ("div.i32 u, 2, 3 | exit", 1, "div does not take i32; it takes f32, f64"),
     "ElementType": ("ldg.f64 u, x[0] | exit", 1, "x holds f32, not f64"),
     "OperandCount": ("add.f32 u, a | exit", 1, "add takes 3 operands, not 2"),
@@ -89,7 +91,8 @@ LANES: dict[str, tuple[str, dict[str, Any], int, tuple[int, int, int], str]] = {
 def described(row: Message) -> re.Pattern[str]:
     """What a row's messages look like, whatever the fields hold."""
     text = (
-        row.text.replace('\\\\\\"', '\\"')
+        plain(row.text)
+        .replace('\\\\\\"', '\\"')
         .replace("\\\\\\\\", "\\\\")
         .replace("\\\\", "\\")
         .replace("{{", "\0")
@@ -156,6 +159,55 @@ def test_rules(row: Message) -> None:
     assert e.instruction == text.split("\n")[line - 1]
     assert str(e) == f"[k] line {line}: {e.instruction}: {message}"
     assert described(row).fullmatch(message)
+
+
+# What is written, and what is suggested; nothing where nothing is near.
+MEANT = {
+    "ad.f32": "add", "fadd.f32": "add", "mult.f32": "mul", "load.f32": "ldg", "store.f32": "stg", "mvo.i64": "mov", "sqr.f32": "sqrt",
+    "brarrier": "barrier", "en_loop": "endloop", "setp.f32": "seteq", "exitt": "exit", "jmp": "bra",
+    "a": "", "zzz.f32": "", "q" * 100: "", "": "", "\u00e4dd.f32": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "meant"), MEANT.items())
+def test_an_opcode_that_is_none_has_the_nearest_suggested(written: str, meant: str) -> None:
+    mnemonic = written.split(".")[0]
+    hint = f": did you mean {meant}?" if meant else ""
+    with pytest.raises(cp.lanes.VerifyError) as caught:
+        cp.lanes.Builder("k").emit(written)
+    assert str(caught.value) == f"[k] line 3: {written}: {mnemonic} is not an instruction{hint}"
+    assert caught.value.rule == "opcode"
+    if written.isascii() and written:
+        with pytest.raises(cp.lanes.VerifyError) as caught:
+            cp.lanes.parse(f".kernel k\n{written}")
+        assert str(caught.value) == f"[k] line 2: {written}: {mnemonic} is not an instruction{hint}"
+
+
+def test_names_of_dtypes_are_no_types() -> None:
+    known = "b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16"
+    for given, meant in (("float32", "f32"), ("bool", "b1"), ("bfloat16", "bf16"), ("uint8", "u8")):
+        text = f"{given} is not a type, as {known} are: write {meant}"
+        for program in (f".param a: {given}\nexit", f"mov.{given} v, 1\nexit"):
+            with pytest.raises(cp.lanes.VerifyError) as caught:
+                cp.lanes.parse(f".kernel k\n{program}")
+            assert str(caught.value).endswith(f": {text}")
+
+
+def test_numbers_have_their_nouns() -> None:
+    for emit, text in (
+        (("neg.i64",), "neg takes 2 operands, not 0"),
+        (("loop", "i"), "loop takes 2 operands, not 1"),
+        (("exit", 1), "exit takes 0 operands, not 1"),
+        (("bra",), "bra takes 1 or 2 operands, not 0"),
+        (("break", "p", "q"), "break takes 0 or 1 operand, not 2"),
+        (("call",), "call takes 1 operand, not 0"),
+    ):
+        with pytest.raises(cp.lanes.VerifyError) as caught:
+            cp.lanes.Builder("k").emit(*emit)
+        assert str(caught.value).endswith(text)
+    p = cp.lanes.parse(".kernel k\n.param a: i64\n exit")
+    with pytest.raises(TypeError, match=r"^\[k\] takes 1 argument \(a\), not 0$"):
+        p[1]()
 
 
 def test_names_that_are_none() -> None:

@@ -16,6 +16,13 @@ Value = Tensor | bool | int | float
 
 _KINDS = ("zeros", "ones", "arange", "random")
 
+# What programs call the dtypes.
+_TYPES = {
+    "b1": "bool", "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
+    "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64",
+    "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64",
+}  # fmt: skip
+
 
 def values(program: lanes.Program, given: list[str], seed: int) -> list[Value]:
     """What a launch takes, in order, from `name=value` texts.
@@ -30,13 +37,22 @@ def values(program: lanes.Program, given: list[str], seed: int) -> list[Value]:
         if name in texts:
             raise ValueError(f"--arg {text}: given twice")
         texts[name] = value
-    declared = {a.name for a in program.arguments}
-    wrong = [f"no argument is named {name}" for name in texts if name not in declared]
-    wrong += [f"--arg {a.name}=... is missing" for a in program.arguments if a.name not in texts]
+    declared = [a.name for a in program.arguments]
+    takes = f"{program.name} takes {', '.join(declared) or 'none'}"
+    wrong = [f"no argument is named {name}: {takes}" for name in texts if name not in declared]
+    wrong += [f"--arg {a.name}={_example(a)} is missing" for a in program.arguments if a.name not in texts]
     if wrong:
         raise ValueError("; ".join(wrong))
     source = random.Random(seed)
     return [_value(a, texts[a.name], source) for a in program.arguments]
+
+
+def _example(argument: lanes.Argument) -> str:
+    """A value that the argument takes."""
+    if argument.kind == "param":
+        return "true" if argument.dtype is cp.bool else "1"
+    kind = "zeros" if argument.kind == "out" else "random"
+    return f"{kind}:{'x'.join(['8'] * argument.ndim)}"
 
 
 def _value(argument: lanes.Argument, text: str, source: random.Random) -> Value:
@@ -45,13 +61,18 @@ def _value(argument: lanes.Argument, text: str, source: random.Random) -> Value:
         try:
             return _number(text)
         except ValueError:
-            raise ValueError(f"{what}: not a number") from None
+            declared = f"{argument.name} is a param of {argument.dtype.name}"
+            raise ValueError(f"{what}: {declared}: write a number") from None
     if text.endswith(".npy"):
-        return read_npy(Path(text))
+        try:
+            return read_npy(Path(text))
+        except OSError as error:
+            raise ValueError(f"{what}: {error.strerror or error}") from None
     kind, *rest = text.split(":")
     if kind not in _KINDS or not 1 <= len(rest) <= 2:
-        raise ValueError(f"{what}: write {', '.join(_KINDS)} and a shape, as in zeros:1024, or a .npy file")
-    dtype = cp.DType(rest[0]) if len(rest) == 2 else argument.dtype
+        shaped = f"zeros, ones, arange or random with a shape, as in {_example(argument)}"
+        raise ValueError(f"{what}: write {shaped}, or a .npy file")
+    dtype = cp.DType(_TYPES.get(rest[0], rest[0])) if len(rest) == 2 else argument.dtype
     try:
         shape = tuple(int(extent) for extent in rest[-1].split("x"))
     except ValueError:

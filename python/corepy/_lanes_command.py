@@ -48,7 +48,9 @@ def _read(path: str) -> str:
     except OSError as error:
         raise Failed(f"{path}: error: {error.strerror or error}", USAGE) from None
     except UnicodeDecodeError as error:
-        raise Failed(f"{path}: error: {error}", USAGE) from None
+        byte = error.object[error.start]
+        why = f"not a text in UTF-8: byte {byte:#04x} at offset {error.start}"
+        raise Failed(f"{path}: error: {why}", USAGE) from None
 
 
 def _parse(path: str, text: str) -> lanes.Program:

@@ -239,7 +239,7 @@ def test_diff_with_edges() -> None:
     assert cp.diff([1.0, 4.0, 9.0], n=2).tolist() == [2.0]
     with pytest.raises(ValueError, match=r"\[diff\] n is how often differences are taken, 0 or more, not -1"):
         cp.diff(x, n=-1)
-    with pytest.raises(ValueError, match=r"\[diff\] needs at least 1 axes, not 0"):
+    with pytest.raises(ValueError, match=r"\[diff\] needs at least 1 axis, not 0"):
         cp.diff(cp.asarray(1))
     with pytest.raises(cp.AxisError, match=r"\[diff\] axis 2 is out of range"):
         cp.diff(x, axis=2)

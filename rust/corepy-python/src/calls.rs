@@ -193,8 +193,7 @@ impl<'py> Given<'py> {
         if self.positional.len() > most && call.variadic.is_empty() {
             let instead = self.instead_of_positional(call, own);
             let given = self.positional.len();
-            let arguments = if most == 1 { "argument" } else { "arguments" };
-            return Some(Err(error(py, Error::Positional { op, most, arguments, given, instead })));
+            return Some(Err(error(py, Error::Positional { op, most, given, instead })));
         }
         let before = self.named.len();
         let mut wrong = None;

@@ -83,6 +83,25 @@ fn text(argument: &'static str, expected: &'static str, given: &Bound<'_, PyAny>
     }
 }
 
+/// The arguments that `emit` takes for a whole line, as Python writes them; None for an opcode alone.
+fn parts(line: &str) -> Option<String> {
+    let (opcode, rest) = line.trim().split_once(char::is_whitespace)?;
+    let (mut depth, mut quoted) = (0, false);
+    // Commas of an index or a message separate nothing.
+    let separates = |c: char| {
+        match c {
+            '"' => quoted = !quoted,
+            '[' if !quoted => depth += 1,
+            ']' if !quoted => depth -= 1,
+            _ => {}
+        }
+        c == ',' && depth == 0 && !quoted
+    };
+    let quote = |part: &str| format!("'{}'", part.trim().trim_matches('"'));
+    let operands: Vec<String> = rest.split(separates).map(quote).collect();
+    Some(format!("{}, {}", quote(opcode), operands.join(", ")))
+}
+
 /// An operand: a number, a truth value, or a text as a program has it.
 fn term(given: &Bound<'_, PyAny>) -> PyResult<Term> {
     if let Ok(value) = given.cast::<PyBool>() {
@@ -187,6 +206,9 @@ impl PyBuilder {
         operands: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, Self>> {
         let opcode = text("opcode", "a string", opcode)?;
+        if let Some(parts) = parts(&opcode) {
+            return Err(error(slf.py(), Error::EmitLine { op: OP, given: opcode, parts }));
+        }
         let message = message_operand(&opcode);
         let mut terms = Vec::new();
         for (i, operand) in operands.iter().enumerate() {

@@ -132,6 +132,31 @@ fn scalar_of_numpy(object: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
     Ok(Some(Scalar::new(tensor.dtype(), &bytes)))
 }
 
+/// Refuses truth values where a count is wanted: Python takes them for 0 and 1.
+fn no_truth_value(argument: &'static str, expected: &'static str, object: &Bound<'_, PyAny>) -> PyResult<()> {
+    if object.is_instance_of::<PyBool>() {
+        let given = crate::argument::show(object);
+        return Err(error(object.py(), Error::ArgumentType { op: OP, argument, expected, given }));
+    }
+    Ok(())
+}
+
+/// The step limit of a launch.
+pub fn step_limit(kernel: &str, object: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u64>> {
+    let Some(object) = object else { return Ok(None) };
+    no_truth_value("step_limit", "an integer or None", object)?;
+    let py = object.py();
+    let limit = object.extract::<crate::argument::Argument<Option<i64>>>()?.read(py, OP, "step_limit")?;
+    match limit.map(u64::try_from) {
+        None => Ok(None),
+        Some(Ok(limit)) => Ok(Some(limit)),
+        Some(Err(_)) => {
+            let (kernel, given) = (kernel.to_owned(), limit.unwrap_or(0));
+            Err(error(py, Error::LaneSteps { kernel, given }))
+        }
+    }
+}
+
 /// Extents of a grid or block: an integer, or one to three of them; the missing ones are 1.
 pub fn extents(kernel: &str, argument: &'static str, object: &Bound<'_, PyAny>) -> PyResult<[i64; 3]> {
     let py = object.py();
@@ -140,9 +165,16 @@ pub fn extents(kernel: &str, argument: &'static str, object: &Bound<'_, PyAny>) 
     {
         return Ok([x, 1, 1]);
     }
+    const EXPECTED: &str = "an integer or a tuple of integers";
     let sequence = object.is_instance_of::<PyTuple>() || object.is_instance_of::<PyList>();
-    if object.is_instance_of::<PyBool>() || !sequence && !object.hasattr("__index__")? {
-        return Err(wrong_type(OP, argument, "an integer or a tuple of integers", object));
+    no_truth_value(argument, EXPECTED, object)?;
+    if !sequence && !object.hasattr("__index__")? {
+        return Err(wrong_type(OP, argument, EXPECTED, object));
+    }
+    if sequence {
+        for item in object.try_iter()? {
+            no_truth_value(argument, "integers", &item?)?;
+        }
     }
     let given = read_integers(OP, argument, object)?;
     if !(1..=3).contains(&given.len()) {

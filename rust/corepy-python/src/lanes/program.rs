@@ -6,9 +6,10 @@ use crate::dtype::PyDType;
 use crate::enter::{enter, error};
 use corepy_runtime::Error;
 use corepy_runtime::backends::{self, LaunchError, Options, check_count};
+use corepy_runtime::error::noun;
 use corepy_runtime::program::{ArgumentKind, Flow, Instruction, Operand, Program};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -55,6 +56,34 @@ impl PyProgram {
         PyProgram { program, steps }
     }
 
+    /// The names of the arguments, as a call has them.
+    fn names(&self) -> String {
+        let names = self.program.arguments().iter().map(|&kind| match kind {
+            ArgumentKind::Param(i) => self.program.params()[usize::from(i)].name.as_str(),
+            ArgumentKind::Buffer(i) => self.program.buffers()[usize::from(i)].name.as_str(),
+        });
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    #[cold]
+    fn without_lanes(&self, py: Python<'_>) -> PyErr {
+        let names = self.names();
+        let before = if names.is_empty() { String::new() } else { format!("{names}, ") };
+        error(py, Error::LaneCall { kernel: self.program.name().to_owned(), names, before })
+    }
+
+    /// Fails where an argument is given by a name that no launch has.
+    fn refuse_names(
+        &self,
+        py: Python<'_>,
+        unknown: Option<&Bound<'_, PyDict>>,
+        keywords: &'static str,
+    ) -> PyResult<()> {
+        let Some((name, _)) = unknown.and_then(|unknown| unknown.iter().next()) else { return Ok(()) };
+        let (kernel, name) = (self.program.name().to_owned(), name.to_string());
+        Err(error(py, Error::LaneKeyword { kernel, name, names: self.names(), keywords }))
+    }
+
     /// Bytes that a launch touches, roughly: how long it will take. Loops may take for ever.
     fn work(&self, lanes: [i64; 3]) -> usize {
         let count = |steps: i64| {
@@ -93,7 +122,7 @@ struct Given<'a, 'py> {
     block: Option<&'a Bound<'py, PyAny>>,
     backend: Option<&'a Bound<'py, PyAny>>,
     check_races: Argument<bool>,
-    step_limit: Argument<Option<i64>>,
+    step_limit: Option<&'a Bound<'py, PyAny>>,
 }
 
 thread_local! {
@@ -112,11 +141,7 @@ fn launch(
     let kernel = program.name();
     let block = given.block.map_or(Ok(BLOCK), |block| given::extents(kernel, "block", block))?;
     let check_races = given.check_races.read(py, given::OP, "check_races")?;
-    let step_limit = match given.step_limit.read(py, given::OP, "step_limit")? {
-        None => None,
-        Some(limit) if limit >= 0 => Some(limit as u64),
-        Some(given) => return Err(error(py, Error::LaneSteps { kernel: kernel.to_owned(), given })),
-    };
+    let step_limit = given::step_limit(kernel, given.step_limit)?;
     let options = Options { lanes, block, check_races, step_limit };
     let text = match given.backend {
         None => None,
@@ -184,7 +209,9 @@ impl PyProgram {
             .iter()
             .map(|&kind| PyArgument::new(&self.program, kind).declared())
             .collect();
-        format!("<lane program {}({}), {} instructions>", self.name(), arguments.join(", "), self.__len__())
+        let (count, arguments) = (self.__len__() as u64, arguments.join(", "));
+        let noun = noun(&count, "instruction", "instructions");
+        format!("<lane program {}({arguments}), {count} {noun}>", self.name())
     }
 
     fn __hash__(&self) -> u64 {
@@ -226,7 +253,7 @@ impl PyProgram {
     /// >>> x.tolist()
     /// [10.0, 20.0, 3.0]
     #[pyo3(
-        signature = (*args, lanes, block=None, backend=None, check_races=Argument::Given(false), step_limit=Argument::Given(None)),
+        signature = (*args, lanes=None, block=None, backend=None, check_races=Argument::Given(false), step_limit=None, **unknown),
         text_signature = "($self, *args, lanes, block=256, backend='auto', check_races=False, step_limit=None)"
     )]
     #[allow(clippy::too_many_arguments)] // Python's are named.
@@ -234,14 +261,28 @@ impl PyProgram {
         &self,
         py: Python<'_>,
         args: &Bound<'_, PyTuple>,
-        lanes: &Bound<'_, PyAny>,
+        lanes: Option<&Bound<'_, PyAny>>,
         block: Option<&Bound<'_, PyAny>>,
         backend: Option<&Bound<'_, PyAny>>,
         check_races: Argument<bool>,
-        step_limit: Argument<Option<i64>>,
+        step_limit: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
+        self.refuse_names(py, unknown, "lanes, block, backend, check_races, step_limit")?;
+        let Some(lanes) = lanes else { return Err(self.without_lanes(py)) };
         let lanes = given::extents(self.program.name(), "lanes", lanes)?;
         launch(py, self, args, lanes, Given { block, backend, check_races, step_limit })
+    }
+
+    /// Says how to launch.
+    #[pyo3(signature = (*_args, **_names))]
+    fn __call__(
+        &self,
+        py: Python<'_>,
+        _args: &Bound<'_, PyTuple>,
+        _names: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        Err(self.without_lanes(py))
     }
 
     /// What launches the program over so many lanes.
@@ -260,7 +301,8 @@ pub struct Launcher {
 
 #[pymethods]
 impl Launcher {
-    #[pyo3(signature = (*args, block=None, backend=None, check_races=Argument::Given(false), step_limit=Argument::Given(None)))]
+    #[pyo3(signature = (*args, block=None, backend=None, check_races=Argument::Given(false), step_limit=None, **unknown))]
+    #[allow(clippy::too_many_arguments)] // Python's are named.
     fn __call__(
         &self,
         py: Python<'_>,
@@ -268,10 +310,13 @@ impl Launcher {
         block: Option<&Bound<'_, PyAny>>,
         backend: Option<&Bound<'_, PyAny>>,
         check_races: Argument<bool>,
-        step_limit: Argument<Option<i64>>,
+        step_limit: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
+        let program = self.program.get();
+        program.refuse_names(py, unknown, "block, backend, check_races, step_limit")?;
         let given = Given { block, backend, check_races, step_limit };
-        launch(py, self.program.get(), args, self.lanes, given)
+        launch(py, program, args, self.lanes, given)
     }
 
     fn __repr__(&self) -> String {

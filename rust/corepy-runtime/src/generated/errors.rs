@@ -9,11 +9,11 @@ pub enum Error {
     Broadcast { op: &'static str, a: String, b: String, axis: usize, x: usize, y: usize },
     #[error("[{op}] shape {a} does not broadcast to {b}")]
     BroadcastTo { op: &'static str, a: String, b: String },
-    #[error("[{op}] axis {axis} is out of range for a tensor with {ndim} axes")]
+    #[error("[{op}] axis {axis} is out of range for a tensor with {ndim} {}", crate::error::noun(.ndim, "axis", "axes"))]
     Axis { op: &'static str, axis: i64, ndim: usize },
     #[error("[{op}] axis {axis} is given twice")]
     AxisTwice { op: &'static str, axis: i64 },
-    #[error("[{op}] {given} axes given for a tensor with {ndim}")]
+    #[error("[{op}] {given} {} given for a tensor with {ndim}", crate::error::noun(.given, "axis", "axes"))]
     AxesCount { op: &'static str, given: usize, ndim: usize },
     #[error("[{op}] {ndim} axes are more than the 64 that a tensor can have")]
     TooManyAxes { op: &'static str, ndim: usize },
@@ -37,7 +37,7 @@ pub enum Error {
     Exponent { op: &'static str, value: String, index: String },
     #[error("[{op}] shape {shape} has no elements along the reduced axes, and {op} has no value for none")]
     EmptyReduction { op: &'static str, shape: String },
-    #[error("[{op}] {size} elements of shape {from} do not fit shape {to}")]
+    #[error("[{op}] shape {from} has {size} {} and does not fit shape {to}", crate::error::noun(.size, "element", "elements"))]
     ReshapeSize { op: &'static str, size: usize, from: String, to: String },
     #[error("[{op}] shape {to} has more than one -1")]
     ReshapeUnknown { op: &'static str, to: String },
@@ -49,16 +49,16 @@ pub enum Error {
     NeedsCopy { op: &'static str, why: String },
     #[error("[{op}] shape {shape} of {dtype} needs more than 2**63 - 1 bytes")]
     TooLarge { op: &'static str, shape: String, dtype: &'static str },
-    #[error("[{op}] cannot allocate {bytes} bytes for shape {shape} of {dtype}")]
+    #[error("[{op}] cannot allocate {bytes} {} for shape {shape} of {dtype}", crate::error::noun(.bytes, "byte", "bytes"))]
     OutOfMemory { op: &'static str, bytes: usize, shape: String, dtype: &'static str },
-    #[error("[{op}] index {index} is out of range for axis {axis} with {extent} elements")]
+    #[error("[{op}] index {index} is out of range for axis {axis} with {extent} {}", crate::error::noun(.extent, "element", "elements"))]
     IndexRange { op: &'static str, index: i128, axis: usize, extent: usize },
-    #[error("[{op}] {given} indices for a tensor with {ndim} axes")]
+    #[error("[{op}] {given} {} for a tensor with {ndim} {}", crate::error::noun(.given, "index", "indices"), crate::error::noun(.ndim, "axis", "axes"))]
     TooManyIndices { op: &'static str, given: usize, ndim: usize },
     #[error("[{op}] a mask of shape {mask} does not fit shape {shape}")]
     MaskShape { op: &'static str, mask: String, shape: String },
-    #[error("[{op}] takes {most} positional {arguments}, not {given}: {instead}")]
-    Positional { op: &'static str, most: usize, arguments: &'static str, given: usize, instead: String },
+    #[error("[{op}] takes {most} {}, not {given}: {instead}", crate::error::noun(.most, "positional argument", "positional arguments"))]
+    Positional { op: &'static str, most: usize, given: usize, instead: String },
     #[error("[{op}] has no parameter {name}: {instead}")]
     UnknownKeyword { op: &'static str, name: String, instead: String },
     #[error("[{op}] takes {name} by its position, not by name")]
@@ -71,15 +71,15 @@ pub enum Error {
     UnknownName { name: String },
     #[error("{owner} has no attribute '{name}': {instead}")]
     AbsentAttribute { owner: &'static str, name: &'static str, instead: &'static str },
-    #[error("[{op}] no memory for the text of {count} elements: lower threshold or edgeitems")]
+    #[error("[{op}] no memory for the text of {count} {}: lower threshold or edgeitems", crate::error::noun(.count, "element", "elements"))]
     PrintMemory { op: &'static str, count: usize },
     #[error("[{op}] {name} is at least {least}, not {given}")]
     PrintOption { op: &'static str, name: &'static str, least: i64, given: i64 },
     #[error("[{op}] needs a tensor with one element, not shape {shape}")]
     SizeOne { op: &'static str, shape: String },
-    #[error("[{op}] shapes {a} and {b} do not fit: {x} columns against {y} rows")]
+    #[error("[{op}] shapes {a} and {b} do not fit: {x} {} against {y} {}", crate::error::noun(.x, "column", "columns"), crate::error::noun(.y, "row", "rows"))]
     MatmulShapes { op: &'static str, a: String, b: String, x: usize, y: usize },
-    #[error("[{op}] needs at least {needed} axes, not {ndim}")]
+    #[error("[{op}] needs at least {needed} {}, not {ndim}", crate::error::noun(.needed, "axis", "axes"))]
     NeedsAxes { op: &'static str, needed: usize, ndim: usize },
     #[error("[{op}] shapes {a} and {b} differ outside axis {axis}")]
     ShapeMismatch { op: &'static str, a: String, b: String, axis: usize },
@@ -147,15 +147,15 @@ pub enum Error {
     EllipsisTwice { op: &'static str, given: usize },
     #[error("[{op}] slice indices must be integers or None or have an __index__ method")]
     SliceType { op: &'static str },
-    #[error("[{op}] axis is one integer or None, not {given} axes")]
+    #[error("[{op}] axis is one integer or None, not {given} {}", crate::error::noun(.given, "axis", "axes"))]
     OneAxis { op: &'static str, given: usize },
     #[error("[{op}] axis can be left out for one axis only, not for {ndim}")]
     AxisNeeded { op: &'static str, ndim: usize },
     #[error("[{op}] n is how often differences are taken, 0 or more, not {n}")]
     DifferenceOrder { op: &'static str, n: i64 },
-    #[error("[{op}] {source_count} axes do not move to {destination_count} places")]
+    #[error("[{op}] cannot move {source_count} {} to {destination_count} {}", crate::error::noun(.source_count, "axis", "axes"), crate::error::noun(.destination_count, "place", "places"))]
     MoveCounts { op: &'static str, source_count: usize, destination_count: usize },
-    #[error("[{op}] axis {axis} of shape {shape} has {extent} elements, not 1")]
+    #[error("[{op}] axis {axis} of shape {shape} has {extent} {}, not 1", crate::error::noun(.extent, "element", "elements"))]
     SqueezeExtent { op: &'static str, axis: usize, shape: String, extent: i64 },
     #[error("[{op}] needs a tensor with 2 axes, not {ndim}; use mT or permute_dims(axes)")]
     TransposeAxes { op: &'static str, ndim: usize },
@@ -165,9 +165,9 @@ pub enum Error {
     ScalarProduct { op: &'static str },
     #[error("[{op}] takes tensors with at most 2 axes, not {a} and {b}: use matmul")]
     DotAxes { op: &'static str, a: usize, b: usize },
-    #[error("[{op}] vectors along axis {axis} have {x} and {y} elements")]
+    #[error("[{op}] vectors along axis {axis} have {x} and {y} {}", crate::error::noun(.y, "element", "elements"))]
     VectorLengths { op: &'static str, axis: i64, x: i64, y: i64 },
-    #[error("[{op}] axis {axis} is not the same one of tensors with {a} and {b} axes: count it from the back")]
+    #[error("[{op}] axis {axis} is not the same one of tensors with {a} and {b} {}: count it from the back", crate::error::noun(.b, "axis", "axes"))]
     VectorAxis { op: &'static str, axis: i64, a: usize, b: usize },
     #[error("[{op}] a product of shape {from} cannot be stored in shape {to}")]
     ProductShape { op: &'static str, from: String, to: String },
@@ -183,7 +183,7 @@ pub enum Error {
     NumpyBfloat16 { op: &'static str },
     #[error("[{op}] {class} is no buffer")]
     PickleBuffer { op: &'static str, class: String },
-    #[error("[{op}] {bytes} bytes for shape {shape} of {dtype}")]
+    #[error("[{op}] {bytes} {} for shape {shape} of {dtype}", crate::error::noun(.bytes, "byte", "bytes"))]
     PickleSize { op: &'static str, bytes: usize, shape: String, dtype: &'static str },
     #[error("[{op}] {class} holds no numbers")]
     NotNumbers { op: &'static str, class: String },
@@ -195,13 +195,13 @@ pub enum Error {
     ArrayDtype { op: &'static str, class: String, dtype: String },
     #[error("[{op}] elements of a tensor cannot be deleted: index those to keep")]
     NoDeletion { op: &'static str },
-    #[error("[{op}] {class} has format {format:?} and elements of {itemsize} bytes")]
+    #[error("[{op}] {class} has format {format:?} and elements of {itemsize} {}", crate::error::noun(.itemsize, "byte", "bytes"))]
     BufferItemsize { op: &'static str, class: String, format: String, itemsize: i64 },
-    #[error("[{op}] the buffer of {class} has {ndim} axes: there are 0 to 64")]
+    #[error("[{op}] the buffer of {class} has {ndim} {}: there are 0 to 64", crate::error::noun(.ndim, "axis", "axes"))]
     BufferAxes { op: &'static str, class: String, ndim: i64 },
-    #[error("[{op}] the buffer of {class} has {ndim} axes and no shape")]
+    #[error("[{op}] the buffer of {class} has {ndim} {} and no shape", crate::error::noun(.ndim, "axis", "axes"))]
     BufferShape { op: &'static str, class: String, ndim: i64 },
-    #[error("[{op}] the buffer of {class} has {bytes} bytes for shape {shape} of {dtype}")]
+    #[error("[{op}] the buffer of {class} has {bytes} {} for shape {shape} of {dtype}", crate::error::noun(.bytes, "byte", "bytes"))]
     BufferSize { op: &'static str, class: String, bytes: i64, shape: String, dtype: &'static str },
     #[error("[{op}] the buffer of {class} lies behind pointers (suboffsets)")]
     Suboffsets { op: &'static str, class: String },
@@ -233,18 +233,24 @@ pub enum Error {
     DlpackCapsule { op: &'static str },
     #[error("[{op}] DLPack version {major} is not version 1")]
     DlpackVersion { op: &'static str, major: u32 },
-    #[error("[{op}] DLPack type code {code} of {bits} bits and {lanes} lanes is no dtype")]
+    #[error("[{op}] DLPack type code {code} of {bits} {} and {lanes} {} is no dtype", crate::error::noun(.bits, "bit", "bits"), crate::error::noun(.lanes, "lane", "lanes"))]
     DlpackDtype { op: &'static str, code: u8, bits: u8, lanes: u16 },
-    #[error("[{op}] a DLPack tensor of {ndim} axes: there are 0 to 64")]
+    #[error("[{op}] a DLPack tensor of {ndim} {}: there are 0 to 64", crate::error::noun(.ndim, "axis", "axes"))]
     DlpackAxes { op: &'static str, ndim: i32 },
-    #[error("[{op}] a DLPack tensor of {ndim} axes without a shape")]
+    #[error("[{op}] a DLPack tensor of {ndim} {} without a shape", crate::error::noun(.ndim, "axis", "axes"))]
     DlpackShape { op: &'static str, ndim: i32 },
     #[error("[{op}] a DLPack tensor without memory")]
     DlpackMemory { op: &'static str },
     #[error("[{op}] the elements of {class} are not aligned")]
     ImportUnaligned { op: &'static str, class: String },
-    #[error("[{kernel}] takes {expected} arguments ({names}), not {given}")]
+    #[error("[{kernel}] takes {expected} {} ({names}), not {given}", crate::error::noun(.expected, "argument", "arguments"))]
     LaneArguments { kernel: String, expected: usize, names: String, given: usize },
+    #[error("[{kernel}] a launch needs lanes: write p[lanes]({names}), or p.launch({before}lanes=lanes)")]
+    LaneCall { kernel: String, names: String, before: String },
+    #[error("[{kernel}] a launch takes no {name} by name: write p[lanes]({names}); by name go {keywords}")]
+    LaneKeyword { kernel: String, name: String, names: String, keywords: &'static str },
+    #[error("[{op}] emit takes an opcode and each operand by itself, not {given:?}: write emit({parts})")]
+    EmitLine { op: &'static str, given: String, parts: String },
     #[error("[{kernel}] {name} is a buffer: needs a tensor of {dtype}, not {given}")]
     LaneNeedsTensor { kernel: String, name: String, dtype: &'static str, given: String },
     #[error("[{kernel}] {name} is a param: needs a number for {ty}, not {given}")]
@@ -411,6 +417,9 @@ impl Error {
             Error::DlpackMemory { .. } => "BufferError",
             Error::ImportUnaligned { .. } => "BufferError",
             Error::LaneArguments { .. } => "TypeError",
+            Error::LaneCall { .. } => "TypeError",
+            Error::LaneKeyword { .. } => "TypeError",
+            Error::EmitLine { .. } => "ValueError",
             Error::LaneNeedsTensor { .. } => "TypeError",
             Error::LaneNeedsNumber { .. } => "TypeError",
             Error::LaneKind { .. } => "TypeError",

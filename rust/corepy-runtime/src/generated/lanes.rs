@@ -188,6 +188,9 @@ pub static ROWS: [Row; 59] = [
 /// Elementary functions that no operation computes.
 pub static ABSENT: &[&str] = &["rsqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "atan2", "hypot", "sigmoid"];
 
+/// What other languages call an instruction, and what it is called here.
+pub static FOREIGN: &[(&str, &str)] = &[("atom", "red"), ("atomic", "red"), ("bar", "barrier"), ("branch", "bra"), ("brk", "break"), ("cast", "cvt"), ("cmp", "seteq"), ("goto", "bra"), ("halt", "exit"), ("jmp", "bra"), ("jump", "bra"), ("ld", "ldg"), ("load", "ldg"), ("mod", "rem"), ("move", "mov"), ("return", "ret"), ("select", "sel"), ("setp", "seteq"), ("st", "stg"), ("store", "stg"), ("sync", "barrier"), ("syncthreads", "barrier")];
+
 /// Why a text is no program; `Display` is the exact message.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Syntax {
@@ -203,6 +206,8 @@ pub enum Syntax {
     Escape { escape: String },
     #[error("{count} {what} are more than {limit}")]
     TooLong { count: usize, what: &'static str, limit: usize },
+    #[error("expected the text of a program, found the name of a file, which load reads")]
+    FileName {  },
     #[error("declarations stand before the first instruction and label")]
     Late {  },
 }
@@ -210,21 +215,21 @@ pub enum Syntax {
 /// What the verifier refuses; `Display` is the exact message.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Violation {
-    #[error("{opcode} is not an instruction")]
-    UnknownOpcode { opcode: String },
+    #[error("{opcode} is not an instruction{instead}")]
+    UnknownOpcode { opcode: String, instead: String },
     #[error("{opcode} is not available: corepy has no such operation yet")]
     AbsentOpcode { opcode: String },
     #[error("{opcode} has no {combine}; it has {known}")]
     UnknownCombine { opcode: &'static str, combine: String, known: String },
     #[error("{opcode} is written {form}")]
     Suffix { opcode: String, form: String },
-    #[error("{given} is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are")]
-    UnknownType { given: String },
+    #[error("{given} is not a type, as b1, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f16, bf16 are{instead}")]
+    UnknownType { given: String, instead: String },
     #[error("{opcode} does not take {given}; it takes {accepted}")]
     TypeRefused { opcode: String, given: &'static str, accepted: String },
     #[error("{name} holds {held}, not {given}")]
     ElementType { name: String, held: &'static str, given: &'static str },
-    #[error("{opcode} takes {needed} operands, not {given}")]
+    #[error("{opcode} takes {needed}, not {given}")]
     OperandCount { opcode: String, needed: &'static str, given: usize },
     #[error("operand {number} is to be {needed}, not {given}")]
     OperandKind { number: usize, needed: String, given: String },
@@ -260,7 +265,7 @@ pub enum Violation {
     BadName { name: String },
     #[error("{what} {name} cannot hold {given}")]
     DeclaredType { what: &'static str, name: String, given: String },
-    #[error("{name} has {axes} axes; 1 to 6 are possible")]
+    #[error("{name} has {axes} {}; 1 to 6 are possible", crate::error::noun(.axes, "axis", "axes"))]
     DeclaredAxes { name: String, axes: usize },
     #[error("extent {given} of {name} is not a whole number above 0")]
     DeclaredExtent { name: String, given: String },

@@ -377,12 +377,16 @@ mod tests {
         assert_eq!(reshape("t", &empty, &[7, 0], None).unwrap().shape(), &[7, 0]);
         assert_eq!(reshape("t", &empty, &[-1, 5], None).unwrap().shape(), &[0, 5]);
         let cases: [(&Tensor, &[i64], &str); 6] = [
-            (&x, &[5], "[t] 12 elements of shape (2, 6) do not fit shape (5,)"),
+            (&x, &[5], "[t] shape (2, 6) has 12 elements and does not fit shape (5,)"),
             (&x, &[-1, -1], "[t] shape (-1, -1) has more than one -1"),
-            (&x, &[-1, 5], "[t] 12 elements of shape (2, 6) do not fit shape (-1, 5)"),
+            (&x, &[-1, 5], "[t] shape (2, 6) has 12 elements and does not fit shape (-1, 5)"),
             (&empty, &[-1, 0], "[t] no elements fit shape (-1, 0) with any extent in place of -1"),
             (&x, &[-2, -6], "[t] shape (-2, -6) has a negative extent"),
-            (&x, &[i64::MAX, 2], "[t] 12 elements of shape (2, 6) do not fit shape (9223372036854775807, 2)"),
+            (
+                &x,
+                &[i64::MAX, 2],
+                "[t] shape (2, 6) has 12 elements and does not fit shape (9223372036854775807, 2)",
+            ),
         ];
         for (x, to, expected) in cases {
             assert_eq!(message(reshape("t", x, to, None)), expected);
@@ -405,7 +409,7 @@ mod tests {
         let x = counted(&[2, 3, 4]);
         assert_eq!(moveaxis("t", &x, &[0], &[-1]).unwrap().shape(), &[3, 4, 2]);
         assert_eq!(moveaxis("t", &x, &[0, 1], &[-1, -2]).unwrap().shape(), &[4, 3, 2]);
-        assert_eq!(message(moveaxis("t", &x, &[0], &[0, 1])), "[t] 1 axes do not move to 2 places");
+        assert_eq!(message(moveaxis("t", &x, &[0], &[0, 1])), "[t] cannot move 1 axis to 2 places");
         assert_eq!(axis_last(&x, 0).shape(), &[3, 4, 2]);
         assert_eq!(matrix_transpose("t", &x).unwrap().shape(), &[2, 4, 3]);
         assert_eq!(message(matrix_transpose("t", &counted(&[2]))), "[t] needs at least 2 axes, not 1");

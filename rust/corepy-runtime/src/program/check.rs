@@ -10,7 +10,8 @@ use super::{
     RegisterInfo, Shared,
 };
 use crate::generated::lanes::{
-    ABSENT, Combine, MEMORY_TYPES, Of, Opcode, Own, REGISTER_TYPES, ROWS, Row, Slot, Suffix, Violation,
+    ABSENT, Combine, FOREIGN, MEMORY_TYPES, Of, Opcode, Own, REGISTER_TYPES, ROWS, Row, Slot, Suffix,
+    Violation,
 };
 use std::collections::HashMap;
 
@@ -160,7 +161,7 @@ impl<'a> Checker<'a> {
 
     fn declare(&mut self, declaration: &'a Declaration, line: u32) -> Result<(), Violation> {
         let named = |name: &str, ty: &str, types: TypeSet| {
-            let found = Type::from_name(ty).ok_or_else(|| Violation::UnknownType { given: ty.to_owned() })?;
+            let found = Type::from_name(ty).ok_or_else(|| no_type(ty))?;
             let refused = || Violation::DeclaredType {
                 what: declaration.what().trim_start_matches("a "),
                 name: name.to_owned(),
@@ -509,6 +510,51 @@ pub fn message_operand(opcode: &str) -> Option<usize> {
     ROWS[place].slots.iter().position(|&slot| slot == Slot::Message)
 }
 
+/// What is wrong with a name that is no type's; that of a dtype has one.
+fn no_type(given: &str) -> Violation {
+    let of_dtype = Type::ALL.into_iter().find(|ty| ty.dtype().name() == given);
+    let instead = of_dtype.map_or(String::new(), |ty| format!(": write {}", ty.name()));
+    Violation::UnknownType { given: given.to_owned(), instead }
+}
+
+/// The mnemonic that a name was probably meant to be: what other languages call so, or one that differs in a letter,
+/// of longer names in two. Of those equally near, the one that begins most alike.
+fn meant(name: &str) -> Option<&'static str> {
+    let foreign = FOREIGN.iter().find(|(theirs, _)| *theirs == name);
+    if let Some((_, ours)) = foreign {
+        return Some(ours);
+    }
+    let most = match name.len() {
+        0 | 1 => return None,
+        2..=4 => 1,
+        5..=16 => 2,
+        _ => return None,
+    };
+    let alike = |other: &str| name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let near =
+        ROWS.iter().map(|row| (distance(name, row.mnemonic), row.mnemonic)).filter(|(d, _)| *d <= most);
+    near.min_by_key(|&(d, other)| (d, std::cmp::Reverse(alike(other)))).map(|(_, other)| other)
+}
+
+/// How many letters have to be added, taken away, replaced or swapped with the next one.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let differ = usize::from(a[i - 1] != b[j - 1]);
+            let mut least = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + differ);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
 /// Looks up a mnemonic and reads its suffixes.
 fn form(opcode: &str) -> Result<Form, Violation> {
     let mut parts = opcode.split('.');
@@ -520,14 +566,15 @@ fn form(opcode: &str) -> Result<Form, Violation> {
         return Err(if absent {
             Violation::AbsentOpcode { opcode }
         } else {
-            Violation::UnknownOpcode { opcode }
+            let instead = meant(mnemonic).map_or(String::new(), |name| format!(": did you mean {name}?"));
+            Violation::UnknownOpcode { opcode, instead }
         });
     };
     let row = &ROWS[place];
     let wrong =
         |form: &str| Violation::Suffix { opcode: opcode.to_owned(), form: format!("{mnemonic}{form}") };
     let typed = |name: &str, accepted: TypeSet| {
-        let ty = Type::from_name(name).ok_or_else(|| Violation::UnknownType { given: name.to_owned() })?;
+        let ty = Type::from_name(name).ok_or_else(|| no_type(name))?;
         if accepted.contains(ty) {
             return Ok(ty);
         }
@@ -567,8 +614,9 @@ impl Form {
         let slots = self.row.slots;
         let optional = usize::from(slots.contains(&Slot::Condition));
         if terms.len() > slots.len() || terms.len() + optional < slots.len() {
-            const COUNTS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
-            const RANGES: [&str; 3] = ["0", "0 or 1", "1 or 2"];
+            const COUNTS: [&str; 6] =
+                ["0 operands", "1 operand", "2 operands", "3 operands", "4 operands", "5 operands"];
+            const RANGES: [&str; 3] = ["0 operands", "0 or 1 operand", "1 or 2 operands"];
             let needed = if optional == 1 { RANGES[slots.len()] } else { COUNTS[slots.len()] };
             let opcode = self.row.mnemonic.to_owned();
             return Err(Violation::OperandCount { opcode, needed, given: terms.len() });

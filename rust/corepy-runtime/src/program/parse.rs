@@ -54,6 +54,9 @@ fn parse_line(cursor: &mut Cursor<'_>, number: u32, module: &mut Option<Module>)
     let Some(module) = module else {
         if !directive || cursor.word() != "kernel" {
             cursor.at = start;
+            if number == 1 && cursor.line.trim_end().ends_with(".lanes") {
+                return Err((start, Syntax::FileName {}));
+            }
             return Err(cursor.expected(".kernel and a name"));
         }
         let name = cursor.name("a name")?;

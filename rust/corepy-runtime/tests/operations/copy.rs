@@ -319,7 +319,7 @@ fn joining() {
         message(join::concat(&[&a, &zero], Some(0))),
         "[concat] shapes (2, 3) and () differ outside axis 0"
     );
-    assert!(message(join::concat(&[&zero], Some(0))).contains("at least 1 axes"));
+    assert!(message(join::concat(&[&zero], Some(0))).contains("at least 1 axis"));
     assert!(message(join::stack(&[&a, &b], 0)).contains("shapes (2, 3) and (1, 3) differ"));
     let half = plain(DType::Float16, &[2], &|i| i as f64);
     assert_eq!(join::concat(&[&half, &half], Some(0)).unwrap().dtype(), DType::Float16);

@@ -443,8 +443,8 @@ fn shapes_that_do_not_fit() {
         message(&[2, 3], &[4]),
         "[matmul] shapes (2, 3) and (4,) do not fit: 3 columns against 4 rows"
     );
-    assert_eq!(message(&[], &[4]), "[matmul] needs at least 1 axes, not 0");
-    assert_eq!(message(&[4], &[]), "[matmul] needs at least 1 axes, not 0");
+    assert_eq!(message(&[], &[4]), "[matmul] needs at least 1 axis, not 0");
+    assert_eq!(message(&[4], &[]), "[matmul] needs at least 1 axis, not 0");
     assert_eq!(
         message(&[2, 6, 3], &[3, 3, 5]),
         "[matmul] shapes (2, 6, 3) and (3, 3, 5) do not broadcast: axis 0 has 2 and 3"

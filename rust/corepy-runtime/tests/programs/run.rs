@@ -1,7 +1,7 @@
 //! Programs on the reference interpreter: results, faults with their exact messages, races of every kind.
 
 use crate::lanes::generate::{Shape, generate};
-use crate::lanes::guarded::{assert_untouched, guarded};
+use crate::lanes::guarded::{Edge, Guarded, numbers, shapes, tell_of};
 use crate::lanes::{
     Random, indices, number, program, read_indices, read_singles, run, singles, tensor, values,
 };
@@ -557,10 +557,13 @@ fn random_programs_run_to_their_end_without_races() {
         let flat = program.buffers().iter().any(|b| b.name.starts_with('y') && b.axes == 1);
         let lanes = if flat { [1 + random.below(70) as i64, 1, 1] } else { [5, 3, 2] };
         let block = if flat { [16, 1, 1] } else { [2, 2, 2] };
-        let guarded = guarded(&program, lanes, &mut random);
+        let (shapes, params) = (shapes(&program, lanes, &mut random), numbers(&program, &mut random));
+        let edge = if seed % 2 == 0 { Edge::Below } else { Edge::Above };
+        let guarded = Guarded::new(&program, &shapes, &params, &mut random, edge);
+        tell_of(seed);
         let options = Options { lanes, block, step_limit: Some(10_000), check_races: true };
         let done = corepy_runtime::backends::launch(&program, &guarded.arguments, &options, "reference");
-        assert_untouched(&guarded, seed);
+        guarded.assert_untouched(&seed);
         match done {
             Ok(()) => {}
             Err(LaunchError::Fault(fault)) if shape.faults && fault.race.is_none() => {}

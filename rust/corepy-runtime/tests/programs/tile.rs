@@ -1,7 +1,7 @@
 //! The tile interpreter where it takes short cuts: values read and written in place, indices that rise with the lane,
 //! sums on several threads, lanes that have parted. `run` holds what it leaves against the reference interpreter.
 
-use crate::lanes::{indices, number, program, read_singles, run, singles, tensor, values};
+use crate::lanes::{indices, number, program, read_indices, read_singles, run, singles, tensor, values};
 use corepy_runtime::Tensor;
 use corepy_runtime::backends::{Argument, LaunchError, Options, launch};
 use corepy_runtime::program::{Type, Value};
@@ -289,6 +289,8 @@ fn counting_at_indices_that_are_loaded() {
         );
         for (lanes, threads, bad, back) in [
             (1i64, 1, None, false),
+            (1000, 1, None, false),
+            (1000, 1, Some(999), false),
             (1000, 1, Some(999), true),
             (1000, 1, None, true),
             (40_000, 2, None, true),
@@ -304,6 +306,47 @@ fn counting_at_indices_that_are_loaded() {
             let n = if back { n.view(2, &[9], &[4]) } else { n.view(0, &[9], &[2]) };
             // The bad index is that of a lane that has left, or not.
             _ = run_blocks(&text, &tensors(&[&x, &y, &n]), lanes, 256);
+        }
+    }
+}
+
+/// Elements that all threads update at the same time: in copies of their own, which they add up again and again, or all in
+/// one place where elements are too many, too far apart, or seen by others.
+#[test]
+fn no_update_is_lost_between_threads() {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from) as i64;
+    // Loops that never run make every tile look so long that a thread takes one at a time.
+    let long = "loop a, 0\nloop b, 0\nloop c, 0\nfence\nendloop\nendloop\nendloop\n";
+    // Elements, how far apart, and how many launches.
+    for (bins, stride, before, rounds) in [
+        (1i64, 1i64, "", 20),
+        (1_200, 1, "", 20),
+        (200, 1, long, 40),
+        (9_000, 1, "", 20),
+        (100, 2, "", 20),
+        (100, 1, "seteq.i64 p, %gid, -1\nbra !p, on\nstg.i64 n[0], 0\non:\n", 20),
+    ] {
+        // A value that all lanes share, and one of each lane's own.
+        for (value, each) in [("1", 1), ("two", 2)] {
+            let text = format!(
+                ".kernel k\n.buffer x: in i64[:]\n.buffer n: inout i64[:]\n{before}\
+                 rem.i64 r, %gid, 3\nadd.i64 two, r, 2\nsub.i64 two, two, r\n\
+                 ldg.i64 k, x[%gid]\nred.add.i64 n[k], {value}\nexit"
+            );
+            let program = program(&text);
+            let lanes = 120_000i64;
+            let x = indices(&(0..lanes).map(|i| i % bins).collect::<Vec<_>>());
+            for threads in [2, cores + 1] {
+                let _threads = OwnThreads::new(threads).unwrap();
+                let n = indices(&vec![0; (bins * stride) as usize]).view(0, &[bins], &[8 * stride]);
+                for _ in 0..rounds {
+                    let options = Options { block: [256, 1, 1], ..Options::lanes(lanes) };
+                    launch(&program, &tensors(&[&x, &n]), &options, "tile").unwrap();
+                }
+                let times = |bin: i64| (lanes - bin + bins - 1) / bins;
+                let expected: Vec<i64> = (0..bins).map(|bin| rounds * each * times(bin)).collect();
+                assert!(read_indices(&n) == expected, "{bins} elements, {threads} threads: {text}");
+            }
         }
     }
 }

@@ -18,7 +18,11 @@ const HEAD: &str = "
 
 /// The head has 11 lines, so that the first line of a body is 12.
 const CASES: &[(&str, &str, &str)] = &[
-    ("mul3.f32 u, a, a | exit", "opcode", "[k] line 12: mul3.f32 u, a, a: mul3 is not an instruction"),
+    (
+        "mul3.f32 u, a, a | exit",
+        "opcode",
+        "[k] line 12: mul3.f32 u, a, a: mul3 is not an instruction: did you mean mul?",
+    ),
     (
         "red.mul.f32 y[0, 0], a | exit",
         "opcode",
@@ -87,7 +91,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("bra | exit", "operand-count", "[k] line 12: bra: bra takes 1 or 2 operands, not 0"),
     ("bra p, l, l | exit", "operand-count", "[k] line 12: bra p, l, l: bra takes 1 or 2 operands, not 3"),
     ("exit p | exit", "operand-count", "[k] line 12: exit p: exit takes 0 operands, not 1"),
-    ("break p, p | exit", "operand-count", "[k] line 12: break p, p: break takes 0 or 1 operands, not 2"),
+    ("break p, p | exit", "operand-count", "[k] line 12: break p, p: break takes 0 or 1 operand, not 2"),
     ("loop i | exit", "operand-count", "[k] line 12: loop i: loop takes 2 operands, not 1"),
     (
         "add.f32 x, a, a | exit",

@@ -55,7 +55,7 @@ pub fn tensor(ty: Type, shape: &[i64], values: &[Value]) -> Tensor {
 }
 
 /// The addresses of a tensor's elements, in row-major order.
-fn places(tensor: &Tensor) -> impl Iterator<Item = *mut u8> + '_ {
+pub fn places(tensor: &Tensor) -> impl Iterator<Item = *mut u8> + '_ {
     (0..tensor.size() as i64).map(|number| {
         let (mut rest, mut offset) = (number, 0);
         for (extent, stride) in tensor.shape().iter().zip(tensor.strides()).rev() {
@@ -206,9 +206,19 @@ pub fn run(text: &str, arguments: &[Argument], options: &Options) -> Result<(), 
     for (name, done, left) in found.into_iter().filter(|_| !raced) {
         assert_eq!(done, expected, "{name}\n{text}");
         // After a fault buffers hold anything.
-        assert!(done.is_err() || left == memory, "{name} leaves {left:?}, not {memory:?}\n{text}");
+        let differs = first_difference(&left, &memory).filter(|_| done.is_ok());
+        assert!(differs.is_none(), "{name}: {}\n{text}", differs.unwrap_or_default());
     }
     expected
+}
+
+/// The first element of any buffer that is not what it should be.
+fn first_difference(left: &[Vec<Value>], expected: &[Vec<Value>]) -> Option<String> {
+    let pairs = left.iter().zip(expected).enumerate();
+    pairs.into_iter().find_map(|(buffer, (left, expected))| {
+        let place = left.iter().zip(expected).position(|(a, b)| a != b)?;
+        Some(format!("element {place} of buffer {buffer} is {:?}, not {:?}", left[place], expected[place]))
+    })
 }
 
 fn type_of(tensor: &Tensor) -> Type {
