@@ -25,7 +25,7 @@ void streamed_cast(void *out, const void *in, size_t n) {
     return cast<To, From>(out, in, n);
   To *to = static_cast<To *>(out);
   const From *x = static_cast<const From *>(in);
-  size_t done = stream_lines(to, n, [=](size_t i) { return convert<To>(x[i]); });
+  size_t done = stream_lines(to, n, [=](size_t i) { return convert<To>(x[i]); }, x);
   cast<To, From>(to + done, x + done, n - done);
 }
 

@@ -247,7 +247,7 @@ uint64_t streamed_unary(void *out, const void *a, size_t n) {
     return unary<F, T>(out, a, n);
   const T *x = static_cast<const T *>(a);
   T *to = static_cast<T *>(out);
-  size_t done = stream_lines(to, n, [=](size_t i) { return F::apply(x[i]); });
+  size_t done = stream_lines(to, n, [=](size_t i) { return F::apply(x[i]); }, x);
   unary<F, T>(to + done, x + done, n - done);
   return n;
 }
@@ -260,8 +260,16 @@ uint64_t streamed(void *out, const void *a, const void *b, size_t n) {
   const T *y = static_cast<const T *>(b);
   T *to = static_cast<T *>(out);
   const T left = *x, right = *y;
-  size_t done = stream_lines(
-      to, n, [=](size_t i) { return F::apply(a_step ? x[i] : left, b_step ? y[i] : right); });
+  const auto value = [=](size_t i) {
+    return F::apply(a_step ? x[i] : left, b_step ? y[i] : right);
+  };
+  size_t done;
+  if constexpr (a_step == 0)
+    done = stream_lines(to, n, value, y);
+  else if constexpr (b_step == 0)
+    done = stream_lines(to, n, value, x);
+  else
+    done = stream_lines(to, n, value, x, y);
   binary<F, T, a_step, b_step>(to + done, x + a_step * done, y + b_step * done, n - done);
   return n;
 }

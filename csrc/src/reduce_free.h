@@ -391,6 +391,7 @@ struct Free {
         local[j] = splat<Local, NATIVE>(F::local_identity);
       }
       for (size_t row = 0; row < rows; ++row) {
+        fetch_ahead<WIDE * NATIVE * sizeof(In)>(a);
 #pragma GCC unroll 8
         for (size_t j = 0; j < WIDE; ++j) {
           local[j] = step<NATIVE>(local[j], a + j * NATIVE * sizeof(In));

@@ -1,7 +1,7 @@
 // The lane type of the reduction kernels: vectors of N elements, where N = 1 is the plain scalar.
 #pragma once
 
-#include "level.h"
+#include "fetch.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>

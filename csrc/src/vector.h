@@ -2,7 +2,7 @@
 // caches.
 #pragma once
 
-#include "level.h"
+#include "fetch.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -89,15 +89,16 @@ inline void end_streams() {
 #endif
 }
 
-// Stores value(i) in the places i of whole lines past the caches; `to` begins with a line. Returns
-// how many elements that are.
-template <class T, class Value>
-inline size_t stream_lines(T *to, size_t n, Value value) {
+// Stores value(i), which reads element i of the sources, in the places i of whole lines past the
+// caches; `to` begins with a line. Returns how many elements that are.
+template <class T, class Value, class... From>
+inline size_t stream_lines(T *to, size_t n, Value value, const From *...from) {
   using V = Vector < uint64_t, register_bytes<16 ? 1 : register_bytes / 8>;
   constexpr size_t line = line_bytes / sizeof(T);
   size_t i = 0;
 #pragma GCC unroll 2
   for (; n - i >= line; i += line) {
+    (fetch_ahead<line * sizeof(From)>(reinterpret_cast<const char *>(from + i)), ...);
     alignas(line_bytes) T results[line];
     // As a loop the vectoriser takes it whole; unrolled first, GCC 12 takes maximum element by
     // element.
