@@ -69,8 +69,8 @@ private:
     return most - least + PLACES + 2;
   }
   static constexpr size_t bins_for(size_t bits) { return (bits + WIDTH - 1) / WIDTH; }
-  // Bins for all float32; for float64 as long as they take less time than the table: spreads of 231
-  // bits, and of 63 where vectors have two lanes.
+  // Bins for all float32; for float64 as long as they take less time than the table: exponents 282
+  // apart, and 114 where vectors have two lanes.
   static constexpr size_t MOST_BINS = sizeof(T) == 4 ? bins_for(bits_between(1, HIGHEST))
                                       : VECTOR == 16 ? 4
                                                      : 8;
