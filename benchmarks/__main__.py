@@ -6,6 +6,7 @@ Ratios above 1 mean that corepy is faster. `--only TEXT` runs the cases whose na
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import sys
 import time
@@ -19,6 +20,7 @@ from benchmarks.machine import describe, import_seconds
 from benchmarks.measure import measure
 from benchmarks.peers import OWN, TITLES, peers
 from benchmarks.report import write
+from benchmarks.steady import Scaling, Steady
 
 REPORT = Path(__file__).resolve().parent / "report"
 IMPORT_GOAL = 15e-3
@@ -46,6 +48,10 @@ def line(row: dict[str, Any]) -> str:
         text += f" {row['verdicts'][who]}" if row["verdicts"].get(who) not in (None, "", "met") else ""
     if "share" in row:
         text += f"  limit {row['share']:4.0%}"
+    if not row["steady"]:
+        text += "  on shared processors"
+    if not row["settled"]:
+        text += "  beside other threads"
     return text
 
 
@@ -80,15 +86,20 @@ def main() -> int:
         limits = machine_limits.measure(tuple(cp.simd_levels()), cp.get_num_threads(), arguments.quick)
     rows = []
     start = time.monotonic()
+    steady = Steady(Scaling(cp.get_num_threads()))
     for number, case in enumerate(cases, 1):
         # A budget of half a second a case keeps the whole run below ten minutes.
         rounds, budget = (11, 0.15) if arguments.quick else (25, 0.5)
-        row = measure(case, libraries, limits, about["level"], budget, rounds)
+        row = steady.measured(
+            functools.partial(measure, case, libraries, limits, about["level"], budget, rounds)
+        )
         rows.append(row)
         left = (time.monotonic() - start) / number * (len(cases) - number)
         print(f"[{number:3}/{len(cases)}, {left:3.0f} s left] {line(row)}", flush=True)
     imports = import_seconds(5 if arguments.quick else 15)
     about["seconds"] = time.monotonic() - start
+    about["scaling"] = steady.best
+    about["waited"] = steady.waited
     imported = statistics.median(imports)
     report: dict[str, Any] = {
         "machine": about,

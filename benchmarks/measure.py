@@ -93,14 +93,15 @@ def traffic(case: Case, runners: Mapping[str, Runner], result: Any) -> tuple[str
     return ("add" if read >= 1.5 * written else "copy"), read + written
 
 
-def settle() -> None:
-    """Waits until this process's other threads sleep."""
+def settle() -> bool:
+    """Waits until this process's other threads sleep; false where they do not."""
     me = str(threading.get_native_id())
     end = time.perf_counter() + SETTLE_SECONDS
     while time.perf_counter() < end:
         time.sleep(5e-4)
         if not any(runs(task) for task in TASKS.iterdir() if task.name != me):
-            return
+            return True
+    return False
 
 
 def runs(task: Path) -> bool:
@@ -138,7 +139,7 @@ def measure(
     """The row of one case: every library's times, ratios to corepy, and the share of the machine's limit."""
     row: dict[str, Any] = {"name": case.name, "group": case.group, "text": case.text, "dtype": case.dtype}
     row |= {"size": case.size, "series": case.series, "goals": dict(case.goals), "note": case.note}
-    row |= {"times": {}, "absent": {}, "ratios": {}, "best": {}, "verdicts": {}}
+    row |= {"times": {}, "absent": {}, "ratios": {}, "best": {}, "verdicts": {}, "settled": True}
     made = make_inputs(case)
     runners: dict[str, Runner] = {}
     for peer in peers.values():
@@ -179,6 +180,7 @@ def measure(
     times: dict[str, list[float]] = {who: [] for who in runners}
     order = list(runners)
     last: dict[str, Any] = {}
+    settled = True
     gc.collect()
     gc.disable()
     try:
@@ -186,7 +188,7 @@ def measure(
             # Each library follows each other one in turn.
             turn = order[i % len(order) :] + order[: i % len(order)]
             for who in turn if i % 2 else reversed(turn):
-                settle()
+                settled = settle() and settled
                 if warm[who]:
                     runners[who].timed(warm[who])
                 seconds, last[who] = slice_seconds(runners[who].timed, counts[who])
@@ -199,6 +201,7 @@ def measure(
         check(case, who, runners[who].peer.read(result), expected)
 
     row["times"] = {who: summary(t) for who, t in times.items()}
+    row["settled"] = settled
     for who in order:
         if who == "corepy":
             continue

@@ -140,6 +140,19 @@ def _missed(rows: list[dict[str, Any]]) -> list[str]:
     return head + [text for _, text in sorted(found)]
 
 
+def _disturbed(about: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    """What the rows say of work that was not the case's own."""
+    found = [
+        f"- all processors do {about['scaling']:.2f} times the work of one at best; {about['waited']:.0f} s"
+        " were spent where they did less, on waiting and on measuring again"
+    ]
+    for key, what in (("steady", "the processors did less"), ("settled", "other threads of the process ran")):
+        names = [row["name"] for row in rows if not row[key]]
+        if names:
+            found.append(f"- **{len(names)} cases were measured while {what}**: {', '.join(names)}")
+    return found
+
+
 def markdown(report: dict[str, Any], plots: list[str]) -> str:
     about, rows, imports = report["machine"], report["rows"], report["import"]
     build = about["build"]
@@ -173,6 +186,7 @@ def markdown(report: dict[str, Any], plots: list[str]) -> str:
         f"- import corepy: {imports['median'] * 1e3:.1f} ms (goal: below {imports['goal'] * 1e3:.0f} ms)",
         f"- {len(rows)} cases in {about['seconds']:.0f} s",
         *busy,
+        *_disturbed(about, rows),
         "",
         "## Below a goal",
         "",

@@ -413,6 +413,8 @@ struct Ordered : Runs<F> {
 
   // Groups that `each` folds at a time: two registers of AVX-512.
   static constexpr size_t FOLDED = 16;
+  // Without masked loads a block is put together in memory in fewer steps.
+  static constexpr bool MASKED = !TWO && VECTOR > 16;
 
   // Lanes of one state, which go side by side with those of `count` states, as number `place`.
   static void turn_state(double *to, const double *from, size_t place, size_t count, size_t lanes) {
@@ -438,20 +440,22 @@ struct Ordered : Runs<F> {
                                     static_cast<double>(n));
         }
       }
-      alignas(64) double states[STATE * FOLDED];
-      for (size_t group = 0; group < count; ++group) {
-        const ptrdiff_t at = static_cast<ptrdiff_t>(group);
-        const char *second = b;
-        if (CENTERED && b == nullptr) {
-          second = reinterpret_cast<const char *>(centers + group);
-        } else if (F::second != Second::none) {
-          second += at * b_stride;
+      const bool own = CENTERED && b == nullptr;
+      const char *const second = own ? reinterpret_cast<const char *>(centers) : b;
+      const ptrdiff_t second_stride = own ? static_cast<ptrdiff_t>(sizeof(double)) : b_stride;
+      if constexpr (MASKED) {
+        Base::whole(out, a, second, count, a_stride, second_stride, n, divisor);
+      } else {
+        alignas(64) double states[STATE * FOLDED];
+        for (size_t group = 0; group < count; ++group) {
+          const ptrdiff_t at = static_cast<ptrdiff_t>(group);
+          alignas(64) double state[STATE];
+          blocks(state, a + at * a_stride,
+                 F::second == Second::none ? second : second + at * second_stride, n, 0);
+          turn_state(states, state, group, count, STATE);
         }
-        alignas(64) double state[STATE];
-        blocks(state, a + at * a_stride, second, n, 0);
-        turn_state(states, state, group, count, STATE);
+        finish(out, states, count, divisor);
       }
-      finish(out, states, count, divisor);
       out += count * F::repeat * sizeof(Out);
       a += static_cast<ptrdiff_t>(count) * a_stride;
       if (F::second != Second::none && b != nullptr) {
@@ -519,8 +523,7 @@ struct Ordered : Runs<F> {
   static void register_in(corepy_reduction *slot) {
     constexpr size_t LANE_BYTES = F::repeat * PLANES * sizeof(double);
     *slot = {blocks, rows, merge, finish, each, Base::columns, nullptr, nullptr, LANE_BYTES};
-    // Without masked loads a block is copied together in fewer steps.
-    if constexpr (!TWO && VECTOR > 16) {
+    if constexpr (MASKED) {
       slot->runs = Base::runs;
       slot->finish_runs = finish_runs;
     }

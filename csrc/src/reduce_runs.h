@@ -18,6 +18,7 @@ struct Runs : Columns<F> {
   using Base::NATIVE;
   using Base::PLANES;
   using typename Base::In;
+  using typename Base::Out;
   static constexpr size_t WIDTH = STRIPES * F::repeat;   // flat lanes of a block
   static constexpr size_t VECTORS = WIDTH / NATIVE;      // registers of a block and plane
   static constexpr size_t GROUP = WIDTH * sizeof(In);    // bytes of 16 elements
@@ -92,12 +93,13 @@ struct Runs : Columns<F> {
   }
 
   [[gnu::always_inline]] static inline void add(State &state, const char *a, const Shape &shape,
-                                                vec<double, NATIVE> center) {
+                                                vec<double, NATIVE> center, ptrdiff_t ahead) {
     if (shape.head.any) {
       add_part(state, a - shape.back, shape.head, center);
       a += shape.head_bytes;
     }
     for (size_t group = 0; group < shape.groups; ++group) {
+      fetch_ahead<GROUP>(a, ahead);
 #pragma GCC unroll 16
       for (size_t j = 0; j < VECTORS; ++j) {
         const vec<In, NATIVE> x = load<vec<In, NATIVE>>(a + j * NATIVE * sizeof(In));
@@ -107,6 +109,103 @@ struct Runs : Columns<F> {
     }
     if (shape.tail.any) {
       add_part(state, a, shape.tail, center);
+    }
+  }
+
+  [[gnu::always_inline]] static inline State identities() {
+    State state;
+#pragma GCC unroll 16
+    for (size_t j = 0; j < VECTORS; ++j) {
+      state.lanes[j] = F::template identity<NATIVE>();
+    }
+    return state;
+  }
+
+  // Complete reductions whose lanes fill a register.
+  static constexpr size_t SIDE_BY_SIDE = NATIVE / F::repeat;
+
+  // The low halves of two registers' pieces of 2 * HALF lanes side by side, or the high halves.
+  template <size_t HALF, size_t HIGH>
+  static vec<double, NATIVE> halves(vec<double, NATIVE> a, vec<double, NATIVE> b) {
+    constexpr size_t PIECES = NATIVE / (2 * HALF);
+    vec<int64_t, NATIVE> index{};
+    for (size_t i = 0; i < NATIVE; ++i) {
+      const size_t piece = i / HALF;
+      index[i] = static_cast<int64_t>(piece % PIECES * 2 * HALF + HIGH * HALF + i % HALF +
+                                      piece / PIECES * NATIVE);
+    }
+#if defined(__clang__)
+    vec<double, NATIVE> result;
+    for (size_t i = 0; i < NATIVE; ++i) {
+      const size_t at = static_cast<size_t>(index[i]);
+      result[i] = at < NATIVE ? a[at] : b[at - NATIVE];
+    }
+    return result;
+#else
+    return __builtin_shuffle(a, b, index);
+#endif
+  }
+
+  // Stripe s of each reduction and stripe s + COUNT become one, down to one stripe: first registers of
+  // one state, then the halves of registers of several.
+  template <size_t HALF>
+  [[gnu::always_inline]] static inline L fold_halves(L (&lanes)[SIDE_BY_SIDE]) {
+    if constexpr (HALF >= F::repeat) {
+      constexpr size_t PAIRS = HALF / F::repeat;
+#pragma GCC unroll 8
+      for (size_t k = 0; k < PAIRS; ++k) {
+        L low, high;
+        for (size_t p = 0; p < PLANES; ++p) {
+          const vec<double, NATIVE> a = lanes[2 * k].plane[p], b = lanes[2 * k + 1].plane[p];
+          low.plane[p] = halves<HALF, 0>(a, b);
+          high.plane[p] = halves<HALF, 1>(a, b);
+        }
+        F::template merge<NATIVE>(low, high);
+        lanes[k] = low;
+      }
+      return fold_halves<HALF / 2>(lanes);
+    } else {
+      return lanes[0];
+    }
+  }
+  [[gnu::always_inline]] static inline L fold_registers(State state) {
+#pragma GCC unroll 16
+    for (size_t count = VECTORS / 2; count != 0; count /= 2) {
+#pragma GCC unroll 16
+      for (size_t j = 0; j < count; ++j) {
+        F::template merge<NATIVE>(state.lanes[j], state.lanes[j + count]);
+      }
+    }
+    return state.lanes[0];
+  }
+
+  // Reductions of n elements each, from registers to results. One center for each, if any.
+  COREPY_OUT_OF_LINE static void whole(char *out, const char *a, const char *centers, size_t count,
+                                       ptrdiff_t stride, ptrdiff_t center_stride, size_t n,
+                                       double divisor) {
+    const Shape at = shape(0, n);
+    const ptrdiff_t ahead = strides_ahead(stride, n * ITEM);
+    for (size_t done = 0; done < count; done += SIDE_BY_SIDE) {
+      const size_t present = count - done < SIDE_BY_SIDE ? count - done : SIDE_BY_SIDE;
+      L lanes[SIDE_BY_SIDE];
+      for (size_t k = 0; k < SIDE_BY_SIDE; ++k) {
+        State state = identities();
+        if (k < present) {
+          add(state, a, at, center_of(centers, 0), ahead);
+          a += stride;
+          centers = CENTERED ? centers + center_stride : centers;
+        }
+        lanes[k] = fold_registers(state);
+      }
+      const L total = fold_halves<NATIVE / 2>(lanes);
+      if (present == SIDE_BY_SIDE) {
+        Base::template emit<NATIVE>(out, total, divisor);
+      } else {
+        Out results[NATIVE];
+        Base::template emit<NATIVE>(reinterpret_cast<char *>(results), total, divisor);
+        __builtin_memcpy(out, results, present * F::repeat * sizeof(Out));
+      }
+      out += SIDE_BY_SIDE * F::repeat * sizeof(Out);
     }
   }
 
@@ -139,9 +238,10 @@ struct Runs : Columns<F> {
                                          const char *centers, size_t units, ptrdiff_t unit_stride,
                                          size_t n, size_t stripe) {
     const Shape at = shape(stripe, n);
+    const ptrdiff_t ahead = strides_ahead(unit_stride, n * ITEM);
     for (size_t unit = 0; unit < units; ++unit) {
       State state = read_state(states, plane);
-      add(state, a, at, center_of(centers, unit));
+      add(state, a, at, center_of(centers, unit), ahead);
       write_state(states, plane, state);
       states += WIDTH;
       a += unit_stride;
@@ -153,12 +253,13 @@ struct Runs : Columns<F> {
                                          const char *centers, size_t units, ptrdiff_t unit_stride,
                                          size_t count, ptrdiff_t run_stride, size_t n,
                                          size_t stripe) {
+    const ptrdiff_t ahead = strides_ahead(run_stride, n * ITEM);
     for (size_t unit = 0; unit < units; ++unit) {
       State state = read_state(states, plane);
       const vec<double, NATIVE> center = center_of(centers, unit);
       const char *run = a;
       for (size_t i = 0; i < count; ++i) {
-        add(state, run, shape((stripe + i * n) % STRIPES, n), center);
+        add(state, run, shape((stripe + i * n) % STRIPES, n), center, ahead);
         run += run_stride;
       }
       write_state(states, plane, state);
