@@ -36,7 +36,7 @@ class Input:
     dtype: str = "float32"
     kind: str = "positive"
     view: str = "x"
-    # For `ill`: the sum of the magnitudes over the magnitude of the sum.
+    # For `ill` and `wide`: the sum of the magnitudes over the magnitude of the sum.
     condition: float = 0.0
 
     def make(self, rng: np.random.Generator) -> Any:
@@ -51,8 +51,12 @@ class Input:
             return (rng.random(self.shape, dtype=np.float32) + 0.5).astype(self.dtype)
         if self.kind == "signed":
             return (rng.random(self.shape) * 200 - 100).astype(self.dtype)
-        if self.kind == "ill":
-            return _ill_conditioned(rng, self.shape[0], self.condition).astype(self.dtype)
+        if self.kind in ("ill", "wide"):
+            parts = [
+                _ill_conditioned(rng, self.shape[0], self.condition, self.kind == "wide")
+                for _ in range(1 + np.issubdtype(self.dtype, np.complexfloating))
+            ]
+            return (parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1]).astype(self.dtype)
         if self.kind == "shifted":
             return (rng.standard_normal(self.shape) + 1e8).astype(self.dtype)
         if self.kind == "small":
@@ -68,9 +72,13 @@ class Input:
         raise ValueError(self.kind)
 
 
-def _ill_conditioned(rng: np.random.Generator, n: int, condition: float) -> Any:
-    """Numbers whose sum is smaller by `condition` than the sum of their magnitudes."""
+def _ill_conditioned(rng: np.random.Generator, n: int, condition: float, wide: bool) -> Any:
+    """Numbers whose sum is smaller by `condition` than the sum of their magnitudes; `wide` ones are of
+    nearly every exponent."""
     half = rng.random((n - 1) // 2) + 0.5
+    if wide:
+        # No sum on the way overflows, which math.fsum could not do.
+        half = np.ldexp(half, rng.integers(-1020, 1000, len(half)))
     # An element of its own: added to another, it would be rounded away.
     left = np.zeros(n - 2 * len(half))
     left[0] = 2 * float(half.sum()) / condition
@@ -457,19 +465,32 @@ def running() -> Iterator[Case]:
 
 
 def exact_sums() -> Iterator[Case]:
-    for condition, slowest in ((1e8, 3.0), (1e30, 30.0)):
+    n = 1_000_000
+    for dtype, kind, condition, slowest in (
+        ("float64", "ill", 1e8, 3.0),
+        ("float64", "ill", 1e30, 30.0),
+        ("float64", "wide", 1e300, 30.0),
+        ("float32", "ill", 1e30, 30.0),
+        ("complex128", "ill", 1e30, 30.0),
+    ):
+        goals = {"sum": 1 / slowest}
+        texts: dict[str, str | None] = {"numpy": None, "sum": "xp.sum(a)"}
+        if dtype != "complex128":
+            goals["fsum"] = 50.0
+            texts["fsum"] = "xp.fsum(a)"
+        name = "all exponents" if kind == "wide" else f"condition {condition:.0e}"
         yield Case(
-            f"exact_sum float64 1,000,000, condition {condition:.0e}",
+            f"exact_sum {dtype} {n:,}, {name}",
             "reductions",
             "xp.exact_sum(a)",
-            {"a": Input((1_000_000,), "float64", "ill", condition=condition)},
-            goals={"fsum": 50.0, "sum": 1 / slowest},
-            texts={"numpy": None, "fsum": "xp.fsum(a)", "sum": "xp.sum(a)"},
+            {"a": Input((n,), dtype, kind, condition=condition)},
+            goals=goals,
+            texts=texts,
             others=(),
             unlike=("sum",),
-            operations=1_000_000,
-            dtype="float64",
-            size=1_000_000,
+            operations=n,
+            dtype=dtype,
+            size=n,
             note="only math.fsum is as exact",
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import pickle
+import signal
 import weakref
 from typing import Any
 
@@ -86,6 +88,39 @@ def test_long_lists_are_made_in_pieces() -> None:
     a = np.arange((1 << 20) * 2 + 5, dtype=np.int32)
     assert cp.asarray(a).tolist() == a.tolist()
     assert cp.asarray(a)[::-2].tolist() == a[::-2].tolist()
+    assert gc.is_tracked(cp.asarray(a).tolist())
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers are for POSIX")
+def test_long_lists_are_not_seen_before_they_are_complete() -> None:
+    t = cp.zeros(3_000_000) + 0.5
+    seen, stop = [], False
+
+    def look(*_: object) -> None:
+        # An empty place of a list would be a null pointer here.
+        seen.append(
+            sum(len(o) for o in gc.get_objects() if type(o) is list and len(o) == t.size and o[-1] == 0.5)
+        )
+        if stop:
+            raise KeyError("stopped")
+
+    def until_stopped() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        for _ in range(1000):
+            t.tolist()
+
+    before = signal.signal(signal.SIGALRM, look)
+    try:
+        for delay in (0.002, 0.005, 0.01, 0.02):
+            signal.setitimer(signal.ITIMER_REAL, delay)
+            assert t.tolist()[-1] == 0.5
+        stop = True
+        with pytest.raises(KeyError, match="stopped"):
+            until_stopped()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert seen
 
 
 def test_contains() -> None:

@@ -2,8 +2,8 @@
 // superaccumulator.
 #pragma once
 
+#include "exact_bins.h"
 #include "reduce_ordered.h"
-#include "superaccumulator.h"
 
 namespace COREPY_NAMESPACE {
 namespace {
@@ -97,7 +97,6 @@ struct Superaccumulation {
   using State = Superaccumulator[REPEAT];
   static constexpr size_t LANE_BYTES = (sizeof(State) + STRIPES * 8 - 1) / (STRIPES * 8) * 8;
   static constexpr size_t STATE_BYTES = STRIPES * LANE_BYTES;
-  static constexpr size_t BATCH = size_t{1} << (REPEAT == 1 ? 20 : 14);
 
   static State &at(void *state, size_t column) {
     return *reinterpret_cast<State *>(static_cast<char *>(state) + column * STATE_BYTES);
@@ -117,23 +116,22 @@ struct Superaccumulation {
     for (Superaccumulator &part : sum) {
       part.clear();
     }
-    // The parts take turns, so that both find their elements in the cache.
-    for (size_t i = 0; i < n; i += BATCH) {
-      for (size_t part = 0; part < REPEAT; ++part) {
-        sum[part].template add_all<REPEAT>(x + i * REPEAT + part, n - i < BATCH ? n - i : BATCH);
-      }
-    }
+    ExactBins<T, REPEAT>::add_all(sum, x, n);
   }
 
   COREPY_OUT_OF_LINE static void add_column(State &sum, const char *x, size_t n, ptrdiff_t stride) {
-    for (size_t part = 0; part < REPEAT; ++part) {
-      sum[part].clear();
-      const char *at = x + part * sizeof(T);
-      for (size_t i = 0; i < n; ++i) {
-        sum[part].add(static_cast<double>(load<T>(at)));
-        at += stride;
+    for (Superaccumulator &part : sum) {
+      part.clear();
+    }
+    T together[BLOCK * REPEAT];
+    for (size_t done = 0; done < n;) {
+      const size_t count = n - done < BLOCK ? n - done : BLOCK;
+      for (size_t i = 0; i < count; ++i) {
+        __builtin_memcpy(together + i * REPEAT, x, REPEAT * sizeof(T));
+        x += stride;
       }
-      sum[part].carry();
+      ExactBins<T, REPEAT>::add_all(sum, together, count);
+      done += count;
     }
   }
 

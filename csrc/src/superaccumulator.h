@@ -1,10 +1,7 @@
 // An accumulator that holds any sum of floats exactly, and rounds it once.
 //
-// R. M. Neal, "Fast exact summation using small and large superaccumulators", arXiv:1505.05571,
-// 2015: a fixed-point number that covers every exponent (small), fed from a table with one integer
-// for each exponent (large), so that most additions are one 64-bit integer addition. Other than
-// there, the table's integers are signed mantissas, and a look at them after each batch replaces
-// the counters: a batch is short enough that none of them can overflow.
+// The small superaccumulator of R. M. Neal, "Fast exact summation using small and large
+// superaccumulators", arXiv:1505.05571, 2015: a fixed-point number that covers every exponent.
 #pragma once
 
 #include "lane.h"
@@ -15,6 +12,11 @@ namespace {
 
 class Superaccumulator {
 public:
+  static constexpr uint64_t SIGN = sign_bit<double>;
+  static constexpr uint64_t INFINITE = infinity_bits<double>;
+  static constexpr int FRACTION = Element<double>::mantissa_bits;
+  static constexpr size_t EXPONENTS = 2048;
+
   void clear() {
     for (int64_t &digit : digit_) {
       digit = 0;
@@ -34,32 +36,39 @@ public:
     add_at(mantissa(word), size >> FRACTION);
   }
 
-  // n elements, STEP apart.
-  template <size_t STEP, class T>
-  COREPY_OUT_OF_LINE void add_all(const T *x, size_t n) {
-    if (n < WORTH_A_TABLE) {
-      for (size_t i = 0; i < n; ++i) {
-        add(element(x + i * STEP));
-      }
-      carry();
-      return;
-    }
-    int64_t table[EXPONENTS][WAYS];
-    __builtin_memset(table, 0, sizeof table);
-    Range all = {EXPONENTS, 0};
-    for (size_t i = 0; i < n; i += BATCH) {
-      const Range range = add_batch<STEP>(table, x + i * STEP, n - i < BATCH ? n - i : BATCH);
-      flush_full(table, range);
-      all.first = range.first < all.first ? range.first : all.first;
-      all.last = range.last > all.last ? range.last : all.last;
-      // A batch adds less than 2^40 to a digit.
-      if ((i / BATCH + 1) % (size_t{1} << 20) == 0) {
-        carry();
-      }
-    }
-    flush(table, all);
-    carry();
+  // The fraction with its hidden bit and its sign.
+  static int64_t mantissa(uint64_t word) {
+    const uint64_t exponent = word >> FRACTION & (EXPONENTS - 1);
+    const uint64_t fraction = word & ((uint64_t{1} << FRACTION) - 1);
+    const uint64_t size = fraction | uint64_t{exponent != 0} << FRACTION;
+    const uint64_t negative = uint64_t{0} - (word >> 63);
+    return static_cast<int64_t>((size ^ negative) - negative);
   }
+
+  // mantissa * 2^(exponent - 1075), where exponents 0 and 1 are the same. The same number of calls.
+  void add_at(int64_t mantissa, size_t exponent) {
+    const size_t place = place_of(exponent);
+    add_digits(digits_at(mantissa, place), place);
+  }
+
+  // The same for the exponents first ... last, whose mantissas are `step` apart.
+  void add_run(const int64_t *mantissas, size_t step, size_t first, size_t last) {
+    // The digits of neighbours are added up before they go to memory, where they would wait for one
+    // another.
+    Digits sum{};
+    for (size_t exponent = first; exponent <= last; ++exponent) {
+      const size_t place = place_of(exponent);
+      const Digits digits = digits_at(mantissas[(exponent - first) * step], place);
+      sum = {sum.low + digits.low, sum.middle + digits.middle, sum.high + digits.high};
+      if (exponent == last || place_of(exponent + 1) % DIGIT_BITS == 0) {
+        add_digits(sum, place);
+        sum = {};
+      }
+    }
+  }
+
+  // Remembers that an element was not -0.0.
+  void mark_other_than_minus_zero() { marks_ |= OTHER_THAN_MINUS_ZERO; }
 
   COREPY_OUT_OF_LINE void merge(const Superaccumulator &other) {
     for (size_t k = 0; k < DIGITS; ++k) {
@@ -111,18 +120,6 @@ public:
   }
 
 private:
-  static constexpr uint64_t SIGN = sign_bit<double>;
-  static constexpr uint64_t INFINITE = infinity_bits<double>;
-  static constexpr int FRACTION = Element<double>::mantissa_bits;
-  static constexpr size_t EXPONENTS = 2048;
-  // Elements of one exponent, the usual case, take turns, since an addition to memory waits for
-  // the one before it to the same place.
-  static constexpr size_t WAYS = 2;
-  // An integer of the table is below 2^62 before a batch, which adds 512 mantissas below 2^53.
-  static constexpr size_t BATCH = 512 * WAYS;
-  // Fewer elements are added one by one: clearing the table takes as long as adding these.
-  static constexpr size_t WORTH_A_TABLE = 256;
-
   static constexpr int DIGIT_BITS = 32;
   static constexpr int64_t DIGIT_MASK = 0xffffffff;
   // Bit 0 of digit 0 is 2^-1074. 2^64 elements of 2^1024 need 2,162 bits and a sign.
@@ -133,23 +130,25 @@ private:
   static constexpr uint64_t MINUS_INFINITY = 4;
   static constexpr uint64_t NOT_A_NUMBER = 8;
 
-  // Exponents that the table may have something for; none where first > last.
-  struct Range {
-    size_t first, last;
+  static size_t place_of(size_t exponent) { return exponent - (exponent != 0); }
+
+  // What a number is in the digit of its last place and the two above.
+  struct Digits {
+    int64_t low, middle, high;
   };
 
-  template <class T>
-  static double element(const T *x) {
-    return static_cast<double>(load<T>(x));
+  static Digits digits_at(int64_t mantissa, size_t place) {
+    const int shift = place % DIGIT_BITS;
+    const uint64_t shifted = static_cast<uint64_t>(mantissa) << shift;
+    return {static_cast<int64_t>(shifted & DIGIT_MASK), static_cast<int64_t>(shifted >> DIGIT_BITS),
+            mantissa >> DIGIT_BITS >> (DIGIT_BITS - shift)};
   }
 
-  // The fraction with its hidden bit and its sign.
-  static int64_t mantissa(uint64_t word) {
-    const uint64_t exponent = word >> FRACTION & (EXPONENTS - 1);
-    const uint64_t fraction = word & ((uint64_t{1} << FRACTION) - 1);
-    const uint64_t size = fraction | uint64_t{exponent != 0} << FRACTION;
-    const uint64_t negative = uint64_t{0} - (word >> 63);
-    return static_cast<int64_t>((size ^ negative) - negative);
+  void add_digits(Digits digits, size_t place) {
+    int64_t *const digit = digit_ + place / DIGIT_BITS;
+    digit[0] += digits.low;
+    digit[1] += digits.middle;
+    digit[2] += digits.high;
   }
 
   // Remembers an infinity or NaN.
@@ -157,85 +156,6 @@ private:
     marks_ |= (word & ~SIGN) > INFINITE ? NOT_A_NUMBER
               : word & SIGN             ? MINUS_INFINITY
                                         : PLUS_INFINITY;
-  }
-
-  // mantissa * 2^(exponent - 1075), where exponents 0 and 1 are the same; |mantissa| <= 2^64.
-  void add_at(__int128 mantissa, size_t exponent) {
-    const size_t place = exponent - (exponent != 0);
-    const __int128 shifted = mantissa * (__int128{1} << (place % DIGIT_BITS));
-    int64_t *const digit = digit_ + place / DIGIT_BITS;
-    digit[0] += static_cast<int64_t>(shifted & DIGIT_MASK);
-    digit[1] += static_cast<int64_t>(shifted >> DIGIT_BITS & DIGIT_MASK);
-    digit[2] += static_cast<int64_t>(shifted >> 2 * DIGIT_BITS);
-  }
-
-  // Adds the elements to the table; says which exponents they have.
-  template <size_t STEP, class T>
-  COREPY_OUT_OF_LINE Range add_batch(int64_t (&table)[EXPONENTS][WAYS], const T *x, size_t n) {
-    uint64_t least = UINT64_MAX; // of all but zeros
-    uint64_t most = 0;
-    uint64_t other = 0;
-    for (size_t i = 0; i < n; ++i) {
-      const uint64_t word = raw(element(x + i * STEP));
-      const uint64_t size = word & ~SIGN;
-      least = size - 1 < least ? size - 1 : least;
-      most = size > most ? size : most;
-      other |= word ^ SIGN;
-    }
-    marks_ |= other != 0 ? OTHER_THAN_MINUS_ZERO : 0;
-    if (most == 0) {
-      return {EXPONENTS, 0};
-    }
-    if (most >= INFINITE) {
-      // The result is settled, whatever the others are.
-      for (size_t i = 0; i < n; ++i) {
-        const uint64_t word = raw(element(x + i * STEP));
-        if ((word & ~SIGN) >= INFINITE) {
-          mark(word);
-        }
-      }
-      return {EXPONENTS, 0};
-    }
-    size_t i = 0;
-    for (; i + WAYS <= n; i += WAYS) {
-#pragma GCC unroll 4
-      for (size_t way = 0; way < WAYS; ++way) {
-        const uint64_t word = raw(element(x + (i + way) * STEP));
-        table[word >> FRACTION & (EXPONENTS - 1)][way] += mantissa(word);
-      }
-    }
-    for (; i < n; ++i) {
-      const uint64_t word = raw(element(x + i * STEP));
-      table[word >> FRACTION & (EXPONENTS - 1)][0] += mantissa(word);
-    }
-    return {(least + 1) >> FRACTION, most >> FRACTION};
-  }
-
-  // Moves integers of 2^62 and more to the digits. Where the exponents are far apart these are few.
-  COREPY_OUT_OF_LINE void flush_full(int64_t (&table)[EXPONENTS][WAYS], Range range) {
-    constexpr size_t GROUP = 8;
-    for (size_t group = range.first / GROUP; group * GROUP <= range.last; ++group) {
-      const int64_t *const entry = table[group * GROUP];
-      int64_t full = 0; // negative where the highest two bits of any differ
-      for (size_t i = 0; i < GROUP * WAYS; ++i) {
-        full |= entry[i] ^ static_cast<int64_t>(static_cast<uint64_t>(entry[i]) << 1);
-      }
-      if (full < 0) {
-        flush(table, {group * GROUP, group * GROUP + GROUP - 1});
-      }
-    }
-  }
-
-  COREPY_OUT_OF_LINE void flush(int64_t (&table)[EXPONENTS][WAYS], Range range) {
-    for (size_t exponent = range.first; exponent <= range.last; ++exponent) {
-      int64_t *const entry = table[exponent];
-      __int128 sum = 0;
-      for (size_t way = 0; way < WAYS; ++way) {
-        sum += entry[way];
-        entry[way] = 0;
-      }
-      add_at(sum, exponent);
-    }
   }
 
   uint64_t bit_range(size_t place, int bits) const {

@@ -2,6 +2,7 @@
 #include "reductions.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace {
 
@@ -211,6 +212,129 @@ void exact(int dtype, const char *name) {
   }
 }
 
+// Elements whose lowest and highest bits lie as far apart as some bins are wide, or one bit more or
+// less, somewhere between the least and the largest number; batches of such elements beside others.
+template <class T>
+class Spread {
+public:
+  Spread() {
+    const int digits = sizeof(T) == 8 ? 53 : 24;
+    const int least = sizeof(T) == 8 ? -1074 : -149;
+    const int most = sizeof(T) == 8 ? 1023 : 127;
+    const int bins = 1 + static_cast<int>(random_bits() % 10);
+    const int bits = bins * 42 - digits - 1 + static_cast<int>(random_bits() % 5) - 2;
+    const int exponents = std::min(std::max(bits, 0), most - least - digits);
+    switch (random_bits() % 4) {
+    case 0: // down to subnormals
+      low_ = least;
+      break;
+    case 1: // sums on the way overflow
+      low_ = most - exponents;
+      break;
+    default:
+      low_ = least +
+             static_cast<int>(random_bits() % static_cast<uint64_t>(most - exponents - least + 1));
+    }
+    high_ = low_ + exponents;
+    kind_ = random_bits() % 6;
+  }
+
+  T drawn() const {
+    const uint64_t r = random_bits();
+    const T sign = kind_ < 3 && (r & 1) ? T(-1) : T(1);
+    const T ones = 2 - std::numeric_limits<T>::epsilon();
+    switch (kind_) {
+    case 0: // anything
+      return sign * ldexp_of(1 + random_float<T>(0) / 2,
+                             low_ + static_cast<int>(r >> 8) % (high_ - low_ + 1));
+    case 1: // both ends
+    case 3:
+      return sign * ldexp_of(ones, r & 2 ? low_ : high_);
+    case 2: // twins that leave nothing but ends
+      return sign * ldexp_of(ones, r % 256 < 250 ? high_ : low_);
+    case 4: // as much as a bin can be given, of one sign
+      return ldexp_of(ones, r % 1024 == 0 ? low_ : high_);
+    default: // halves of a bin's last place
+      return ldexp_of(1 + ldexp_of(1, -static_cast<int>(r >> 8) % 54),
+                      r % 1024 == 0 ? low_ : high_);
+    }
+  }
+
+private:
+  static T ldexp_of(T x, int exponent) {
+    return static_cast<T>(ldexp(static_cast<double>(x), exponent));
+  }
+
+  int low_, high_;
+  uint64_t kind_;
+};
+
+template <class T, size_t PARTS>
+void spreads(int dtype, const char *name) {
+  constexpr size_t ITEM = PARTS * sizeof(T);
+  for (int round = 0; round < 250; ++round) {
+    const size_t n = random_bits() % 3 == 0 ? 1 + random_bits() % 5000
+                                            : 64 * (1 + random_bits() % 70) - 1 + random_bits() % 3;
+    Buffer<T> x(n * PARTS, random_bits() % 3);
+    Spread<T> spread[2];
+    for (size_t i = 0; i < n; ++i) {
+      // Batches are looked at by themselves: not all alike.
+      if (i % 1024 == 1000 && random_bits() % 4 == 0) {
+        spread[random_bits() % 2] = Spread<T>();
+      }
+      for (size_t part = 0; part < PARTS; ++part) {
+        x[i * PARTS + part] = spread[part].drawn();
+      }
+    }
+    switch (random_bits() % 8) {
+    case 0: // nothing is left of most
+      for (size_t i = 0; i < n * PARTS / 2 / PARTS * PARTS; i += PARTS) {
+        for (size_t part = 0; part < PARTS; ++part) {
+          x[(n - 1) * PARTS - i + part] = -x[i + part];
+        }
+      }
+      break;
+    case 1: // zeros of both signs
+      for (size_t i = 0; i < n * PARTS; ++i) {
+        x[i] = random_bits() % 4 == 0 ? T(0) : random_bits() % 2 == 0 ? T(-0.0) : x[i];
+      }
+      break;
+    case 2: // one part has an infinity or NaN, or infinities of both signs
+      for (uint64_t i = random_bits() % 3; i > 0; --i) {
+        const T values[3] = {static_cast<T>(INFINITY), static_cast<T>(-INFINITY),
+                             static_cast<T>(NAN)};
+        x[random_bits() % n * PARTS] = values[random_bits() % 3];
+      }
+      break;
+    case 3: // nothing but -0.0 in the last part
+      for (size_t i = 0; i < n; ++i) {
+        x[i * PARTS + PARTS - 1] = T(-0.0);
+      }
+      break;
+    default:
+      break;
+    }
+    const std::vector<T> want = sums<T, PARTS>(x.data(), n, 1, 1);
+    const char *const a = reinterpret_cast<const char *>(x.data());
+    std::vector<char> out(ITEM);
+    for (const int op : {COREPY_REDUCE_EXACT_SUM, COREPY_REDUCE_SUPERACCUMULATOR}) {
+      const corepy_reduction &r = table.reductions[op][dtype];
+      r.each(out.data(), a, nullptr, 1, 0, 0, n, 0);
+      check(same_parts(out.data(), want, false), "each of a spread", name, static_cast<long>(n),
+            round);
+    }
+    const corepy_reduction &r = table.reductions[COREPY_REDUCE_SUPERACCUMULATOR][dtype];
+    const std::vector<char> got = grouped(r, a, nullptr, ITEM, 0, n, 2, 0, ITEM);
+    check(same_parts(got.data(), want, false), "blocks of a spread", name, static_cast<long>(n),
+          round);
+    std::vector<char> state(16 * r.lane_bytes);
+    r.rows(state.data(), a, nullptr, n, static_cast<ptrdiff_t>(ITEM), 1, 0);
+    r.finish(out.data(), state.data(), 1, 0);
+    check(same_parts(out.data(), want, false), "rows of a spread", name, static_cast<long>(n),
+          round);
+  }
+}
+
 // The first pass proves ordinary sums, or it would be of no use.
 void proves() {
   std::vector<double> x(100'000);
@@ -231,9 +355,13 @@ int main() {
   COREPY_NAMESPACE::fill_reductions(&table);
   proves();
   exact<float, 1>(COREPY_DTYPE_FLOAT32, "float32");
+  spreads<float, 1>(COREPY_DTYPE_FLOAT32, "float32");
   exact<double, 1>(COREPY_DTYPE_FLOAT64, "float64");
+  spreads<double, 1>(COREPY_DTYPE_FLOAT64, "float64");
   exact<float, 2>(COREPY_DTYPE_COMPLEX64, "complex64");
+  spreads<float, 2>(COREPY_DTYPE_COMPLEX64, "complex64");
   exact<double, 2>(COREPY_DTYPE_COMPLEX128, "complex128");
+  spreads<double, 2>(COREPY_DTYPE_COMPLEX128, "complex128");
   printf("%d passed, %d failed\n", passed, failed);
   return failed != 0;
 }

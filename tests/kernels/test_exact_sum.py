@@ -135,6 +135,63 @@ def test_large_sums_against_fsum() -> None:
     assert cp.exact_sum(cp.asarray(ones)).item() == math.fsum(ones)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_spreads_of_exponents(dtype: str) -> None:
+    # Elements are added up by how far their exponents lie apart, 42 bits a step.
+    part = "float64" if dtype in ("float64", "complex128") else "float32"
+    digits, least, most = (53, -1074, 1023) if part == "float64" else (24, -149, 127)
+    rng = np.random.default_rng(5)
+
+    def drawn(n: int, spread: int, lowest: int, left: float) -> Array:
+        """Twins of both signs, some of which overflow on the way, and `left`, which is their sum."""
+        twins = np.ldexp(1 + rng.random(n // 2), rng.integers(lowest, lowest + spread + 1, n // 2)).astype(
+            part
+        )
+        twins = np.where(np.isfinite(twins), twins, np.finfo(part).max).astype(part)
+        values = np.concatenate([twins, -twins, np.array([left], part)])
+        rng.shuffle(values)
+        return values
+
+    borders = {bins * 42 - digits + more for bins in range(1, 11) for more in range(-3, 2)}
+    for spread in sorted(s for s in borders | {0, most - least} if 0 <= s <= most - least):
+        lowest = (least, most - spread, int(rng.integers(least, most - spread + 1)))
+        for low, n in zip(lowest, (2046, 2048, 20_010), strict=True):
+            left = [math.ldexp(sign, low) for sign in (1.0, -1.0)]
+            parts = [
+                drawn(n, spread, low, left[0]),
+                drawn(n, min(spread, 20), max(low - 300, least), left[1]),
+            ]
+            array = parts[0] if dtype == part else (parts[0] + 1j * parts[1]).astype(dtype)
+            for threads in (1, 2, 3):
+                with cp.threads(threads):
+                    got = cp.exact_sum(cp.asarray(array)).item()
+                assert isinstance(got, float | complex)
+                assert got.real == left[0], (spread, low, n, threads)
+                assert dtype == part or got.imag == left[1], (spread, low, n, threads)
+        some = parts[0][: 1 + rng.integers(3000)]
+        assert same(cp.exact_sum(cp.asarray(some)).item(), expected(some)), spread
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_parts_do_not_mix(dtype: str) -> None:
+    # Each part has what only the exact pass can tell beside what the other part must not see.
+    part = "float64" if dtype == "complex128" else "float32"
+    for n in (65, 1000, 5000, 70_000):
+        hard_part = np.resize(np.array([1, 2.0**-60, -1, -(2.0**-60)], part), n)
+        hard_part[-(n % 4) or n :] = 0
+        hard_part[n // 2] += part == "float64"
+        for value, want in ((-0.0, -0.0), (0.0, 0.0), (INF, INF), (math.nan, math.nan), (TINY, None)):
+            other = np.full(n, value, part)
+            for swapped in (False, True):
+                array = np.empty(n, dtype)
+                array.real, array.imag = (other, hard_part) if swapped else (hard_part, other)
+                got = cp.exact_sum(cp.asarray(array)).item()
+                assert isinstance(got, complex)
+                exact = [got.imag, got.real] if swapped else [got.real, got.imag]
+                assert same(exact[0], expected(hard_part)), (n, value, swapped)
+                assert same(exact[1], expected(other) if want is None else want), (n, value, swapped)
+
+
 def test_the_order_does_not_matter() -> None:
     for values in itertools.permutations([1e308, 1e308, -1e308, 1.0]):
         assert cp.exact_sum(cp.asarray(values)).item() == 1e308

@@ -106,7 +106,7 @@ pub fn empty_list(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     Ok(list.cast_into()?)
 }
 
-/// A list of `n` elements that lie `stride` bytes apart.
+/// A list of `n` elements that lie `stride` bytes apart. `pause` is called after each `piece` of them.
 ///
 /// # Safety
 /// The elements lie there, at any alignment.
@@ -116,13 +116,51 @@ pub unsafe fn list<'py>(
     dtype: DType,
     n: usize,
     stride: i64,
+    piece: usize,
+    mut pause: impl FnMut() -> PyResult<()>,
 ) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: the GIL is held; a new reference or null with an exception set.
     let list = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyList_New(n as ffi::Py_ssize_t)) }?;
+    let paused = n > piece;
+    if paused {
+        // Code that runs in a pause could find a list with empty places by way of the garbage collector.
+        // SAFETY: a list that nobody else knows; its destructor takes it tracked or not.
+        unsafe { ffi::PyObject_GC_UnTrack(list.as_ptr().cast()) };
+    }
+    let mut first = 0;
+    loop {
+        let end = n.min(first + piece);
+        // SAFETY: as the caller promises; the list has n places.
+        unsafe { fill(&list, at, dtype, first..end, stride) }?;
+        if end == n {
+            break;
+        }
+        first = end;
+        pause()?;
+    }
+    if paused {
+        // SAFETY: untracked above; every place has its element.
+        unsafe { ffi::PyObject_GC_Track(list.as_ptr().cast()) };
+    }
+    Ok(list)
+}
+
+/// Fills places of a list.
+///
+/// # Safety
+/// As for `list`; the list has the places, which are empty.
+unsafe fn fill(
+    list: &Bound<'_, PyAny>,
+    at: *const u8,
+    dtype: DType,
+    places: std::ops::Range<usize>,
+    stride: i64,
+) -> PyResult<()> {
+    let py = list.py();
     macro_rules! fill {
         ($type:ty, $value:expr) => {{
             let make = typed::<$type, _>($value);
-            for i in 0..n {
+            for i in places.clone() {
                 let place = at.wrapping_offset(i as isize * stride as isize).cast::<$type>();
                 // SAFETY: an element lies there, as the caller promises.
                 let value = unsafe { place.read_unaligned() };
@@ -130,11 +168,11 @@ pub unsafe fn list<'py>(
                 if object.is_null() {
                     return Err(PyErr::fetch(py));
                 }
-                // SAFETY: the list has n places, and the call takes over the reference.
+                // SAFETY: the list has the place, and the call takes over the reference.
                 unsafe { ffi::PyList_SetItem(list.as_ptr(), i as ffi::Py_ssize_t, object) };
             }
         }};
     }
     with_element!(dtype, fill);
-    Ok(list)
+    Ok(())
 }

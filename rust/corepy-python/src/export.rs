@@ -36,11 +36,10 @@ fn nested<'py>(
             py.check_signals()?;
             *left = CHUNK;
         }
-        if extent > CHUNK {
-            return long_list(py, tensor.dtype(), at, extent, stride);
-        }
         // SAFETY: `at` is the address of this row's first element.
-        return unsafe { element::list(py, at, tensor.dtype(), extent, stride) };
+        return unsafe {
+            element::list(py, at, tensor.dtype(), extent, stride, CHUNK, || py.check_signals())
+        };
     }
     let rows = element::empty_list(py)?;
     for i in 0..extent {
@@ -48,26 +47,6 @@ fn nested<'py>(
         rows.append(nested(py, tensor, axis + 1, row, left)?)?;
     }
     Ok(rows.into_any())
-}
-
-/// A long list, made in pieces: whatever a signal's handler sees of it is complete.
-fn long_list(
-    py: Python<'_>,
-    dtype: DType,
-    at: *const u8,
-    n: usize,
-    stride: i64,
-) -> PyResult<Bound<'_, PyAny>> {
-    let out = element::empty_list(py)?;
-    for first in (0..n).step_by(CHUNK) {
-        py.check_signals()?;
-        let at = at.wrapping_offset((first as i64 * stride) as isize);
-        // SAFETY: a part of the row that the caller gave.
-        let piece = unsafe { element::list(py, at, dtype, CHUNK.min(n - first), stride) }?;
-        let end = out.len();
-        out.set_slice(end, end, &piece)?;
-    }
-    Ok(out.into_any())
 }
 
 /// A copy in memory of its own.
