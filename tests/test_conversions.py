@@ -123,6 +123,28 @@ def test_long_lists_are_not_seen_before_they_are_complete() -> None:
     assert seen
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers are for POSIX")
+@pytest.mark.parametrize("shape", [(2_000_000, 0), (2_000_000, 0, 3), (2000, 1000, 0, 3), (2_000_000, 1)])
+def test_signals_are_handled_while_lists_of_lists_are_made(shape: tuple[int, ...]) -> None:
+    t = cp.zeros(shape)
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = signal.signal(signal.SIGALRM, count)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        t.tolist()
+        during = calls
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    # Some may come directly before and after the call.
+    assert during > 3
+
+
 def test_contains() -> None:
     t = cp.asarray([[1.0, 2.0], [3.0, float("nan")]])
     assert 2 in t

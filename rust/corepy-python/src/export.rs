@@ -30,12 +30,14 @@ fn nested<'py>(
     left: &mut usize,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (extent, stride) = (tensor.shape()[axis] as usize, tensor.strides()[axis]);
-    if axis + 1 == tensor.ndim() {
-        *left = left.saturating_sub(extent + 1);
-        if *left == 0 {
-            py.check_signals()?;
-            *left = CHUNK;
-        }
+    let last = axis + 1 == tensor.ndim();
+    // Lists count too: there may be many though there is no element.
+    *left = left.saturating_sub(if last { extent + 1 } else { 1 });
+    if *left == 0 {
+        py.check_signals()?;
+        *left = CHUNK;
+    }
+    if last {
         // SAFETY: `at` is the address of this row's first element.
         return unsafe {
             element::list(py, at, tensor.dtype(), extent, stride, CHUNK, || py.check_signals())
