@@ -367,6 +367,8 @@ CASES: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "EmitLine": [
         (lambda: c.lanes.Builder("k").emit("mov.i64 v, 1"), "[Builder] emit takes an opcode and each operand by itself, not \"mov.i64 v, 1\": write emit('mov.i64', 'v', '1')"),
         (lambda: c.lanes.Builder("k").emit("ldg.f32 v, x[i, 0]"), "[Builder] emit takes an opcode and each operand by itself, not \"ldg.f32 v, x[i, 0]\": write emit('ldg.f32', 'v', 'x[i, 0]')"),
+        (lambda: c.lanes.Builder("k").emit("assert p, \"it's \\\", x\""), "[Builder] emit takes an opcode and each operand by itself, not \"assert p, \\\"it's \\\\\\\", x\\\"\": write emit('assert', 'p', 'it\\'s \\\", x')"),
+        (lambda: c.lanes.Builder("k").emit(" exit"), "[Builder] emit takes an opcode and each operand by itself, not \" exit\": write emit('exit')"),
     ],
     "LaneNeedsTensor": [
         (lambda: launch(x=1.5), "[k] x is a buffer: needs a tensor of float32, not a number"),

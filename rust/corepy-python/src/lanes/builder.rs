@@ -85,21 +85,44 @@ fn text(argument: &'static str, expected: &'static str, given: &Bound<'_, PyAny>
 
 /// The arguments that `emit` takes for a whole line, as Python writes them; None for an opcode alone.
 fn parts(line: &str) -> Option<String> {
-    let (opcode, rest) = line.trim().split_once(char::is_whitespace)?;
-    let (mut depth, mut quoted) = (0, false);
+    let trimmed = line.trim();
+    let Some((opcode, rest)) = trimmed.split_once(char::is_whitespace) else {
+        let around = trimmed != line && !trimmed.is_empty();
+        return around.then(|| quote(trimmed));
+    };
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
     // Commas of an index or a message separate nothing.
     let separates = |c: char| {
         match c {
-            '"' => quoted = !quoted,
+            '"' if !escaped => quoted = !quoted,
             '[' if !quoted => depth += 1,
             ']' if !quoted => depth -= 1,
             _ => {}
         }
+        escaped = quoted && c == '\\' && !escaped;
         c == ',' && depth == 0 && !quoted
     };
-    let quote = |part: &str| format!("'{}'", part.trim().trim_matches('"'));
-    let operands: Vec<String> = rest.split(separates).map(quote).collect();
+    let operand = |part: &str| {
+        let part = part.trim();
+        let message = part.strip_prefix('"').and_then(|part| part.strip_suffix('"'));
+        quote(message.unwrap_or(part))
+    };
+    let operands: Vec<String> = rest.split(separates).map(operand).collect();
     Some(format!("{}, {}", quote(opcode), operands.join(", ")))
+}
+
+/// A text of a program as a literal of Python's. Backslashes mean the same in both, but for `\u{hex}`.
+fn quote(text: &str) -> String {
+    let mut literal = String::from("'");
+    let mut escaped = false;
+    for c in text.chars() {
+        if c == '\'' && !escaped {
+            literal.push('\\');
+        }
+        escaped = c == '\\' && !escaped;
+        literal.push(c);
+    }
+    literal + "'"
 }
 
 /// An operand: a number, a truth value, or a text as a program has it.
