@@ -9,6 +9,7 @@ import gc
 import inspect
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -345,6 +346,17 @@ def test_wrong_options(options: Any, kind: type[Exception], text: str) -> None:
     with pytest.raises(kind) as caught:
         saxpy().launch(1, x, cp.zeros(1, dtype=cp.float32), **options)
     assert str(caught.value) == text
+
+
+def test_names_of_arguments_are_read_as_they_are(capfd: pytest.CaptureFixture[str]) -> None:
+    class Name(str):
+        def __str__(self) -> str:
+            raise RuntimeError("not to be called")
+
+    text = "[saxpy] a launch takes no x by name: write p[lanes](a, x, y); by name go block, backend"
+    with pytest.raises(TypeError, match=re.escape(text)):
+        saxpy()[1](**{Name("x"): 1})
+    assert capfd.readouterr().err == ""
 
 
 def test_a_refused_launch_writes_nothing() -> None:

@@ -80,7 +80,9 @@ impl PyProgram {
         keywords: &'static str,
     ) -> PyResult<()> {
         let Some((name, _)) = unknown.and_then(|unknown| unknown.iter().next()) else { return Ok(()) };
-        let (kernel, name) = (self.program.name().to_owned(), name.to_string());
+        // A name may be of a subclass of str, whose __str__ is anything.
+        let name = name.cast::<PyString>()?.to_string_lossy().into_owned();
+        let kernel = self.program.name().to_owned();
         Err(error(py, Error::LaneKeyword { kernel, name, names: self.names(), keywords }))
     }
 
