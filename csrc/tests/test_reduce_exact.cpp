@@ -241,12 +241,12 @@ public:
 
   T drawn() const {
     const uint64_t r = random_bits();
+    const uint64_t span = static_cast<uint64_t>(high_ - low_ + 1);
     const T sign = kind_ < 3 && (r & 1) ? T(-1) : T(1);
     const T ones = 2 - std::numeric_limits<T>::epsilon();
     switch (kind_) {
     case 0: // anything
-      return sign * ldexp_of(1 + random_float<T>(0) / 2,
-                             low_ + static_cast<int>(r >> 8) % (high_ - low_ + 1));
+      return sign * ldexp_of(1 + random_float<T>(0) / 2, low_ + static_cast<int>((r >> 8) % span));
     case 1: // both ends
     case 3:
       return sign * ldexp_of(ones, r & 2 ? low_ : high_);
@@ -255,7 +255,7 @@ public:
     case 4: // as much as a bin can be given, of one sign
       return ldexp_of(ones, r % 1024 == 0 ? low_ : high_);
     default: // halves of a bin's last place
-      return ldexp_of(1 + ldexp_of(1, -static_cast<int>(r >> 8) % 54),
+      return ldexp_of(1 + ldexp_of(1, -static_cast<int>((r >> 8) % 54)),
                       r % 1024 == 0 ? low_ : high_);
     }
   }
