@@ -40,14 +40,17 @@ struct Columns {
       store(state + p * plane, lanes.plane[p]);
     }
   }
-  // b: the second operand's bytes, or the float64 centers of these lanes.
-  template <size_t N>
+  // b: the second operand's bytes, or the float64 centers of these lanes. MANY: among eight
+  // registers.
+  template <size_t N, bool MANY = false>
   static void step(L<N> &lanes, const char *a, const char *b) {
     const vec<double, N> x = convert<double, N>(load<vec<In, N>>(a));
     if constexpr (TWO) {
       F::template step<N>(lanes, x, convert<double, N>(load<vec<In, N>>(b)));
     } else if constexpr (CENTERED) {
       F::template step<N>(lanes, x, load<vec<double, N>>(b));
+    } else if constexpr (MANY && requires { F::template step_of_many<N>(lanes, x); }) {
+      F::template step_of_many<N>(lanes, x);
     } else {
       F::template step<N>(lanes, x);
     }

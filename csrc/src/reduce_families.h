@@ -143,6 +143,13 @@ struct Sum : Summing<T, REPEAT, 1, Second::none> {
   static Lanes<Base::planes, N> start(vec<double, N> x) {
     return Base::template first<N>(x);
   }
+  // For eight registers or more, which hide that a multiplier takes longer: the adders have the
+  // conversions to do.
+  template <size_t N>
+    requires(Base::planes == 1)
+  static void step_of_many(Lanes<1, N> &lanes, vec<double, N> x) {
+    lanes.plane[0] = add_by_fma<N>(lanes.plane[0], x);
+  }
 };
 
 template <class T, size_t REPEAT>

@@ -146,8 +146,8 @@ struct Runs : Columns<F> {
 #endif
   }
 
-  // Stripe s of each reduction and stripe s + COUNT become one, down to one stripe: first registers of
-  // one state, then the halves of registers of several.
+  // Stripe s of each reduction and stripe s + COUNT become one, down to one stripe: first registers
+  // of one state, then the halves of registers of several.
   template <size_t HALF>
   [[gnu::always_inline]] static inline L fold_halves(L (&lanes)[SIDE_BY_SIDE]) {
     if constexpr (HALF >= F::repeat) {
