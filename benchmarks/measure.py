@@ -20,9 +20,9 @@ from benchmarks.peers import Peer
 # A slice lasts at least this long, so that the clock's resolution and its call do not show.
 SLICE_SECONDS = 2e-3
 # Before a slice, at most: the threads of the library before may spin while they wait for more work,
-# GNU's OpenMP for some 8 ms, on processors that the next library needs.
+# GNU's OpenMP for some 8 ms, OpenBLAS for 100, on processors that the next library needs.
 TASKS = Path("/proc/self/task")
-SETTLE_SECONDS = 50e-3
+SETTLE_SECONDS = 250e-3
 # What it takes on the average, for the number of rounds.
 TYPICAL_SETTLE_SECONDS = 4e-3
 # Then untimed calls, until the caches, the branch predictors and the library's own threads are awake.
