@@ -8,13 +8,14 @@ import math
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import cases, compare, measure, report
+from benchmarks import cases, compare, measure, report, steady
 from benchmarks.limits import Limits
 from benchmarks.peers import peers
 from benchmarks.steady import ALLOWED, CASE_SECONDS, Scaling, Steady
@@ -215,24 +216,33 @@ def test_cases_are_measured_while_the_machine_is_itself() -> None:
     assert bad < ALLOWED * good
     at_start = [bad, good]
     quiet = Machine([*at_start, good, good])
-    steady = quiet.steady()
-    assert steady.measured(quiet.measure) == {"row": 1, "steady": True}
-    assert steady.waited == 0.0
+    waiting = quiet.steady()
+    assert waiting.measured(quiet.measure) == {"row": 1, "steady": True}
+    assert waiting.waited == 0.0
     # It waits for a good moment, and measures again where the row began in one but did not end in one.
     shared = Machine([*at_start, bad, bad, good, bad, good, good])
-    steady = shared.steady()
-    assert steady.measured(shared.measure) == {"row": 2, "steady": True}
-    assert steady.waited > 0.0
+    waiting = shared.steady()
+    assert waiting.measured(shared.measure) == {"row": 2, "steady": True}
+    assert waiting.waited > 0.0
     # Not for ever.
     never = Machine(at_start + 100 * [bad])
-    steady = never.steady()
-    assert steady.measured(never.measure) == {"row": 1, "steady": False}
-    assert steady.waited < CASE_SECONDS + 2.0
+    waiting = never.steady()
+    assert waiting.measured(never.measure) == {"row": 1, "steady": False}
+    assert waiting.waited < CASE_SECONDS + 2.0
 
 
-def test_scaling_is_of_work_that_threads_share() -> None:
-    scaling = Scaling(1)
-    assert 0.3 < scaling() < 1.5
+def test_scaling_is_of_what_threads_do_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaling = Scaling(4)
+    monkeypatch.setattr(steady, "work", lambda: time.sleep(0.01))
+    assert scaling() > 2.5
+    one = threading.Lock()
+
+    def in_turn() -> None:
+        with one:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(steady, "work", in_turn)
+    assert 0.8 < scaling() < 1.5
 
 
 def test_threads_that_do_not_sleep_are_noticed() -> None:
