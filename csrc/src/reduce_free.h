@@ -2,36 +2,37 @@
 // all, count_nonzero. They fill whichever stripes are fastest and leave the others at the identity.
 #pragma once
 
-#include "reduce_lanes.h"
+#include "reduce_turned.h"
 
 namespace COREPY_NAMESPACE {
 namespace {
 
+template <class SIGNED, class UNSIGNED>
+struct Integers {
+  using Signed = SIGNED;
+  using Unsigned = UNSIGNED;
+};
 template <size_t BYTES>
 struct Integer;
 template <>
-struct Integer<1> {
-  using Signed = int8_t;
-  using Unsigned = uint8_t;
-};
+struct Integer<1> : Integers<int8_t, uint8_t> {};
 template <>
-struct Integer<2> {
-  using Signed = int16_t;
-  using Unsigned = uint16_t;
-};
+struct Integer<2> : Integers<int16_t, uint16_t> {};
 template <>
-struct Integer<4> {
-  using Signed = int32_t;
-  using Unsigned = uint32_t;
-};
+struct Integer<4> : Integers<int32_t, uint32_t> {};
 template <>
-struct Integer<8> {
-  using Signed = int64_t;
-  using Unsigned = uint64_t;
-};
+struct Integer<8> : Integers<int64_t, uint64_t> {};
 
 template <class T>
 constexpr bool IS_SIGNED = static_cast<T>(-1) < static_cast<T>(0);
+template <class T, bool SIGNED = IS_SIGNED<T>>
+struct WiderInteger {
+  using type = typename Integer<sizeof(T) == 8 ? 8 : 2 * sizeof(T)>::Unsigned;
+};
+template <class T>
+struct WiderInteger<T, true> {
+  using type = typename Integer<sizeof(T) == 8 ? 8 : 2 * sizeof(T)>::Signed;
+};
 template <class T>
 constexpr bool IS_FLOATING = static_cast<T>(0.5) != static_cast<T>(0);
 
@@ -366,15 +367,36 @@ struct Free {
     }
   }
 
-  // Every lane of `local` into the first stored lane.
+  // The sum of all elements' lanes, which twice their width holds with each step.
+  template <class T, size_t N>
+  static State total(vec<T, N> lanes) {
+    T values[N];
+    store(values, lanes);
+    if constexpr (N == UNIT) {
+      return static_cast<State>(values[0]);
+    } else {
+      using Wide = typename WiderInteger<T>::type;
+      const auto low = load<vec<T, N / 2>>(values), high = load<vec<T, N / 2>>(values + N / 2);
+      return total<Wide, N / 2>(convert<Wide, N / 2>(low) + convert<Wide, N / 2>(high));
+    }
+  }
+
+  // Every lane of `local` into the first stored lane. By halves, as a chain through all lanes takes
+  // longer than a row of a thousand elements.
   template <size_t N>
   static State gathered(State state, V<N> local) {
-    Local lanes[N];
-    store(lanes, local);
-    for (size_t i = 0; i < N; i += UNIT) {
-      state = F::absorb(state, lanes[i]);
+    if constexpr (F::BATCH != UNBOUNDED && !F::stops) {
+      return state + total<Local, N>(local);
+    } else {
+      Local lanes[N];
+      store(lanes, local);
+      if constexpr (N == UNIT) {
+        return F::absorb(state, lanes[0]);
+      } else {
+        const auto low = load<V<N / 2>>(lanes), high = load<V<N / 2>>(lanes + N / 2);
+        return gathered<N / 2>(state, F::template combine<N / 2>(low, high));
+      }
     }
-    return state;
   }
 
   // n flat elements into one stored lane.
@@ -516,6 +538,14 @@ struct Free {
     using Out = typename F::Out;
     char *out = static_cast<char *>(first_out);
     const char *a = static_cast<const char *>(first_a);
+    if (n - 1 < TURNED_LENGTH && outer >= NATIVE) {
+      using Item = vec<In, UNIT>;
+      in_turns<Item>(out, sizeof(Out), a, outer, a_stride, n,
+                     [n](char *to, const char *items, size_t count) {
+                       columns(to, items, nullptr, n, Turned<Item>::STRIDE, count, 0);
+                     });
+      return 0;
+    }
     for (size_t i = 0; i < outer; ++i) {
       bool stop = false;
       store(out, n == 0 ? F::empty : F::value(run(a, n * F::repeat, stop)));

@@ -10,7 +10,17 @@ namespace COREPY_NAMESPACE {
 namespace {
 
 template <class Mask>
-bool any_lane(Mask mask) {
+inline bool any_lane(Mask mask) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(Mask) == 64) {
+    return _mm512_test_epi64_mask((__m512i)mask, (__m512i)mask) != 0;
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(Mask) == 32) {
+    return _mm256_testz_si256((__m256i)mask, (__m256i)mask) == 0;
+  }
+#endif
   uint64_t words[sizeof(Mask) / 8];
   __builtin_memcpy(words, &mask, sizeof words);
   uint64_t some = 0;
@@ -118,14 +128,7 @@ struct ArgExtreme {
     size_t i = 0;
     const vec<Key, NATIVE> all = splat<Key, NATIVE>(wanted);
     for (; i + NATIVE <= n; i += NATIVE) {
-      const auto same = key<NATIVE>(a + i * sizeof(In)) == all;
-      uint64_t words[VECTOR / 8];
-      __builtin_memcpy(words, &same, sizeof words);
-      uint64_t some = 0;
-      for (uint64_t word : words) {
-        some |= word;
-      }
-      if (some != 0) {
+      if (any_lane(key<NATIVE>(a + i * sizeof(In)) == all)) {
         break;
       }
     }
@@ -259,6 +262,18 @@ struct ArgExtreme {
         index = static_cast<int64_t>(first + i + place(chunk, count, candidate));
       }
     }
+  }
+
+  // The same of fewer elements than a register has.
+  static int64_t few(const char *a, size_t n) {
+    Key found = key<1>(a);
+    size_t where = 0;
+    for (size_t i = 1; i < n; ++i) {
+      const Key next = key<1>(a + i * sizeof(In));
+      where = beats(next, found) ? i : where;
+      found = beats(next, found) ? next : found;
+    }
+    return static_cast<int64_t>(where);
   }
 
   static int64_t *indices(void *state) { return static_cast<int64_t *>(state); }
@@ -410,10 +425,21 @@ struct ArgExtreme {
                        ptrdiff_t a_stride, ptrdiff_t, size_t n, double) {
     char *out = static_cast<char *>(first_out);
     const char *a = static_cast<const char *>(first_a);
+    if (n - 1 < TURNED_LENGTH && outer >= NATIVE) {
+      in_turns<In>(out, sizeof(int64_t), a, outer, a_stride, n,
+                   [n](char *to, const char *items, size_t count) {
+                     columns(to, items, nullptr, n, Turned<In>::STRIDE, count, 0);
+                   });
+      return 0;
+    }
     for (size_t i = 0; i < outer; ++i) {
-      int64_t index;
-      Key found;
-      run(a, n, 0, index, found);
+      int64_t index = ABSENT;
+      if (n - 1 < NATIVE) {
+        index = few(a, n);
+      } else {
+        Key found;
+        run(a, n, 0, index, found);
+      }
       store(out, index);
       out += sizeof(int64_t);
       a += a_stride;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "reduce_runs.h"
+#include "reduce_turned.h"
 
 namespace COREPY_NAMESPACE {
 namespace {
@@ -16,6 +17,7 @@ struct Ordered : Runs<F> {
   using Base::CENTERED;
   using Base::fill_identity;
   using Base::GROUP;
+  using Base::ITEM;
   using Base::NATIVE;
   using Base::PLANES;
   using Base::TWO;
@@ -25,10 +27,17 @@ struct Ordered : Runs<F> {
   using typename Base::Out;
   static constexpr size_t STATE = WIDTH * PLANES; // doubles of a block's state
   static constexpr size_t GROUPS = BLOCK / STRIPES;
-  // Blocks at once: the eight registers of two hide what a multiplier's addition takes (AVX2,
-  // 100,000 float32 in the second-level cache: 6.8 us with one block and adders, 4.0; with AVX-512
-  // one block takes 4.2, and from memory 0.75 ms instead of 0.9).
-  static constexpr size_t TOGETHER = PLANES == 1 && VECTORS == 4 && !TWO ? 2 : 1;
+  // Blocks at once: more registers hide what an addition takes, as long as they do not spill
+  // (float32 and float64 on one thread from the third-level cache: 98 GB/s with one block of
+  // AVX-512, 110 with two; with AVX2 100,000 float32 in the second-level cache 59 and 100).
+  static constexpr size_t TOGETHER = !TWO && VECTORS * PLANES <= 4 ? 2 : 1;
+  // From so many bytes on, which come from memory as a rule, one: in order it takes less
+  // (10,000,000 float32 on one thread: 0.9 ms with two blocks, 0.6 with one).
+  static constexpr size_t IN_ORDER_BYTES = 2 << 20;
+
+  // Three pages, which is further than two blocks (10,000,000 float32: 0.63 ms, with two pages
+  // 0.74).
+  static constexpr ptrdiff_t BLOCKS_AHEAD = 12288;
 
   template <size_t N>
   using L = Lanes<PLANES, N>;
@@ -112,10 +121,7 @@ struct Ordered : Runs<F> {
     }
   }
 
-  // COUNT whole blocks, merged in the tree. Memory is read in its order: several blocks at once,
-  // which hide the latency of additions, hid none of memory's, as the processor's own prefetching
-  // knows few places and ends with a page (10,000,000 float32 on one thread: four blocks at
-  // once 1.5 ms, one 1.05, with what lies two pages ahead fetched on the way 0.75).
+  // COUNT whole blocks, merged in the tree.
   template <size_t COUNT>
   static void whole_blocks(double *state, const char *a, const char *b, const char *center) {
     L<NATIVE> lanes[COUNT][VECTORS];
@@ -130,9 +136,9 @@ struct Ordered : Runs<F> {
 #pragma GCC unroll 8
       for (size_t k = 0; k < COUNT; ++k) {
         const size_t block = k * GROUPS * GROUP;
-        fetch_ahead<GROUP>(a + block);
+        fetch_ahead<GROUP>(a + block, BLOCKS_AHEAD);
         if constexpr (TWO) {
-          fetch_ahead<GROUP>(b + block);
+          fetch_ahead<GROUP>(b + block, BLOCKS_AHEAD);
         }
 #pragma GCC unroll 16
         for (size_t j = 0; j < VECTORS; ++j) {
@@ -198,9 +204,10 @@ struct Ordered : Runs<F> {
     double stack[64][STATE];
     size_t depth = 0;
     size_t done = 0;
+    const size_t together = n < IN_ORDER_BYTES / ITEM ? TOGETHER : 1;
     while (n >= BLOCK) {
       const char *const center = reinterpret_cast<const char *>(centers);
-      const size_t count = n >= TOGETHER * BLOCK && done % TOGETHER == 0 ? TOGETHER : 1;
+      const size_t count = n >= together * BLOCK && done % together == 0 ? together : 1;
       if (count == TOGETHER) {
         whole_blocks<TOGETHER>(stack[depth++], a, b, center);
       } else {
@@ -228,11 +235,19 @@ struct Ordered : Runs<F> {
   // Rows added at once, so that the state is loaded and stored for every eighth. Their number is a
   // constant: leaving a short loop for each column costs more than the additions in it.
   static constexpr size_t AT_ONCE = 8;
-  static constexpr size_t ACROSS = PLANES > 1 ? 2 : 1;
+  // Registers of them side by side: a line of the elements, so that it is asked for once.
+  static constexpr size_t LINE_REGISTERS = 64 / (NATIVE * sizeof(In));
+  static constexpr size_t ACROSS = LINE_REGISTERS < 2 ? PLANES : LINE_REGISTERS < 4 ? 2 : 4;
+
+  // Bytes of each row that are asked for before they are read (of 1,000 x 1,000 float64 on one
+  // thread, in strips of 256: 111 us, with half of them 135, without 140; 20,000 x 512: 2.3 ms
+  // instead of 2.9).
+  static constexpr size_t ROW_AHEAD = 2048;
 
   // ROWS rows of COUNT registers, stride bytes apart, in rising order.
   template <size_t ROWS, size_t COUNT>
-  static void down(double *state, size_t plane, const char *a, const char *b, ptrdiff_t stride) {
+  static void down(double *state, size_t plane, const char *a, const char *b, ptrdiff_t stride,
+                   ptrdiff_t ahead) {
     constexpr size_t N = NATIVE;
     L<N> lanes[COUNT];
 #pragma GCC unroll 8
@@ -242,6 +257,10 @@ struct Ordered : Runs<F> {
 #pragma GCC unroll 8
     for (size_t row = 0; row < ROWS; ++row) {
       const ptrdiff_t offset = static_cast<ptrdiff_t>(row) * stride;
+      fetch_ahead<COUNT * N * sizeof(In)>(a + offset, ahead);
+      if constexpr (TWO) {
+        fetch_ahead<COUNT * N * sizeof(In)>(b + offset, ahead);
+      }
 #pragma GCC unroll 8
       for (size_t j = 0; j < COUNT; ++j) {
         Base::template step<N>(lanes[j], a + j * N * sizeof(In) + offset,
@@ -254,17 +273,23 @@ struct Ordered : Runs<F> {
     }
   }
 
-  // At most AT_ONCE rows of whole registers.
+  // At most AT_ONCE rows of whole registers; those that are read after them lie `onward` bytes
+  // further.
   template <size_t ROWS = AT_ONCE>
   static void across(double *state, size_t plane, size_t lanes, const char *a, const char *b,
-                     ptrdiff_t stride, size_t rows) {
+                     ptrdiff_t stride, size_t rows, ptrdiff_t onward) {
     if (rows >= ROWS) {
+      constexpr size_t AHEAD_LANES = ROW_AHEAD / sizeof(In);
+      const size_t turn = lanes > AHEAD_LANES ? lanes - AHEAD_LANES : 0;
+      const ptrdiff_t after_turn =
+          static_cast<ptrdiff_t>(static_cast<size_t>(onward) - turn * sizeof(In));
       size_t i = 0;
       for (; i + ACROSS * NATIVE <= lanes; i += ACROSS * NATIVE) {
-        down<ROWS, ACROSS>(state + i, plane, a + i * sizeof(In), lane_of_b(b, i), stride);
+        const ptrdiff_t ahead = i < turn ? static_cast<ptrdiff_t>(ROW_AHEAD) : after_turn;
+        down<ROWS, ACROSS>(state + i, plane, a + i * sizeof(In), lane_of_b(b, i), stride, ahead);
       }
-      if (i != lanes) {
-        down<ROWS, 1>(state + i, plane, a + i * sizeof(In), lane_of_b(b, i), stride);
+      for (; i != lanes; i += NATIVE) {
+        down<ROWS, 1>(state + i, plane, a + i * sizeof(In), lane_of_b(b, i), stride, after_turn);
       }
       const ptrdiff_t used = static_cast<ptrdiff_t>(ROWS) * stride;
       a += used;
@@ -273,16 +298,16 @@ struct Ordered : Runs<F> {
     }
     if constexpr (ROWS > 1) {
       if (rows != 0) {
-        across<ROWS / 2>(state, plane, lanes, a, b, stride, rows);
+        across<ROWS / 2>(state, plane, lanes, a, b, stride, rows, onward);
       }
     }
   }
 
   // At most AT_ONCE rows.
   static void few_across(double *state, size_t plane, size_t lanes, const char *a, const char *b,
-                         ptrdiff_t stride, size_t rows) {
+                         ptrdiff_t stride, size_t rows, ptrdiff_t onward) {
     const size_t whole = lanes / NATIVE * NATIVE;
-    across(state, plane, whole, a, b, stride, rows);
+    across(state, plane, whole, a, b, stride, rows, onward);
     if constexpr (NATIVE > F::unit) {
       if (whole != lanes) {
         strips_below<NATIVE / 2>(state + whole, plane, lanes - whole, a + whole * sizeof(In),
@@ -313,10 +338,11 @@ struct Ordered : Runs<F> {
     for (; done < groups; done += AT_ONCE) {
       const ptrdiff_t offset = static_cast<ptrdiff_t>(done) * step;
       few_across(state, plane, plane, a + offset, next(b, offset), step,
-                 groups - done < AT_ONCE ? groups - done : AT_ONCE);
+                 groups - done < AT_ONCE ? groups - done : AT_ONCE,
+                 static_cast<ptrdiff_t>(AT_ONCE) * step);
     }
     const ptrdiff_t used = static_cast<ptrdiff_t>(groups) * step;
-    few_across(state, plane, rows % STRIPES * lanes, a + used, next(b, used), 0, 1);
+    few_across(state, plane, rows % STRIPES * lanes, a + used, next(b, used), 0, 1, 0);
   }
 
   static uint64_t rows(void *result, const void *first_a, const void *first_b, size_t rows,
@@ -337,7 +363,7 @@ struct Ordered : Runs<F> {
         const size_t left = (rows - top - stripe + STRIPES - 1) / STRIPES;
         const ptrdiff_t offset = static_cast<ptrdiff_t>(top + stripe) * stride;
         few_across(state + stripe * lanes, plane, lanes, a + offset, next(b, offset), step,
-                   left < AT_ONCE ? left : AT_ONCE);
+                   left < AT_ONCE ? left : AT_ONCE, stride);
       }
     }
     return 0;
@@ -405,37 +431,24 @@ struct Ordered : Runs<F> {
     }
   }
 
-  // Groups that `each` turns at a time: 16 KB of the widest elements.
-  static constexpr size_t TURNED = 64;
-
-  // Element i of group g goes to to[i][g].
-  static void turn(char *to, const char *from, size_t groups, ptrdiff_t stride, size_t n) {
-    using Element = vec<In, F::repeat>;
-    for (size_t g = 0; g < groups; ++g) {
-      for (size_t i = 0; i < n; ++i) {
-        store(to + (i * TURNED + g) * sizeof(Element), load<Element>(from + i * sizeof(Element)));
-      }
-      from += stride;
-    }
-  }
-
   // Groups of at most 16 elements: turned, they are the rows of `columns`, and lanes are groups.
   COREPY_OUT_OF_LINE static void each_turned(char *out, const char *a, const char *b, size_t outer,
                                              ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n,
                                              double divisor) {
-    constexpr size_t ITEM = F::repeat * sizeof(In);
-    alignas(64) char turned[STRIPES * TURNED * ITEM];
-    alignas(64) char second[TWO ? STRIPES * TURNED * ITEM : 1];
-    for (size_t done = 0; done < outer; done += TURNED) {
-      const size_t count = outer - done < TURNED ? outer - done : TURNED;
-      turn(turned, a, count, a_stride, n);
-      if constexpr (TWO) {
-        turn(second, b, count, b_stride, n);
-      }
-      Base::columns(out, turned, TWO ? second : nullptr, n, TURNED * ITEM, count, divisor);
-      out += count * F::repeat * sizeof(Out);
-      a += static_cast<ptrdiff_t>(count) * a_stride;
-      b = TWO ? b + static_cast<ptrdiff_t>(count) * b_stride : b;
+    using Item = vec<In, F::repeat>;
+    constexpr ptrdiff_t STRIDE = Turned<Item>::STRIDE;
+    constexpr size_t OUT = F::repeat * sizeof(Out);
+    if constexpr (TWO) {
+      Turned<Item> second;
+      in_turns<Item>(out, OUT, a, outer, a_stride, n, [&](char *to, const char *x, size_t count) {
+        second.fill(b, count, b_stride, n);
+        b += static_cast<ptrdiff_t>(count) * b_stride;
+        Base::columns(to, x, second.items, n, STRIDE, count, divisor);
+      });
+    } else {
+      in_turns<Item>(out, OUT, a, outer, a_stride, n, [&](char *to, const char *x, size_t count) {
+        Base::columns(to, x, nullptr, n, STRIDE, count, divisor);
+      });
     }
   }
 
@@ -453,22 +466,28 @@ struct Ordered : Runs<F> {
     }
   }
 
-  // Groups of more than 16 elements and at most a block: `finish` folds several states in fewer
-  // steps than one, whose sixteen lanes shrink to one.
+  // Groups of at most a block: folding several at once takes fewer steps than one, whose sixteen
+  // lanes shrink to one.
   COREPY_OUT_OF_LINE static void each_folded(char *out, const char *a, const char *b, size_t outer,
                                              ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n,
                                              double divisor) {
+    const bool own = CENTERED && b == nullptr;
+    if constexpr (MASKED) {
+      if (!own) {
+        Base::whole(out, a, b, outer, a_stride, b_stride, n, divisor);
+        return;
+      }
+    }
     for (size_t done = 0; done < outer; done += FOLDED) {
       const size_t count = outer - done < FOLDED ? outer - done : FOLDED;
       double centers[FOLDED];
       if constexpr (CENTERED) {
-        if (b == nullptr) {
+        if (own) {
           // Both passes over these groups while they are in the cache.
           Ordered<Center<In>>::each(centers, a, nullptr, count, a_stride, 0, n,
                                     static_cast<double>(n));
         }
       }
-      const bool own = CENTERED && b == nullptr;
       const char *const second = own ? reinterpret_cast<const char *>(centers) : b;
       const ptrdiff_t second_stride = own ? static_cast<ptrdiff_t>(sizeof(double)) : b_stride;
       if constexpr (MASKED) {
@@ -497,13 +516,13 @@ struct Ordered : Runs<F> {
     char *out = static_cast<char *>(first_out);
     const char *a = static_cast<const char *>(first_a);
     const char *b = static_cast<const char *>(first_b);
-    // Below a register of groups turning them gains nothing.
-    if (n - 1 < STRIPES && outer >= NATIVE && (!CENTERED || b == nullptr)) {
-      each_turned(out, a, b, outer, a_stride, b_stride, n, divisor);
-      return 0;
-    }
-    if (n > STRIPES && n <= BLOCK && outer >= NATIVE) {
-      each_folded(out, a, b, outer, a_stride, b_stride, n, divisor);
+    // Below a register of groups both gain nothing.
+    if (n - 1 < BLOCK && outer >= NATIVE) {
+      if (!MASKED && n <= TURNED_LENGTH && (!CENTERED || b == nullptr)) {
+        each_turned(out, a, b, outer, a_stride, b_stride, n, divisor);
+      } else {
+        each_folded(out, a, b, outer, a_stride, b_stride, n, divisor);
+      }
       return 0;
     }
     for (size_t i = 0; i < outer; ++i) {

@@ -40,6 +40,7 @@ struct Runs : Columns<F> {
   // Which lanes of a group of sixteen elements a run has.
   struct Part {
     Taken<In, NATIVE> taken[VECTORS];
+    bool some[VECTORS]; // by register
     bool any;
   };
   static Part part_between(size_t begin, size_t end) {
@@ -50,6 +51,7 @@ struct Runs : Columns<F> {
       const size_t from = begin < lane ? 0 : begin - lane < NATIVE ? begin - lane : NATIVE;
       const size_t to = end < lane ? 0 : end - lane < NATIVE ? end - lane : NATIVE;
       part.taken[j] = taken_between<In, NATIVE>(from, to);
+      part.some[j] = from < to;
     }
     part.any = begin < end;
     return part;
@@ -75,27 +77,35 @@ struct Runs : Columns<F> {
     return shape;
   }
 
-  // Lanes that are not taken hold what changes nothing: an element that is the identity, or the
-  // center, whose deviation is 0.
+  // Register j of a group. Lanes that are not taken hold what changes nothing: an element that is
+  // the identity, or the center, whose deviation is 0.
+  [[gnu::always_inline]] static inline vec<double, NATIVE>
+  taken_values(const char *group, const Part &part, size_t j) {
+    const vec<In, NATIVE> rest = convert<In, NATIVE>(F::template identity<NATIVE>().plane[0]);
+    const vec<In, NATIVE> x =
+        load_taken<In, NATIVE>(group + j * NATIVE * sizeof(In), part.taken[j], rest);
+    return convert<double, NATIVE>(x);
+  }
+  template <size_t COUNT>
   [[gnu::always_inline]] static inline void add_part(State &state, const char *group,
                                                      const Part &part, vec<double, NATIVE> center) {
 #pragma GCC unroll 16
-    for (size_t j = 0; j < VECTORS; ++j) {
-      const vec<In, NATIVE> rest = convert<In, NATIVE>(F::template identity<NATIVE>().plane[0]);
-      const vec<In, NATIVE> x =
-          load_taken<In, NATIVE>(group + j * NATIVE * sizeof(In), part.taken[j], rest);
-      vec<double, NATIVE> wide = convert<double, NATIVE>(x);
-      if constexpr (CENTERED) {
-        wide = select_taken<In, NATIVE>(part.taken[j], wide, center);
+    for (size_t j = 0; j < COUNT; ++j) {
+      if (!part.some[j]) {
+        continue;
       }
-      step_values(state.lanes[j], wide, center);
+      vec<double, NATIVE> x = taken_values(group, part, j);
+      if constexpr (CENTERED) {
+        x = select_taken<In, NATIVE>(part.taken[j], x, center);
+      }
+      step_values(state.lanes[j], x, center);
     }
   }
 
   [[gnu::always_inline]] static inline void add(State &state, const char *a, const Shape &shape,
                                                 vec<double, NATIVE> center, ptrdiff_t ahead) {
     if (shape.head.any) {
-      add_part(state, a - shape.back, shape.head, center);
+      add_part<VECTORS>(state, a - shape.back, shape.head, center);
       a += shape.head_bytes;
     }
     for (size_t group = 0; group < shape.groups; ++group) {
@@ -108,7 +118,7 @@ struct Runs : Columns<F> {
       a += GROUP;
     }
     if (shape.tail.any) {
-      add_part(state, a, shape.tail, center);
+      add_part<VECTORS>(state, a, shape.tail, center);
     }
   }
 
@@ -168,9 +178,10 @@ struct Runs : Columns<F> {
       return lanes[0];
     }
   }
+  template <size_t COUNT>
   [[gnu::always_inline]] static inline L fold_registers(State state) {
 #pragma GCC unroll 16
-    for (size_t count = VECTORS / 2; count != 0; count /= 2) {
+    for (size_t count = COUNT / 2; count != 0; count /= 2) {
 #pragma GCC unroll 16
       for (size_t j = 0; j < count; ++j) {
         F::template merge<NATIVE>(state.lanes[j], state.lanes[j + count]);
@@ -179,23 +190,49 @@ struct Runs : Columns<F> {
     return state.lanes[0];
   }
 
-  // Reductions of n elements each, from registers to results. One center for each, if any.
-  COREPY_OUT_OF_LINE static void whole(char *out, const char *a, const char *centers, size_t count,
-                                       ptrdiff_t stride, ptrdiff_t center_stride, size_t n,
-                                       double divisor) {
+  // The stripes of one reduction that has no elements past COUNT registers, folded into a register.
+  template <size_t COUNT>
+  [[gnu::always_inline]] static inline L fold_few(const char *a, const Part &part,
+                                                  vec<double, NATIVE> center) {
+    State state = identities();
+    if constexpr (Base::STARTS) {
+#pragma GCC unroll 16
+      for (size_t j = 0; j < COUNT; ++j) {
+        state.lanes[j] = F::template start<NATIVE>(taken_values(a, part, j));
+      }
+    } else {
+      add_part<COUNT>(state, a, part, center);
+    }
+    return fold_registers<COUNT>(state);
+  }
+
+  // Reductions of n elements each, from registers to results; with FEW, of elements that fill at
+  // most so many registers. One center for each, if any.
+  template <size_t FEW>
+  COREPY_OUT_OF_LINE static void whole_of(char *out, const char *a, const char *centers,
+                                          size_t count, ptrdiff_t stride, ptrdiff_t center_stride,
+                                          size_t n, double divisor) {
     const Shape at = shape(0, n);
+    const Part few = part_between(0, FEW != 0 ? n * F::repeat : 0);
     const ptrdiff_t ahead = strides_ahead(stride, n * ITEM);
     for (size_t done = 0; done < count; done += SIDE_BY_SIDE) {
       const size_t present = count - done < SIDE_BY_SIDE ? count - done : SIDE_BY_SIDE;
       L lanes[SIDE_BY_SIDE];
       for (size_t k = 0; k < SIDE_BY_SIDE; ++k) {
-        State state = identities();
-        if (k < present) {
-          add(state, a, at, center_of(centers, 0), ahead);
-          a += stride;
-          centers = CENTERED ? centers + center_stride : centers;
+        if (k >= present) {
+          lanes[k] = F::template identity<NATIVE>();
+          continue;
         }
-        lanes[k] = fold_registers(state);
+        const vec<double, NATIVE> center = center_of(centers, 0);
+        if constexpr (FEW != 0) {
+          lanes[k] = fold_few<FEW>(a, few, center);
+        } else {
+          State state = identities();
+          add(state, a, at, center, ahead);
+          lanes[k] = fold_registers<VECTORS>(state);
+        }
+        a += stride;
+        centers = CENTERED ? centers + center_stride : centers;
       }
       const L total = fold_halves<NATIVE / 2>(lanes);
       if (present == SIDE_BY_SIDE) {
@@ -206,6 +243,18 @@ struct Runs : Columns<F> {
         __builtin_memcpy(out, results, present * F::repeat * sizeof(Out));
       }
       out += SIDE_BY_SIDE * F::repeat * sizeof(Out);
+    }
+  }
+
+  template <size_t FEW = 1>
+  static void whole(char *out, const char *a, const char *centers, size_t count, ptrdiff_t stride,
+                    ptrdiff_t center_stride, size_t n, double divisor) {
+    if (n * F::repeat <= FEW * NATIVE) {
+      whole_of<FEW>(out, a, centers, count, stride, center_stride, n, divisor);
+    } else if constexpr (FEW < VECTORS) {
+      whole<2 * FEW>(out, a, centers, count, stride, center_stride, n, divisor);
+    } else {
+      whole_of<0>(out, a, centers, count, stride, center_stride, n, divisor);
     }
   }
 

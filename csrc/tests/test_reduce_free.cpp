@@ -151,6 +151,42 @@ T random_element(int op, int kind) {
   }
 }
 
+// Groups of any distance, forwards and backwards.
+template <class T, bool BOOL>
+void many_groups(int op, int dtype, const char *name, size_t bytes, bool two) {
+  const corepy_reduction &r = table.reductions[op][dtype];
+  for (const size_t n : {1, 2, 3, 5, 8, 15, 16, 17, 63, 65}) {
+    for (const size_t outer : {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 200}) {
+      const size_t pitch = n + (outer % 2 == 0 ? 0 : 3);
+      const size_t size = pitch * (outer - 1) + n;
+      const int kind = static_cast<int>((n + outer) % 4);
+      std::vector<T> a(size), b(size);
+      for (size_t i = 0; i < size; ++i) {
+        a[i] = random_bits() % 8 == 0 ? random_element<T>(op, 0) : random_element<T>(op, kind);
+        b[i] = random_element<T>(op, 0);
+        if constexpr (floating<T>) {
+          a[i] = random_bits() % 40 == 0 ? T(NAN) : a[i];
+        }
+      }
+      for (const bool back : {false, true}) {
+        const size_t start = back ? pitch * (outer - 1) : 0;
+        const ptrdiff_t stride = static_cast<ptrdiff_t>(pitch * sizeof(T)) * (back ? -1 : 1);
+        std::vector<char> out(outer * bytes + 1, 77);
+        r.each(out.data(), a.data() + start, two ? b.data() + start : nullptr, outer, stride,
+               two ? stride : 0, n, 0);
+        bool ok = out.back() == 77;
+        for (size_t group = 0; group < outer; ++group) {
+          const size_t first = pitch * (back ? outer - 1 - group : group);
+          const std::vector<T> x(&a[first], &a[first] + n), y(&b[first], &b[first] + n);
+          ok = ok && free_agrees<T>(op, out.data() + group * bytes, bytes,
+                                    free_expected<T, BOOL>(op, x, y));
+        }
+        check(ok, "groups", name, static_cast<long>(n), static_cast<long>(outer * 100) + op);
+      }
+    }
+  }
+}
+
 template <class T, bool BOOL>
 void free_family(int op, int dtype, const char *name) {
   const corepy_reduction &r = table.reductions[op][dtype];
@@ -162,6 +198,7 @@ void free_family(int op, int dtype, const char *name) {
   const size_t bytes = op == COREPY_REDUCE_MIN || op == COREPY_REDUCE_MAX || two ? sizeof(T)
                        : truth                                                   ? 1
                                                                                  : 8;
+  many_groups<T, BOOL>(op, dtype, name, bytes, two);
   for (int kind = 0; kind < 4; ++kind) {
     for (const size_t n : SIZES) {
       std::vector<T> a(n), b(n);
@@ -254,6 +291,17 @@ void complex_truth(int dtype, const char *name) {
         r.each(out.data(), a.data(), nullptr, 1, 0, 0, n, 0);
         check(free_agrees<uint8_t>(op, out.data(), bytes, want), "each", name, static_cast<long>(n),
               op);
+        const size_t length = n % 16 + 1, groups = n / length;
+        std::vector<char> many(groups * bytes + 1, 77);
+        r.each(many.data(), a.data(), nullptr, groups,
+               static_cast<ptrdiff_t>(length * sizeof(C<T>)), 0, length, 0);
+        bool ok = many.back() == 77;
+        for (size_t group = 0; group < groups; ++group) {
+          ok = ok && free_agrees<uint8_t>(
+                         op, many.data() + group * bytes, bytes,
+                         expected_of([&](size_t i) { return a[group * length + i]; }, length));
+        }
+        check(ok, "groups", name, static_cast<long>(n), op);
         const auto got = grouped(r, reinterpret_cast<const char *>(a.data()), nullptr, sizeof(C<T>),
                                  0, n, 2, 0, bytes);
         check(free_agrees<uint8_t>(op, got.data(), bytes, want), "blocks", name,
