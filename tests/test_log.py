@@ -65,7 +65,7 @@ CASES = [
     ("m[:9].sum(axis=0)", "sum", [F4], [(9, 512)], "contiguous", "float32(512,)", "direct", "columns", "none"),
     ("wide[:, ::2].sum()", "sum", [F4], [(512, 512)], "strided", "float32()", "gathered", "blocks", "none"),
     ("wide[:, ::2].mean(axis=1)", "mean", [F4], [(512, 512)], "strided", "float32(512,)", "gathered", "each", "none"),
-    ("m.argmax()", "argmax", [F4], [(512, 512)], "contiguous", "int64()", "direct", "each", "none"),
+    ("m.argmax()", "argmax", [F4], [(512, 512)], "contiguous", "int64()", "direct", "blocks", "none"),
     ("m.T.var(axis=0)", "var", [F4], [(512, 512)], "transposed", "float32(512,)", "direct", "each", "none"),
     ("m @ m", "matmul", [F4, F4], [(512, 512)] * 2, "contiguous;contiguous", "float32(512,512)", "tall", "gemm", "none"),
     ("m[:4] @ m", "matmul", [F4, F4], [(4, 512), (512, 512)], "contiguous;contiguous", "float32(4,512)", "vector", "vector", "none"),

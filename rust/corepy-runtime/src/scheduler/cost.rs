@@ -117,7 +117,7 @@ pub fn cast_ns(from: DType, to: DType) -> f64 {
 /// Work of a tile: several times what claiming it costs, some 20 ns and more where many threads do.
 pub const TILE_NS: f64 = 8_000.0;
 /// The least work of a tile, where there is little work in all.
-const LEAST_TILE_NS: f64 = 1_000.0;
+pub const LEAST_TILE_NS: f64 = 1_000.0;
 /// Work of a tile that has something to prepare before its first element.
 pub const LONG_TILE_NS: f64 = 20_000.0;
 /// The most work of a tile: Ctrl-C waits for one, and is answered within 100 ms.
