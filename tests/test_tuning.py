@@ -144,7 +144,7 @@ def test_files_that_are_no_text(table: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert "it is no file" in source(COREPY_TUNING=str(pipe))[1]
-    assert "there is no such file" in source(COREPY_TUNING=str(tmp_path / "none"))[1]
+    assert "there is no such file; tune() makes it" in source(COREPY_TUNING=str(tmp_path / "none"))[1]
 
 
 def test_no_table_changes_a_bit(table: Path, tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ pub fn load() -> (Place, Found) {
     let Place::File(path) = &place else { return (place, Found::Off) };
     let found = match read(path) {
         Ok(None) if crate::settings::value(VARIABLE).is_none() => Found::None,
-        Ok(None) => Found::Ignored("there is no such file".to_owned()),
+        Ok(None) => Found::Ignored("there is no such file; tune() makes it".to_owned()),
         Ok(Some(text)) => match Table::parse(&text) {
             Ok(table) => {
                 choose(keep(table));
