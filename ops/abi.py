@@ -180,7 +180,7 @@ FUNCTIONS = (
         "void",
         "void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride,"
         " size_t cols, double divisor",
-        "Complete reductions of cols columns of 1 to 128 rows, row_stride bytes apart; b: a second"
+        "Complete reductions of cols columns of 1 to 1,024 rows, row_stride bytes apart; b: a second"
         " operand of the same layout, or cols centers, or null (a variance then finds its own)."
         " out is contiguous. The same bits as rows and finish.",
     ),

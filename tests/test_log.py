@@ -60,7 +60,7 @@ CASES = [
     ("cp.sqrt(m)", "sqrt", [F4], [(512, 512)], "contiguous", "float32(512,512)", "runs", "v", "direct,direct"),
     ("cp.where(m > 0, m, row)", "where", ["bool", F4, F4], [(512, 512), (512, 512), (512,)], "contiguous;contiguous;broadcast", "float32(512,512)", "runs", "select", "direct,direct,direct,direct"),
     ("small.sum()", "sum", [F4], [(5,)], "contiguous", "float32()", "straight", "each", "none"),
-    ("m.sum(axis=0)", "sum", [F4], [(512, 512)], "contiguous", "float32(512,)", "direct", "rows", "none"),
+    ("m.sum(axis=0)", "sum", [F4], [(512, 512)], "contiguous", "float32(512,)", "direct", "columns", "none"),
     ("m.sum(axis=1)", "sum", [F4], [(512, 512)], "contiguous", "float32(512,)", "direct", "each", "none"),
     ("m[:9].sum(axis=0)", "sum", [F4], [(9, 512)], "contiguous", "float32(512,)", "direct", "columns", "none"),
     ("wide[:, ::2].sum()", "sum", [F4], [(512, 512)], "strided", "float32()", "gathered", "blocks", "none"),

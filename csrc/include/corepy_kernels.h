@@ -206,7 +206,7 @@ typedef void (*corepy_reduce_finish)(void *out, void *state, size_t cols, double
 // outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart; out is contiguous. The same bits as blocks and finish. Returns 0.
 typedef uint64_t (*corepy_reduce_each)(void *out, const void *a, const void *b, size_t outer, ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n, double divisor);
 
-// Complete reductions of cols columns of 1 to 128 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
+// Complete reductions of cols columns of 1 to 1,024 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 typedef void (*corepy_reduce_columns)(void *out, const void *a, const void *b, size_t rows, ptrdiff_t row_stride, size_t cols, double divisor);
 
 // Adds runs of n contiguous elements, run_stride bytes apart, to the states of units reductions, unit_stride bytes apart. The first run begins with element `number` of a block that has all of them; where that is 0 the states are set first. [unit][stripe] in each plane. b: a center for each unit, or null.

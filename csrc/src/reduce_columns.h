@@ -1,8 +1,9 @@
-// What the kernels of ordered reductions share, and complete reductions of few rows of columns.
+// What the kernels of ordered reductions share, and complete reductions of columns whose rows are
+// one block.
 //
-// A stripe of a few rows is a few elements, so that the whole tree of a strip of columns is
-// evaluated in registers: stripe by stripe, each total merged as soon as its neighbour is there.
-// Nothing is kept in memory, where the state of a column of float64 would be 256 bytes.
+// The whole tree of a strip of columns is evaluated in registers: stripe by stripe, each total
+// merged as soon as its neighbour is there. No state is kept in memory, where that of a column of
+// float64 would be 256 bytes.
 #pragma once
 
 #include "reduce_families.h"
@@ -186,6 +187,92 @@ struct Columns {
     }
   }
 
+  // Rows up to which a strip's totals stay in registers. Beyond, wider strips take more of each row
+  // at a time, and the totals of stripes wait in memory for their neighbours (float64 64 x 16,384:
+  // 30 GB/s in strips of 16, 61 in strips of 64; 30 x 30,000 71 and 47).
+  static constexpr size_t SHALLOW = 48;
+  // Registers of a deep strip, as far as the level has them.
+  static constexpr size_t WIDEST =
+      PLANES == 1 ? 8 : (VECTOR == 64 ? 16 : 8) / (PLANES == 2 ? 2 : 4);
+
+  // One strip of N * COUNT lanes over at least 16 rows. Stripes come in the order in which the tree
+  // merges them, each total as soon as its neighbour is there, as in a binary counter.
+  template <size_t N, size_t COUNT>
+  COREPY_OUT_OF_LINE static void deep(char *out, const char *a, const char *b, size_t rows,
+                                      ptrdiff_t stride, double divisor) {
+    constexpr size_t ORDER[STRIPES] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+    double centers[CENTERED ? N * COUNT : 1];
+    if constexpr (CENTERED) {
+      if (b == nullptr) {
+        // Both passes over these columns while they are in the cache.
+        char *const own = reinterpret_cast<char *>(centers);
+        Columns<Center<In>>::template deep<N, COUNT>(own, a, nullptr, rows, stride,
+                                                     static_cast<double>(rows));
+        b = own;
+      }
+    }
+    Strip<N, COUNT> waiting[5];
+    size_t depth = 0;
+    const ptrdiff_t apart = static_cast<ptrdiff_t>(STRIPES) * stride;
+    for (size_t done = 0; done < STRIPES; ++done) {
+      const ptrdiff_t first = static_cast<ptrdiff_t>(ORDER[done]) * stride;
+      const char *row_a = a + first;
+      const char *row_b = next(b, first);
+      Strip<N, COUNT> total;
+#pragma GCC unroll 8
+      for (size_t j = 0; j < COUNT; ++j) {
+        total.lanes[j] = start<N>(row_a + j * N * sizeof(In), lane_of_b(row_b, j * N));
+      }
+      for (size_t row = ORDER[done] + STRIPES; row < rows; row += STRIPES) {
+        row_a += apart;
+        row_b = next(row_b, apart);
+#pragma GCC unroll 8
+        for (size_t j = 0; j < COUNT; ++j) {
+          step<N>(total.lanes[j], row_a + j * N * sizeof(In), lane_of_b(row_b, j * N));
+        }
+      }
+      for (size_t trees = done + 1; trees % 2 == 0; trees /= 2) {
+        const Strip<N, COUNT> &left = waiting[--depth];
+#pragma GCC unroll 8
+        for (size_t j = 0; j < COUNT; ++j) {
+          L<N> both = left.lanes[j];
+          F::template merge<N>(both, total.lanes[j]);
+          total.lanes[j] = both;
+        }
+      }
+      waiting[depth++] = total;
+    }
+#pragma GCC unroll 8
+    for (size_t j = 0; j < COUNT; ++j) {
+      emit<N>(out + j * N * sizeof(Out), waiting[0].lanes[j], divisor);
+    }
+  }
+
+  static const char *second(const char *b, size_t lane) {
+    return b == nullptr ? nullptr : lane_of_b(b, lane);
+  }
+
+  // Lanes `done` and on, of which there are `lanes`, in strips of COUNT registers and narrower
+  // ones.
+  template <size_t COUNT>
+  static void deep_strips(char *out, const char *a, const char *b, size_t rows, ptrdiff_t stride,
+                          size_t done, size_t lanes, double divisor) {
+    constexpr size_t N = NATIVE;
+    const auto strip = [&](size_t i) {
+      deep<N, COUNT>(out + i * sizeof(Out), a + i * sizeof(In), second(b, i), rows, stride,
+                     divisor);
+    };
+    for (; lanes - done >= N * COUNT; done += N * COUNT) {
+      strip(done);
+    }
+    if constexpr (COUNT > 2) {
+      deep_strips<COUNT / 2>(out, a, b, rows, stride, done, lanes, divisor);
+    } else if (done != lanes) {
+      // The last strip overlaps with the one before, and writes the same results again.
+      strip(lanes - N * COUNT);
+    }
+  }
+
   static void columns(void *first_out, const void *first_a, const void *first_b, size_t rows,
                       ptrdiff_t stride, size_t cols, double divisor) {
     constexpr size_t WIDE = NATIVE * ABREAST;
@@ -193,13 +280,16 @@ struct Columns {
     const char *const a = static_cast<const char *>(first_a);
     const char *const b = static_cast<const char *>(first_b);
     const size_t lanes = cols * F::repeat;
-    const auto second = [b](size_t lane) { return b == nullptr ? nullptr : lane_of_b(b, lane); };
+    if (rows > SHALLOW && lanes >= 2 * NATIVE) {
+      deep_strips<WIDEST>(out, a, b, rows, stride, 0, lanes, divisor);
+      return;
+    }
     size_t i = lanes / WIDE * WIDE;
     strips<NATIVE, ABREAST>(out, a, b, rows, stride, lanes / WIDE, divisor);
     for (; i != lanes && lanes >= NATIVE; i += NATIVE) {
       // The last register overlaps with the one before, and writes the same results again.
       i = i + NATIVE <= lanes ? i : lanes - NATIVE;
-      strips<NATIVE, 1>(out + i * sizeof(Out), a + i * sizeof(In), second(i), rows, stride, 1,
+      strips<NATIVE, 1>(out + i * sizeof(Out), a + i * sizeof(In), second(b, i), rows, stride, 1,
                         divisor);
     }
     if (i != lanes) {

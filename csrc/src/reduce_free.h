@@ -314,15 +314,20 @@ struct Free {
     }
   }
 
-  // Lanes i ... i + COUNT * N - 1 of `passes`; at most BATCH rows.
-  template <size_t N, size_t COUNT>
-  static void strip(State *state, const char *a, ptrdiff_t stride, size_t rows) {
+  // Lanes i ... i + COUNT * N - 1 of `passes`; at most BATCH rows. With FETCH, what lies `ahead`
+  // bytes after them is asked for.
+  template <size_t N, size_t COUNT, bool FETCH = false>
+  static void strip(State *state, const char *a, ptrdiff_t stride, size_t rows,
+                    ptrdiff_t ahead = 0) {
     V<N> local[COUNT];
 #pragma GCC unroll 8
     for (size_t j = 0; j < COUNT; ++j) {
       local[j] = splat<Local, N>(F::local_identity);
     }
     for (size_t row = 0; row < rows; ++row) {
+      if constexpr (FETCH) {
+        fetch_ahead<COUNT * N * sizeof(In)>(a, ahead);
+      }
 #pragma GCC unroll 8
       for (size_t j = 0; j < COUNT; ++j) {
         local[j] = step<N>(local[j], a + j * N * sizeof(In));
@@ -351,11 +356,12 @@ struct Free {
     }
   }
 
+  template <bool FETCH = false>
   COREPY_OUT_OF_LINE static void passes(State *state, size_t lanes, const char *a, ptrdiff_t stride,
-                                        size_t rows) {
+                                        size_t rows, ptrdiff_t ahead = 0) {
     size_t i = 0;
     for (; i + WIDE * NATIVE <= lanes; i += WIDE * NATIVE) {
-      strip<NATIVE, WIDE>(state + i, a + i * sizeof(In), stride, rows);
+      strip<NATIVE, WIDE, FETCH>(state + i, a + i * sizeof(In), stride, rows, ahead);
     }
     for (; i + NATIVE <= lanes; i += NATIVE) {
       strip<NATIVE, 1>(state + i, a + i * sizeof(In), stride, rows);
@@ -499,9 +505,12 @@ struct Free {
     }
     // Eight rows at a time, so that the state is loaded and stored for every eighth.
     constexpr size_t AT_ONCE = 8;
+    const ptrdiff_t ahead =
+        strides_ahead(static_cast<ptrdiff_t>(AT_ONCE * static_cast<size_t>(stride)),
+                      AT_ONCE * lanes * sizeof(In));
     for (size_t top = 0; top < rows; top += AT_ONCE) {
-      passes(state, lanes, a + static_cast<ptrdiff_t>(top) * stride, stride,
-             rows - top < AT_ONCE ? rows - top : AT_ONCE);
+      passes<true>(state, lanes, a + static_cast<ptrdiff_t>(top) * stride, stride,
+                   rows - top < AT_ONCE ? rows - top : AT_ONCE, ahead);
       if constexpr (F::stops) {
         if (top % (16 * AT_ONCE) == 0 && all_decided(state, lanes)) {
           return 1;
@@ -567,7 +576,15 @@ struct Free {
       for (size_t i = 0; i < count; ++i) {
         state[i] = F::identity;
       }
-      passes(state, count, a, stride, rows);
+      // A running lane takes BATCH rows.
+      constexpr size_t MOST = F::BATCH < BLOCK ? F::BATCH : BLOCK;
+      for (size_t top = 0; top < rows; top += MOST) {
+        passes(state, count, a + static_cast<ptrdiff_t>(top) * stride, stride,
+               rows - top < MOST ? rows - top : MOST);
+        if (F::stops && all_decided(state, count)) {
+          break;
+        }
+      }
       for (size_t i = 0; i < count; i += UNIT) {
         store(out + i / UNIT * sizeof(Out), F::value(state[i]));
       }

@@ -459,7 +459,12 @@ struct ArgExtreme {
         index[j] = ABSENT;
         found[j] = K::identity;
       }
-      passes(index, found, count, a + i * sizeof(In), stride, rows, 0, 1);
+      // The number of a row fits a byte.
+      constexpr size_t MOST = 128;
+      for (size_t top = 0; top < rows; top += MOST) {
+        passes(index, found, count, a + i * sizeof(In) + static_cast<ptrdiff_t>(top) * stride,
+               stride, rows - top < MOST ? rows - top : MOST, static_cast<int64_t>(top), 1);
+      }
       __builtin_memcpy(static_cast<char *>(out) + i * sizeof(int64_t), index,
                        count * sizeof(int64_t));
     }

@@ -167,8 +167,8 @@ T random_float(int kind) {
   }
   std::vector<char> out(out_bytes * cols);
   r.finish(out.data(), stack[0].data(), cols, divisor);
-  if (rows <= 128) {
-    // The kernel for few rows: with the given centers, and with its own.
+  if (rows <= 1024) {
+    // The kernel for the rows of one block: with the given centers, and with its own.
     std::vector<char> direct(out_bytes * cols);
     for (const char *second : {b, own_centers ? nullptr : b}) {
       r.columns(direct.data(), a, second, rows, row_stride, cols, divisor);

@@ -179,7 +179,7 @@ void exact(int dtype, const char *name) {
         }
       }
       for (const size_t cols : {1, 3, 8, 17, 65}) {
-        for (const size_t rows : {1, 16, 17, 40, 1100}) {
+        for (const size_t rows : {1, 16, 17, 40, 49, 1024, 1100}) {
           const size_t pitch = cols + rows % 3;
           Buffer<T> x(pitch * rows * PARTS, 1);
           for (size_t i = 0; i < pitch * rows * PARTS; ++i) {
@@ -201,7 +201,7 @@ void exact(int dtype, const char *name) {
           r.finish(out.data(), states[0].data(), cols, 0);
           check(same_parts(out.data(), want, or_nan), "rows", name, static_cast<long>(rows),
                 static_cast<long>(cols * 10) + op);
-          if (rows <= 16) {
+          if (rows <= 1024) {
             r.columns(out.data(), a, nullptr, rows, stride, cols, 0);
             check(same_parts(out.data(), want, false), "columns", name, static_cast<long>(rows),
                   static_cast<long>(cols * 10) + op);

@@ -83,7 +83,7 @@ pub type reduce_finish = unsafe extern "C" fn(out: *mut u8, state: *mut u8, cols
 /// outer complete reductions of n contiguous elements each, a_stride (b_stride) bytes apart; out is contiguous. The same bits as blocks and finish. Returns 0.
 pub type reduce_each = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, outer: usize, a_stride: isize, b_stride: isize, n: usize, divisor: f64) -> u64;
 
-/// Complete reductions of cols columns of 1 to 128 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
+/// Complete reductions of cols columns of 1 to 1,024 rows, row_stride bytes apart; b: a second operand of the same layout, or cols centers, or null (a variance then finds its own). out is contiguous. The same bits as rows and finish.
 pub type reduce_columns = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, rows: usize, row_stride: isize, cols: usize, divisor: f64);
 
 /// Adds runs of n contiguous elements, run_stride bytes apart, to the states of units reductions, unit_stride bytes apart. The first run begins with element `number` of a block that has all of them; where that is 0 the states are set first. [unit][stripe] in each plane. b: a center for each unit, or null.

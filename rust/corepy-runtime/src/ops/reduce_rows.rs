@@ -11,21 +11,12 @@ use crate::scheduler;
 
 /// Bytes of a strip's state: a quarter of a second-level cache of 512 KiB.
 const STATE_BYTES: usize = 128 << 10;
-/// Rows up to which a state stays in a first-level cache of 32 KiB: below, most of the work is on the
-/// state. (2, 1,000,000) of float32 took 7 ms with strips of 128 KiB, 2.5 ms with these.
-const SHORT: usize = 256;
-const SHORT_STATE_BYTES: usize = 16 << 10;
-/// Rows up to which a strip has no state, its totals stay in registers: adding them is little beside
-/// clearing, merging and folding 16 stripes of each column. 30 x 30,000 of float32 went from 17 to 101
-/// GB/s on one thread, 64 x 16,384 from 35 to 60.
-const FEW: usize = 64;
-/// The same for rows that lie within FEW_SPAN bytes, of which the caches keep what neighbouring strips
-/// share whatever the distance of the rows: 100 x 100 of float64 went from 57 to 94 GB/s, while 100 rows
-/// 128,000 bytes apart lost half.
-const FEW_NEAR: usize = 128;
-const FEW_SPAN: usize = 256 << 10;
-/// Elements of a strip that has no state.
-const FEW_ELEMENTS: usize = 64 << 10;
+/// Elements of a strip that has no state, as its rows are one block: some 20 us.
+const FEW_ELEMENTS: usize = 256 << 10;
+/// The same where they are copied together first.
+const FEW_STAGED_ELEMENTS: usize = 64 << 10;
+/// Columns that kernels of such strips take at a time.
+const FEW_TOGETHER: usize = 64;
 /// Columns below which a strip no longer fills cache lines and registers.
 const NARROW: usize = 128;
 /// Bytes of a row below which rows with gaps are slower than copying them together first.
@@ -38,7 +29,7 @@ pub(super) struct Strips<'a> {
     /// Rows must be copied together even where a block of them has one stride.
     apart: bool,
     staged: bool,
-    /// Strips have no state.
+    /// The rows are one block: strips have no state, totals stay in registers.
     few: bool,
 }
 
@@ -57,12 +48,10 @@ impl<'a> Strips<'a> {
         // Of the arena, all states on the way up a strip's tree have three quarters, gathered rows the rest.
         let share = tuning::share(Class::Reduction);
         let (stack_bytes, staged_bytes) = (share / 4 * 3, share / 4);
-        let state = if job.n <= SHORT { SHORT_STATE_BYTES } else { STATE_BYTES };
-        let span = job.n * (row.unsigned_abs() as usize);
-        let few = job.n <= FEW || (job.n <= FEW_NEAR && !gaps && span <= FEW_SPAN);
+        let few = job.n <= BLOCK;
         let mut most = match few {
-            true => FEW_ELEMENTS / job.n,
-            false => state.min(stack_bytes / levels) / (STRIPES * lane),
+            true => (if staged { FEW_STAGED_ELEMENTS } else { FEW_ELEMENTS }) / job.n,
+            false => STATE_BYTES.min(stack_bytes / levels) / (STRIPES * lane),
         };
         if staged {
             let computed = job.operands[0].computed.itemsize();
@@ -70,16 +59,20 @@ impl<'a> Strips<'a> {
             most = most.min(staged_bytes / (BLOCK.min(job.n) * each));
         }
         let mut across = extent.div_ceil(most.max(16));
-        // More strips where the blocks of the rows do not suffice for the threads.
+        // More strips where the blocks of the rows do not suffice for the threads: as many for each, where
+        // there are enough.
         let threads = scheduler::threads();
         if job.blocks() < threads {
-            across = across.max((2 * threads).min(extent / NARROW));
+            let most = extent / NARROW;
+            across =
+                across.max((2 * threads).min(if most < threads { most } else { most / threads * threads }));
         }
-        let width = extent.div_ceil(across).next_multiple_of(16).min(extent);
+        let together = if few { FEW_TOGETHER } else { 16 };
+        let width = extent.div_ceil(across).next_multiple_of(together).min(extent);
         Strips { job, cut: Cut::new(job, column, width), apart, staged, few }
     }
 
-    /// Few rows: there is no state.
+    /// Rows of one block: there is no state.
     fn few(&self, unit: usize) {
         let job = self.job;
         let base = self.cut.place(unit).operands[0];
