@@ -72,6 +72,12 @@ def main() -> int:
     if not cases:
         print(f"no case is named like {', '.join(arguments.only)}; --list names all", file=sys.stderr)
         return 2
+    try:
+        # Before minutes of measuring.
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"no folder for the report: {error}", file=sys.stderr)
+        return 2
     libraries = peers()
     about = describe(libraries)
     print(
@@ -87,15 +93,22 @@ def main() -> int:
     rows = []
     start = time.monotonic()
     steady = Steady(Scaling(cp.get_num_threads()))
-    for number, case in enumerate(cases, 1):
-        # A budget of half a second a case keeps the whole run below ten minutes.
-        rounds, budget = (11, 0.15) if arguments.quick else (25, 0.5)
-        row = steady.measured(
-            functools.partial(measure, case, libraries, limits, about["level"], budget, rounds)
-        )
-        rows.append(row)
-        left = (time.monotonic() - start) / number * (len(cases) - number)
-        print(f"[{number:3}/{len(cases)}, {left:3.0f} s left] {line(row)}", flush=True)
+    try:
+        for number, case in enumerate(cases, 1):
+            # A budget of half a second a case keeps the whole run below ten minutes.
+            rounds, budget = (11, 0.15) if arguments.quick else (25, 0.5)
+            row = steady.measured(
+                functools.partial(measure, case, libraries, limits, about["level"], budget, rounds)
+            )
+            rows.append(row)
+            left = (time.monotonic() - start) / number * (len(cases) - number)
+            print(f"[{number:3}/{len(cases)}, {left:3.0f} s left] {line(row)}", flush=True)
+    except KeyboardInterrupt:
+        # What was measured is worth a report; the code is that of shells, 128 and the signal.
+        print(f"interrupted after {len(rows)} of {len(cases)} cases", file=sys.stderr)
+        if not rows:
+            return 130
+    about["interrupted"] = len(cases) - len(rows)
     imports = import_seconds(5 if arguments.quick else 15)
     about["seconds"] = time.monotonic() - start
     about["scaling"] = steady.best
@@ -110,7 +123,7 @@ def main() -> int:
     print(f"import corepy: {show(imported)}, goal below {show(IMPORT_GOAL)}")
     for path in write(report, arguments.out):
         print(f"wrote {path}")
-    return 0
+    return 130 if about["interrupted"] else 0
 
 
 if __name__ == "__main__":

@@ -72,6 +72,17 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
+def read(path: Path) -> dict[str, Any]:
+    """A report.json; what is none is a ValueError that names the file."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"'{path}': {error}") from error
+    if not isinstance(report, dict) or not {"machine", "rows"} <= report.keys():
+        raise ValueError(f"'{path}' is not the report.json of a run")
+    return report
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare", description=(__doc__ or "").splitlines()[0]
@@ -83,7 +94,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        old, new = (json.loads(path.read_text(encoding="utf-8")) for path in (arguments.old, arguments.new))
+        old, new = (read(path) for path in (arguments.old, arguments.new))
     except (OSError, ValueError) as error:
         print(f"no report: {error}", file=sys.stderr)
         return 2

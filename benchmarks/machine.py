@@ -40,13 +40,14 @@ def _first_line(*command: str) -> str:
 
 def build() -> dict[str, str]:
     """Which source and which library: a report of one build must not be taken for another's."""
+    built = cp.config()["build"]
     library = Path(importlib.import_module("corepy._native").__file__ or "")
     return {
         "commit": _first_line("git", "describe", "--always", "--dirty", "--abbrev=12"),
         "library": hashlib.sha256(library.read_bytes()).hexdigest()[:16],
         "library_bytes": str(library.stat().st_size),
-        "rustc": _first_line("rustc", "--version"),
-        "compiler": _first_line(os.environ.get("CXX", "g++"), "--version"),
+        "rustc": built["rust"],
+        "compiler": built["compiler"],
     }
 
 

@@ -138,7 +138,7 @@ def _limits(limits: Limits, folder: Path) -> Path:
         axes.set_xticks(ticks, [f"{t >> 20} MiB" if t >> 20 else f"{t >> 10} KiB" for t in ticks], fontsize=8)
         axes.set_yticks([10, 20, 50, 100, 200, 500, 1000], ["10", "20", "50", "100", "200", "500", "1000"])
         axes.minorticks_off()
-        axes.set_title(f"{count} thread(s)", fontsize=10)
+        axes.set_title(f"{count} thread{'s' * (count > 1)}", fontsize=10)
         axes.set_xlabel("working set of all threads")
         axes.grid(axis="y", color="#e5e7eb", linewidth=0.6)
     grid[0].set_ylabel("GB/s")

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.limits import Limits, table
 from benchmarks.peers import OWN, TITLES
+from benchmarks.steady import ALLOWED
 
 # A load average above this at the start means that other programs ran; the suite itself has not begun.
 BUSY = 0.7
@@ -143,9 +144,14 @@ def _missed(rows: list[dict[str, Any]]) -> list[str]:
 def _disturbed(about: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
     """What the rows say of work that was not the case's own."""
     found = [
-        f"- all processors do {about['scaling']:.2f} times the work of one at best; {about['waited']:.0f} s"
-        " were spent where they did less, on waiting and on measuring again"
+        f"- all {about['cores']} processors do {about['scaling']:.2f} times the work of one at best;"
+        f" {about['waited']:.0f} s were spent where they did less, on waiting and on measuring again"
     ]
+    if about["scaling"] < ALLOWED * about["threads"]["corepy"]:
+        found.append(
+            "- **The processors were shared all the time**, so that no case had them to itself: times of"
+            " libraries with several threads, and ratios to them, say little."
+        )
     for key, what in (("steady", "the processors did less"), ("settled", "other threads of the process ran")):
         names = [row["name"] for row in rows if not row[key]]
         if names:
@@ -169,9 +175,10 @@ def markdown(report: dict[str, Any], plots: list[str]) -> str:
         "# corepy's benchmark report",
         "",
         "Times are medians with half of the distance between the quartiles. A ratio is the peer's time over"
-        " corepy's, the median over pairs of neighbouring measurements: above 1 corepy is faster. LOW is"
-        " below the case's goal, BELOW is under the floor, which is 1 unless a goal is lower. All libraries"
-        " run interleaved in one process, each on memory of its own, and their results were compared.",
+        " corepy's, the median over pairs of neighbouring measurements: above 1 corepy is faster."
+        " `4.10x of 3.5x` is a ratio of 4.10 where the goal is 3.5. LOW is below the case's goal, BELOW is"
+        " under the floor, which is 1 unless a goal is lower. All libraries run interleaved in one process,"
+        " each on memory of its own, and their results were compared.",
         "",
         "The last column is the least time that the machine's bandwidth for this pattern and size (for"
         " products: its peak of multiply-adds) allows, over the time taken. Small cases are calls, and far"
@@ -184,7 +191,8 @@ def markdown(report: dict[str, Any], plots: list[str]) -> str:
         f"- build {build['commit']}, library {build['library']} of {int(build['library_bytes']):,} bytes;"
         f" {build['rustc']}; {build['compiler']}",
         f"- import corepy: {imports['median'] * 1e3:.1f} ms (goal: below {imports['goal'] * 1e3:.0f} ms)",
-        f"- {len(rows)} cases in {about['seconds']:.0f} s",
+        f"- {len(rows)} cases in {about['seconds']:.0f} s"
+        + (f"; **interrupted: {about['interrupted']} more were to follow**" * (about["interrupted"] > 0)),
         *busy,
         *_disturbed(about, rows),
         "",

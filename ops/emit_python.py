@@ -19,6 +19,7 @@ from ops.habits import (
     NEEDLESS_NAMES,
     PLANNED,
     PLANNED_ATTRIBUTES,
+    POSITIONS,
     Keyword,
 )
 from ops.table import BINARY, ELEMENTWISE, FUNCTIONS, REDUCTIONS, UNARY, Elementwise, Function, Reduction
@@ -264,6 +265,8 @@ def _call_facts(row: Elementwise | Reduction | Function) -> str:
     params = parameters(signature(row))
     positional = [p for p in params if p.kind in ("positional", "either")]
     keywords = [p for p in params if p.kind == "keyword"]
+    if row.name in POSITIONS:
+        keywords.sort(key=lambda p: POSITIONS[row.name].index(p.name))
     variadic = "".join(f"*{p.name}" for p in params if p.kind == "variadic")
     gathers = _GATHERS.get(positional[-1].name, "Nothing") if positional else "Nothing"
     many = any(p.name == "axis" and "tuple" in p.annotation for p in keywords)

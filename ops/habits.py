@@ -38,6 +38,9 @@ KEYWORDS = (
     Keyword("order", "copy", "elements are in row-major order; permute_dims gives others"),
 )
 
+# Functions whose first keyword others take at another place: NumPy's and PyTorch's diff(x, 2) is n=2.
+POSITIONS = {"diff": ("n", "axis", "prepend", "append")}
+
 # Functions and constants of the Array API 2025.12 that are not there yet, without those that are.
 _ARRAY_API = """
 abs acos acosh add all angle any arange argmax argmin argsort asarray asin asinh astype atan atan2 atanh
@@ -56,8 +59,8 @@ zeros_like __array_namespace_info__
 
 # Others that a tensor library is expected to have one day.
 _PLANNED = """
-average bincount cross cummax cummin diag digitize einsum fromfile histogram interp kron load loadtxt median
-nanmax nanmean nanmin nanstd nansum nanvar outer pad percentile ptp quantile rand randn random save
+bincount cross cummax cummin diag digitize einsum fromfile gradient histogram interp kron load loadtxt median
+outer pad percentile quantile rand randn random save
 savez unique
 """
 
@@ -164,6 +167,14 @@ NAMES = {
     "NAN": "nan",
     "set_num_interop_threads": "set_num_threads",
     "nan_to_num": "where(isnan(x), 0, x)",
+    "nansum": "sum(where(isnan(x), 0, x))",
+    "nanmean": "mean(x[~isnan(x)]), or along an axis sum(where(isnan(x), 0, x), axis=...) / count_nonzero(x == x, axis=...)",
+    "nanstd": "std(x[~isnan(x)])",
+    "nanvar": "var(x[~isnan(x)])",
+    "nanmin": "min(where(isnan(x), inf, x))",
+    "nanmax": "max(where(isnan(x), -inf, x))",
+    "ptp": "max(x) - min(x)",
+    "average": "mean(x), or vecdot(x, weights) / sum(weights)",
 }
 
 # Names that nothing stands for here, and why.
@@ -230,6 +241,7 @@ ATTRIBUTES = {
     "setflags": "broadcast_to(t, t.shape), which is read-only",
     "index_select": "take(indices, axis=...)",
     "masked_select": "t[mask]",
+    "ptp": "max(axis=...) - min(axis=...)",
     "resize": "reshape(shape)",
 }
 
@@ -246,7 +258,7 @@ NEEDLESS_ATTRIBUTES = {
 
 # Attributes for what is not there yet under any name.
 _PLANNED_ATTRIBUTES = """
-argpartition argsort choose compress diagonal dump dumps nonzero norm partition ptp put
+argpartition argsort choose compress diagonal dump dumps nonzero norm partition put
 repeat searchsorted sort topk trace
 """
 

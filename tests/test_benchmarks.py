@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import __main__ as program
 from benchmarks import cases, compare, measure, report, steady
 from benchmarks.limits import Limits
 from benchmarks.peers import peers
@@ -63,6 +64,20 @@ def test_comparison_as_a_program(tmp_path: Path) -> None:
     assert lines[3] == "no longer timed: gone"
     answer = subprocess.run([*command[:2], "none", "new"], cwd=tmp_path, capture_output=True, text=True)
     assert answer.returncode == 2 and answer.stderr.startswith("no report: ") and "'none'" in answer.stderr
+    for text in ("# no report", "[]", '{"rows": []}', ""):
+        (tmp_path / "text").write_text(text)
+        answer = subprocess.run([*command[:2], "old", "text"], cwd=tmp_path, capture_output=True, text=True)
+        assert answer.returncode == 2 and answer.stderr.startswith("no report: 'text'"), text
+        assert "Traceback" not in answer.stderr
+
+
+def test_a_report_says_when_processors_were_shared_all_the_time() -> None:
+    about = {"scaling": 1.03, "waited": 0.0, "cores": 2, "threads": {"corepy": 2}}
+    first, warning = report._disturbed(about, [])
+    assert "all 2 processors do 1.03 times the work of one" in first
+    assert warning.startswith("- **The processors were shared all the time**")
+    for apart in ({"scaling": 1.9}, {"threads": {"corepy": 1}}):
+        assert len(report._disturbed({**about, **apart}, [])) == 1
 
 
 def test_a_case_that_lost_its_time_is_named() -> None:
@@ -261,3 +276,40 @@ def test_threads_that_do_not_sleep_are_noticed() -> None:
     finally:
         go_on = False
         thread.join()
+
+
+def test_an_interrupted_run_reports_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs: list[str] = []
+    written: dict[str, Any] = {}
+
+    def one_case(case: cases.Case, *rest: Any) -> dict[str, Any]:
+        runs.append(case.name)
+        if len(runs) > 1:
+            raise KeyboardInterrupt
+        return measure.measure(case, *rest)
+
+    def kept(found: dict[str, Any], folder: Path) -> list[Path]:
+        written.update(found)
+        return [folder / "report.md"]
+
+    monkeypatch.setattr(program, "measure", one_case)
+    monkeypatch.setattr(program, "write", kept)
+    monkeypatch.setattr(program, "import_seconds", lambda rounds: [0.01])
+    monkeypatch.setattr(program, "peers", lambda: peers(only=("corepy", "numpy")))
+    choice = ["--only", "add float32 1", "--quick", "--without-limits", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *choice])
+    assert program.main() == 130
+    assert [row["name"] for row in written["rows"]] == ["add float32 1"]
+    left = written["machine"]["interrupted"]
+    assert left > 0 and f"interrupted: {left} more were to follow" in report.markdown(written, [])
+    assert "interrupted after 1 of" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_is_said_before_measuring(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "benchmarks", "--only", "add float32 1", "--out", str(tmp_path / "file")]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 2 and answer.stderr.startswith("no folder for the report: ")
+    assert answer.stdout == ""

@@ -58,6 +58,8 @@ CALLS = {
     "cp.sum(X, out=X)": "[sum] has no parameter out: assign the result, out[...] = ...",
     "cp.add(X, X, out=X)": "[add] has no parameter out: assign the result, out[...] = ..., or use an operator in place, x += y",
     "cp.round(X, decimals=2)": "[round] has no parameter decimals: write round(x * 10**2) / 10**2",
+    "cp.diff(X, 2)": "[diff] takes 1 positional argument, not 2: write n=2",
+    "X.diff(2, 0)": "[diff] takes 0 positional arguments, not 2: write n=2, axis=0",
     "cp.round(X, 2)": "[round] takes 1 positional argument, not 2: it takes x",
     "cp.zeros(3, order='F')": "[zeros] has no parameter order: new tensors are in row-major order",
     "cp.zeros(3, color='red')": "[zeros] has no parameter color: it takes shape, dtype, device",
@@ -94,6 +96,21 @@ def test_every_function_explains_its_calls(row: Any) -> None:
     if is_method(row) and len(params) > 1:
         with pytest.raises(TypeError, match=rf"^\[{row.name}\] has no parameter blue: it takes "):
             getattr(X, row.name)(blue=1)
+
+
+def test_what_stands_for_functions_of_arrays_with_nan() -> None:
+    """The errors' texts are run as they are."""
+    a = np.asarray([[3.0, np.nan, -1.5], [np.nan, 0.25, 8.0]])
+    names = {"x": cp.asarray(a), **{name: getattr(cp, name) for name in cp.__all__}}
+    for name in ("nansum", "nanmean", "nanstd", "nanvar", "nanmin", "nanmax"):
+        text = NAMES[name].split(", or ")[0]
+        assert eval(text, names).item() == pytest.approx(getattr(np, name)(a), rel=1e-15), name
+    along = NAMES["nanmean"].split("along an axis ")[1].replace("...", "0")
+    assert np.allclose(np.asarray(eval(along, names)), np.nanmean(a, axis=0), rtol=1e-15)
+    x, weights = cp.asarray([1.0, 5.0, 2.0]), cp.asarray([1.0, 2.0, 5.0])
+    names |= {"x": x, "weights": weights}
+    assert eval(NAMES["ptp"], names).item() == 4.0
+    assert [eval(t, names).item() for t in NAMES["average"].split(", or ")] == [8 / 3, 21 / 8]
 
 
 def test_numpys_functions_call_the_methods() -> None:

@@ -128,7 +128,7 @@ def table(limits: Limits) -> list[str]:
         " Bytes that the program asks for are counted, not lines fetched before they are overwritten.",
         "",
         "| pattern | stores | "
-        + " | ".join(f"{name}, {t} thread(s)" for t in threads for name in sizes)
+        + " | ".join(f"{name}, {t} thread{'s' * (t > 1)}" for t in threads for name in sizes)
         + " |",
         "|---|---|" + "---:|" * (len(sizes) * len(threads)),
     ]

@@ -963,8 +963,9 @@ Error at most 2 ulp in float32, float64.
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
 
-Two passes, so that a large mean does not cancel. Integers and bool are converted to float64
-first.
+Two passes, so that a large mean does not cancel. Of n elements the squares are divided by n -
+correction, NaN where that is not above 0; NumPy's default is 0 too, PyTorch's 1. Integers and
+bool are converted to float64 first.
 
 Examples
 --------
@@ -991,8 +992,9 @@ Error at most 2 ulp in float32, float64.
 Raises AxisError for an axis out of range or given twice, TypeError for a dtype that it does not
 take.
 
-Two passes, so that a large mean does not cancel. Integers and bool are converted to float64
-first.
+Two passes, so that a large mean does not cancel. Of n elements the squares are divided by n -
+correction, NaN where that is not above 0; NumPy's default is 0 too, PyTorch's 1. Integers and
+bool are converted to float64 first.
 
 Examples
 --------
@@ -1639,7 +1641,7 @@ fn cumulative_prod<'py>(py: Python<'py>, x: &Bound<'py, PyAny>, axis: Argument<O
 
 n is how often that is done; 0 copies x, and from the extent on nothing is left. prepend and
 append are joined to x first; their shapes are that of x but for the axis, and one without axes
-stands for one element of each line. Dtypes are promoted, a Python number takes that of x;
+stands for one element of each line. Dtypes are promoted, a Python number as in x + number;
 integers wrap, bools give where neighbours differ. Raises AxisError for an axis out of range,
 ValueError for n below 0, a tensor without axes and shapes that do not fit, NotImplementedError
 for float16 and bfloat16.
