@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 TOLERANCE = 0.07
+# Below it one run had processors that the other shared.
+SCALING = 0.8
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     a, b = old["machine"], new["machine"]
     keys = ("cpu", "cores", "level", "threads", "python")
     found = [f"{key}: {a[key]} and {b[key]}" for key in keys if a[key] != b[key]]
+    scaled = [about.get("scaling") for about in (a, b)]
+    if None not in scaled and min(scaled) < SCALING * max(scaled):
+        found.append("all processors did {:.2f} and {:.2f} times the work of one".format(*scaled))
     theirs = {who for who in a["versions"] if who not in ("corepy", "sum")} & set(b["versions"])
     return found + [
         f"{who}: {a['versions'][who]} and {b['versions'][who]}"

@@ -223,8 +223,8 @@ def _ratios(report: dict[str, Any], folder: Path) -> list[Path]:
         axes.axvline(1.0, color="#111827", linewidth=1)
         axes.set_xscale("log", base=2)
         low, high = axes.get_xlim()
-        ticks = [2.0**n for n in range(-4, 12) if low <= 2.0**n <= high]
-        axes.set_xticks(ticks, [f"{t:g}x" for t in ticks])
+        ticks = [2.0**n for n in range(-6, 12) if low <= 2.0**n <= high]
+        axes.set_xticks(ticks, [f"{t:g}x" if t >= 1 else f"1/{1 / t:g}x" for t in ticks], fontsize=8)
         axes.minorticks_off()
         axes.set_yticks(range(len(rows)), [row["name"] for row in rows], fontsize=7)
         axes.set_ylim(-0.7, len(rows) - 0.3)
