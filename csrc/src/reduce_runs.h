@@ -77,8 +77,7 @@ struct Runs : Columns<F> {
     return shape;
   }
 
-  // Register j of a group. Lanes that are not taken hold what changes nothing: an element that is
-  // the identity, or the center, whose deviation is 0.
+  // Register j of a group. Lanes that are not taken hold the identity, which changes nothing.
   [[gnu::always_inline]] static inline vec<double, NATIVE>
   taken_values(const char *group, const Part &part, size_t j) {
     const vec<In, NATIVE> rest = convert<In, NATIVE>(F::template identity<NATIVE>().plane[0]);
@@ -94,11 +93,12 @@ struct Runs : Columns<F> {
       if (!part.some[j]) {
         continue;
       }
-      vec<double, NATIVE> x = taken_values(group, part, j);
+      vec<double, NATIVE> from = center;
       if constexpr (CENTERED) {
-        x = select_taken<In, NATIVE>(part.taken[j], x, center);
+        // Deviations of lanes that are not taken are 0 whatever the center is, infinities included.
+        from = select_taken<In, NATIVE>(part.taken[j], center, vec<double, NATIVE>{});
       }
-      step_values(state.lanes[j], x, center);
+      step_values(state.lanes[j], taken_values(group, part, j), from);
     }
   }
 

@@ -168,6 +168,19 @@ def test_runs(name: str, dtype: str) -> None:
                         assert np.asarray(reduce(other, axis=axis)).tobytes() == bits, shape
 
 
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_deviations_from_an_infinite_mean(name: str) -> None:
+    # The sum of these overflows, and every deviation is infinite.
+    reduce = getattr(cp, name)
+    for n in (2, 3, 7, 8, 15, 17, 31, 33, 100, 1030):
+        values = np.full((40, n), 1.7e308)
+        for matrix in (values, values[:3], np.asfortranarray(values), values[:, ::-1]):
+            agrees(name, "float64", reduce(cp.asarray(matrix), axis=1), matrix.T)
+    for shape, axis in RUNS:
+        values = np.full(shape, 1.7e308)
+        assert np.all(np.asarray(reduce(cp.asarray(values), axis=axis)) == math.inf), shape
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_exact_sums_of_runs(dtype: str) -> None:
     for shape, axis in RUNS[1:5]:

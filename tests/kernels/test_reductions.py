@@ -77,6 +77,20 @@ def test_variance_does_not_cancel(dtype: str) -> None:
     )
 
 
+def test_variance_of_few_is_within_its_bound() -> None:
+    # Few elements, whose mean is rounded at its worst, as far from zero as the bound reaches.
+    rng = np.random.default_rng(7)
+    for n in (2, 3, 4, 5, 9) * 100:
+        deviations = rng.standard_normal(n)
+        deviations -= deviations.mean()
+        values = 4.5e7 * deviations.std() + deviations
+        exact = [Fraction(float(v)) for v in values]
+        mean = sum(exact) / n
+        variance = sum((v - mean) ** 2 for v in exact) / n
+        got = Fraction(cp.var(cp.asarray(values)).item())
+        assert abs(got - variance) <= 2 * Fraction(math.ulp(float(variance))), values
+
+
 @pytest.mark.parametrize(
     ("name", "dtype"), [c for c in CASES if not (c[0] in REAL_ONLY and c[1].startswith("complex"))]
 )

@@ -294,6 +294,18 @@ fn classes_keep_to_their_share_of_the_arena() {
             });
             run(Reduction, "any", &|| reduce(Reduce::Any, &deep, axes, false, None, 0.0));
         }
+        // Rows of one block that are copied together and cast, of many columns and of a few.
+        let item = dtype.itemsize() as i64;
+        for rows in [1000, 700, 100] {
+            let apart = x.view(0, &[rows, 350], &[700 * item, 2 * item]);
+            for to in [DType::Float64, DType::Complex128] {
+                if dtype != DType::Complex128 || to == dtype {
+                    run(Reduction, "sum of a block", &|| {
+                        reduce(Reduce::Sum, &apart, Some(&[0]), false, Some(to), 0.0)
+                    });
+                }
+            }
+        }
         if dtype != DType::Bool {
             run(Matmul, "matmul", &|| matmul("matmul", &x, &turned(&x)));
             run(Matmul, "matmul of few rows", &|| {

@@ -56,7 +56,9 @@ impl<'a> Strips<'a> {
         if staged {
             let computed = job.operands[0].computed.itemsize();
             let each = item as usize + if job.operands[0].casts() { computed } else { 0 };
-            most = most.min(staged_bytes / (BLOCK.min(job.n) * each));
+            // Strips without states have all of it.
+            let room = if few { share } else { staged_bytes };
+            most = most.min(room / (BLOCK.min(job.n) * each)) / 16 * 16;
         }
         let mut across = extent.div_ceil(most.max(16));
         // More strips where the blocks of the rows do not suffice for the threads: as many for each, where
@@ -67,8 +69,10 @@ impl<'a> Strips<'a> {
             across =
                 across.max((2 * threads).min(if most < threads { most } else { most / threads * threads }));
         }
-        let together = if few { FEW_TOGETHER } else { 16 };
-        let width = extent.div_ceil(across).next_multiple_of(together).min(extent);
+        let even = extent.div_ceil(across);
+        let fits = !staged || even.next_multiple_of(FEW_TOGETHER) <= most;
+        let together = if few && fits { FEW_TOGETHER } else { 16 };
+        let width = even.next_multiple_of(together).min(extent);
         Strips { job, cut: Cut::new(job, column, width), apart, staged, few }
     }
 
