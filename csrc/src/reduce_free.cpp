@@ -28,7 +28,12 @@ template <class E, class WIDE>
 void fill_integer(corepy_kernels *table, int dtype) {
   fill<SumInteger<E, WIDE>>(table, COREPY_REDUCE_SUM, dtype);
   fill<ProductInteger<E>>(table, COREPY_REDUCE_PROD, dtype);
-  fill_extremes<E>(table, dtype);
+  if constexpr (E::boolean) {
+    fill<Truth<E, true>>(table, COREPY_REDUCE_MIN, dtype);
+    fill<Truth<E, false>>(table, COREPY_REDUCE_MAX, dtype);
+  } else {
+    fill_extremes<E>(table, dtype);
+  }
   fill_truth<E>(table, dtype);
   if constexpr (!E::boolean) {
     using T = typename E::In;

@@ -74,6 +74,8 @@ struct ArgExtreme {
   // A chunk is searched again when it holds a new best, so it must stay in the L1 cache.
   static constexpr size_t CHUNK = 8192 / sizeof(In);
 
+  static constexpr Key BEST = E::boolean ? MAX : MAX ? K::top : K::bottom;
+
   // argmin and argmax treat -0.0 and +0.0 as equal, which min and max do not.
   template <size_t N>
   static vec<Key, N> key(const char *a) {
@@ -242,7 +244,8 @@ struct ArgExtreme {
                                      Key &found) {
     index = ABSENT;
     found = K::identity;
-    for (size_t i = 0; i < n; i += CHUNK) {
+    // The best key there is, of a NaN for instance, is not beaten.
+    for (size_t i = 0; i < n && (index == ABSENT || beats(BEST, found)); i += CHUNK) {
       const size_t count = n - i < CHUNK ? n - i : CHUNK;
       const char *const chunk = a + i * sizeof(In);
       if constexpr (K::floating) {

@@ -114,17 +114,34 @@ struct DotInteger {
 
   static void columns(void *first_out, const void *first_a, const void *first_b, size_t rows,
                       ptrdiff_t stride, size_t cols, double) {
-    char *out = static_cast<char *>(first_out);
-    const char *a = static_cast<const char *>(first_a);
-    const char *b = static_cast<const char *>(first_b);
-    for (size_t i = 0; i < cols; ++i) {
-      U sum = 0;
+    constexpr size_t STRIP = WIDE * NATIVE;
+    U *const out = static_cast<U *>(first_out);
+    const char *const a = static_cast<const char *>(first_a);
+    const char *const b = static_cast<const char *>(first_b);
+    const auto at = [stride](size_t row, size_t i) {
+      return static_cast<ptrdiff_t>(row) * stride + static_cast<ptrdiff_t>(i * sizeof(U));
+    };
+    size_t i = 0;
+    for (; cols - i >= STRIP; i += STRIP) {
+      vec<U, NATIVE> sums[WIDE] = {};
       for (size_t row = 0; row < rows; ++row) {
-        const ptrdiff_t offset =
-            static_cast<ptrdiff_t>(i * sizeof(U)) + static_cast<ptrdiff_t>(row) * stride;
-        sum = step<1>(sum, a + offset, b + offset);
+#pragma GCC unroll 8
+        for (size_t j = 0; j < WIDE; ++j) {
+          const ptrdiff_t offset = at(row, i + j * NATIVE);
+          sums[j] = step<NATIVE>(sums[j], a + offset, b + offset);
+        }
       }
-      store(out + i * sizeof(U), sum);
+      __builtin_memcpy(out + i, sums, sizeof sums);
+    }
+    if (i != cols) {
+      U sums[STRIP] = {};
+      for (size_t row = 0; row < rows; ++row) {
+        for (size_t j = 0; j < cols - i; ++j) {
+          const ptrdiff_t offset = at(row, i + j);
+          sums[j] = step<1>(sums[j], a + offset, b + offset);
+        }
+      }
+      __builtin_memcpy(out + i, sums, (cols - i) * sizeof(U));
     }
   }
 

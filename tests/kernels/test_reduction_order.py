@@ -189,3 +189,66 @@ def test_exact_sums_of_runs(dtype: str) -> None:
         for j in range(shape[1]):
             exact = math.fsum(np.asarray(values[:, j], np.float64).ravel().tolist())
             assert got[j] == np.dtype(dtype).type(exact)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "complex64", "complex128", "int8", "uint16", "int64"]
+)
+def test_products_along_any_axis(dtype: str) -> None:
+    # Along the last axis of contiguous operands they are single groups, tested above.
+    rng = np.random.default_rng(11)
+    shapes = [(3, 5), (17, 8), (50, 70), (64, 64), (49, 130), (200, 33), (1024, 40), (1030, 20), (2500, 9)]
+    for shape in [*shapes, (30, 7, 11), (2, 60, 70), (40, 1, 33)]:
+        first, second = (rng.uniform(-100, 100, (2, *shape)) * rng.choice([1, 1e4], shape)).astype(dtype)
+        if dtype.startswith("c"):
+            second = second * np.asarray(1 - 2j, dtype)
+        for axis in range(len(shape)):
+            moved = [np.ascontiguousarray(np.moveaxis(x, axis, -1)) for x in (first, second)]
+            bits = np.asarray(cp.vecdot(*map(cp.asarray, moved))).tobytes()
+            forms = (
+                lambda x: x,
+                np.asfortranarray,
+                lambda x: np.repeat(x, 2, -1)[..., ::2],
+                lambda x: x[::-1].copy()[::-1],
+            )
+            for k, form in enumerate(forms):
+                a, b = cp.asarray(form(first)), cp.asarray(forms[k * 3 % 4](second))
+                assert np.asarray(cp.vecdot(a, b, axis=axis)).tobytes() == bits, (shape, axis, k)
+                with cp.threads(1):
+                    assert np.asarray(cp.vecdot(a, b, axis=axis)).tobytes() == bits, (shape, axis, k)
+            row = cp.broadcast_to(cp.asarray(second[:1]), shape)
+            whole = cp.asarray(np.ascontiguousarray(np.broadcast_to(second[:1], shape)))
+            a = cp.asarray(first)
+            assert (
+                np.asarray(cp.vecdot(a, row, axis=axis)).tobytes()
+                == np.asarray(cp.vecdot(a, whole, axis=axis)).tobytes()
+            )
+
+
+def test_what_cannot_be_beaten_ends_a_search() -> None:
+    for n in (1, 5, 1000, 1024, 1025, 5000, 300_000):
+        for place in {0, n // 2, n - 1}:
+            values = np.zeros(n)
+            values[place] = np.nan
+            mask = np.zeros(n, bool)
+            mask[place] = True
+            for first in {place, n - 1}:
+                values[first] = np.nan
+                mask[first] = True
+                for x in (values, values.astype("f4"), np.repeat(values, 2)[::2]):
+                    a = cp.asarray(x)
+                    assert int(cp.argmax(a)) == int(cp.argmin(a)) == place, (n, place)
+                for x in (mask, np.repeat(mask, 2)[::2]):
+                    assert int(cp.argmax(cp.asarray(x))) == int(cp.argmin(cp.asarray(~x))) == place, (
+                        n,
+                        place,
+                    )
+                    assert bool(cp.max(cp.asarray(x))) and not bool(cp.min(cp.asarray(~x)))
+            assert (
+                int(cp.argmax(cp.asarray(~np.zeros(n, bool))))
+                == 0
+                == int(cp.argmax(cp.asarray(np.zeros(n, bool))))
+            )
+            assert bool(cp.min(cp.asarray(~np.zeros(n, bool)))) and not bool(
+                cp.max(cp.asarray(np.zeros(n, bool)))
+            )

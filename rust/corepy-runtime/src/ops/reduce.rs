@@ -172,7 +172,8 @@ fn divide_shape(x: &Tensor, axes: Option<&[usize]>, keepdims: bool) -> (u64, Dim
     (reduced, kept.collect(), n)
 }
 
-/// Elements that any and all look at before anything is planned: some 20 ns.
+/// Elements that any, all and the extremes of bool look at before anything is planned, some 20 ns; searches for an
+/// index look at a block.
 const EARLY: usize = 4 * BLOCK;
 
 pub(super) struct Work {
@@ -222,9 +223,9 @@ impl Work {
     /// The result once a kernel says that no further element can change it.
     #[inline]
     fn decided(&self) -> Option<u8> {
-        match self.family {
-            Family::Any => Some(1),
-            Family::All => Some(0),
+        match (self.family, self.computed) {
+            (Family::Any, _) | (Family::Max, DType::Bool) => Some(1),
+            (Family::All, _) | (Family::Min, DType::Bool) => Some(0),
             _ => None,
         }
     }
@@ -232,16 +233,40 @@ impl Work {
     /// Whether the first elements decide the one result, which is then written: planning and sharing
     /// out take longer than looking at them.
     fn is_decided_early(&self, out: &Tensor, a: &Tensor) -> bool {
-        let (Some(value), Some(each)) = (self.decided(), kernels::reduction(self.family, self.computed).each)
-        else {
+        let index = matches!(self.family, Family::Argmin | Family::Argmax);
+        let decided = self.decided();
+        if decided.is_none() && !(index && matches!(self.computed.kind(), Kind::Bool | Kind::Floating)) {
             return false;
-        };
-        let first = self.n.min(EARLY);
+        }
+        let Some(each) = kernels::reduction(self.family, self.computed).each else { return false };
+        let first = self.n.min(if index { BLOCK } else { EARLY });
         let null = std::ptr::null();
-        // SAFETY: out holds one bool, the operand `n` elements one after the other.
+        // SAFETY: out holds one result, the operand `n` elements one after the other.
         unsafe {
             each(out.data(), a.data(), null, 1, 0, 0, first, self.divisor);
-            out.data().read() == value
+            match decided {
+                Some(value) => out.data().read() == value,
+                None => {
+                    let found = out.data().cast::<i64>().read() as usize;
+                    self.beats_all(a.data().add(found * self.computed.itemsize()))
+                }
+            }
+        }
+    }
+
+    /// Whether no element can take the place of this one: a NaN, or the bool that argmin or argmax looks for.
+    ///
+    /// # Safety
+    /// It is an element of the dtype that is computed.
+    unsafe fn beats_all(&self, element: *const u8) -> bool {
+        // SAFETY: as the caller promises; a bool may be any byte.
+        unsafe {
+            match self.computed {
+                DType::Bool => (element.read() != 0) == (self.family == Family::Argmax),
+                DType::Float32 => element.cast::<f32>().read_unaligned().is_nan(),
+                DType::Float64 => element.cast::<f64>().read_unaligned().is_nan(),
+                _ => false,
+            }
         }
     }
 
@@ -264,7 +289,7 @@ impl Work {
             Family::ExactSum | Family::Superaccumulator => false,
             _ => matches!(self.computed.kind(), Kind::Floating | Kind::Complex),
         };
-        let plan = Plan::new(out, operands, reduced, numbered, count == 1);
+        let plan = Plan::new(out, operands, reduced, numbered);
         Job {
             kernels,
             centers,

@@ -49,8 +49,8 @@ pub(super) struct Plan {
 
 impl Plan {
     /// `numbered`: the elements' numbers matter, so that reduced loops keep their order. Else they are
-    /// walked in the order of memory. `rows`: reducing whole rows of columns is possible.
-    pub fn new(out: &Tensor, operands: [&Tensor; 2], reduced: u64, numbered: bool, rows: bool) -> Plan {
+    /// walked in the order of memory.
+    pub fn new(out: &Tensor, operands: [&Tensor; 2], reduced: u64, numbered: bool) -> Plan {
         let [a, b] = operands;
         let item = [out.itemsize() as i64, a.itemsize() as i64, b.itemsize() as i64];
         let mut plan = Plan { kept: List::zeros(0), reduced: List::zeros(0), start: [0; 3], columns: None };
@@ -84,9 +84,7 @@ impl Plan {
         }
         plan.kept.merge(Loop::with_inner);
         plan.reduced.merge(Loop::with_inner);
-        if rows {
-            plan.choose_columns();
-        }
+        plan.choose_columns();
         if plan.kept.is_empty() {
             plan.kept.push(Loop { extent: 1, strides: [item[OUT], 0, 0] });
         }

@@ -5,7 +5,7 @@ use crate::memory::arena::with_arena;
 use crate::memory::tuning::{self, Class};
 use crate::ops::iterate::Cursor;
 use crate::ops::reduce_cut::Cut;
-use crate::ops::reduce_plan::A;
+use crate::ops::reduce_plan::{A, Operand};
 use crate::ops::reduce_run::{Job, Kernels, Slot, Units, blocks_state, whole};
 use crate::scheduler;
 
@@ -41,7 +41,9 @@ impl<'a> Strips<'a> {
         let item = job.operands[0].itemsize();
         let row = item * columns.extent;
         let gaps = reduced.last().is_some_and(|l| l.strides[A] != row);
-        let apart = !job.direct(columns) || (row < SHORT_ROW && gaps);
+        // Kernels take both operands of a product with one distance between rows.
+        let unlike = job.count == 2 && reduced.iter().any(|l| l.strides[A] != l.strides[A + 1]);
+        let apart = !job.direct(columns) || (row < SHORT_ROW && gaps) || unlike;
         let staged = apart || reduced.len() > 1;
         let lane = job.kernels.lane_bytes.max(job.centers.as_ref().map_or(0, |c| c.lane_bytes));
         let levels = job.blocks().ilog2() as usize + 2;
@@ -54,8 +56,8 @@ impl<'a> Strips<'a> {
             false => STATE_BYTES.min(stack_bytes / levels) / (STRIPES * lane),
         };
         if staged {
-            let computed = job.operands[0].computed.itemsize();
-            let each = item as usize + if job.operands[0].casts() { computed } else { 0 };
+            let bytes = |o: &Operand| o.stored.itemsize() + if o.casts() { o.computed.itemsize() } else { 0 };
+            let each: usize = job.operands[..job.count].iter().map(bytes).sum();
             // Strips without states have all of it.
             let room = if few { share } else { staged_bytes };
             most = most.min(room / (BLOCK.min(job.n) * each)) / 16 * 16;
@@ -79,43 +81,49 @@ impl<'a> Strips<'a> {
     /// Rows of one block: there is no state.
     fn few(&self, unit: usize) {
         let job = self.job;
-        let base = self.cut.place(unit).operands[0];
+        let base = self.cut.place(unit).operands;
         let columns = self.cut.width_of(unit);
         with_arena(|arena| {
-            let slot = Slot::new(arena, &job.operands[0], if self.staged { job.n * columns } else { 0 });
-            // SAFETY: rows of the operand, and the slot has room for them; the unit's own results.
+            let slots = Slot::pair(job, arena, if self.staged { job.n * columns } else { 0 });
+            // SAFETY: rows of the operands, and the slots have room for them; the unit's own results.
             unsafe {
-                let (rows, step) = self.rows(base, 0, job.n, columns, &slot);
+                let (a, step) = self.rows(0, base[0], 0, job.n, columns, &slots[0]);
+                let b = match job.count {
+                    2 => self.rows(1, base[1], 0, job.n, columns, &slots[1]).0,
+                    _ => std::ptr::null(),
+                };
                 self.cut.write(unit, |out| {
-                    (job.kernels.columns)(out, rows, std::ptr::null(), job.n, step, columns, job.divisor);
+                    (job.kernels.columns)(out, a, b, job.n, step, columns, job.divisor);
                 });
             }
         });
     }
 
-    /// Rows first ... first + count - 1 of `columns` elements, and the bytes from one to the next.
+    /// Rows first ... first + count - 1 of `columns` elements of operand `k`, and the bytes from one to the
+    /// next, which are the same for both operands.
     ///
     /// # Safety
     /// They lie inside the operand seen from `base`, and the slot has room for them.
     unsafe fn rows(
         &self,
+        k: usize,
         base: *const u8,
         first: usize,
         count: usize,
         columns: usize,
         slot: &Slot,
     ) -> (*const u8, isize) {
-        let operand = &self.job.operands[0];
+        let operand = &self.job.operands[k];
         let reduced = &self.job.plan.reduced;
         let Some((inner, outer)) = reduced.split_last() else { return (base, 0) };
         let extent = inner.extent as usize;
         let mut cursor = Cursor::new(outer, first / extent);
         let mut row = first % extent;
         let at = |offsets: &[i64; 3], row: usize| {
-            base.wrapping_offset((offsets[A] + inner.strides[A] * row as i64) as isize)
+            base.wrapping_offset((offsets[A + k] + inner.strides[A + k] * row as i64) as isize)
         };
         if !self.apart && row + count <= extent {
-            return (at(&cursor.offsets, row), inner.strides[A] as isize);
+            return (at(&cursor.offsets, row), inner.strides[A + k] as isize);
         }
         let gather = kernels::gather(operand.stored);
         let bytes = columns * operand.stored.itemsize();
@@ -127,11 +135,11 @@ impl<'a> Strips<'a> {
                     slot.stored.wrapping_add(i * bytes),
                     start,
                     columns,
-                    self.cut.along.strides[A] as isize,
+                    self.cut.along.strides[A + k] as isize,
                 )
             };
             row += 1;
-            start = start.wrapping_offset(inner.strides[A] as isize);
+            start = start.wrapping_offset(inner.strides[A + k] as isize);
             if row == extent {
                 row = 0;
                 cursor.forward();
@@ -162,16 +170,21 @@ impl Units for Strips<'_> {
         state: *mut u8,
     ) -> bool {
         let job = self.job;
-        let base = self.cut.place(unit).operands[0];
+        let base = self.cut.place(unit).operands;
         let columns = self.cut.width_of(unit);
         with_arena(|arena| {
             let room = if self.staged { BLOCK.min(job.n) * columns } else { 0 };
-            let slot = Slot::new(arena, &job.operands[0], room);
+            let slots = Slot::pair(job, arena, room);
             blocks_state(arena, kernels, columns, blocks, job.n, state, |first, count, leaf| {
                 // SAFETY: rows of the operand; the slot has room for a block of them.
-                let (rows, stride) = unsafe { self.rows(base, first, count, columns, &slot) };
+                let (a, stride) = unsafe { self.rows(0, base[0], first, count, columns, &slots[0]) };
+                let b = match job.count {
+                    // SAFETY: the same of the other operand.
+                    2 => unsafe { self.rows(1, base[1], first, count, columns, &slots[1]).0 },
+                    _ => centers,
+                };
                 // SAFETY: `count` rows of `columns` elements, and a state of as many columns.
-                unsafe { (kernels.rows)(leaf, rows, centers, count, stride, columns, first) != 0 }
+                unsafe { (kernels.rows)(leaf, a, b, count, stride, columns, first) != 0 }
             })
         })
     }

@@ -139,8 +139,8 @@ pub(super) trait Units: Sync {
 impl Job {
     pub fn run(&self) -> Result<()> {
         match self.plan.columns {
-            Some(column) if self.count == 1 => self.share(&Strips::new(self, column)),
-            _ => match Runs::of(self) {
+            Some(column) => self.share(&Strips::new(self, column)),
+            None => match Runs::of(self) {
                 Some(runs) => self.share(&runs),
                 None => self.share(&Single::new(self)),
             },
@@ -381,7 +381,7 @@ impl Slot {
         Slot { stored, computed: if operand.casts() { room(operand.computed) } else { stored } }
     }
 
-    fn pair(job: &Job, arena: &Arena, elements: usize) -> [Slot; 2] {
+    pub fn pair(job: &Job, arena: &Arena, elements: usize) -> [Slot; 2] {
         let first = Slot::new(arena, &job.operands[0], elements);
         [first, if job.count == 2 { Slot::new(arena, &job.operands[1], elements) } else { first }]
     }
