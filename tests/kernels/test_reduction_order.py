@@ -252,3 +252,22 @@ def test_what_cannot_be_beaten_ends_a_search() -> None:
             assert bool(cp.min(cp.asarray(~np.zeros(n, bool)))) and not bool(
                 cp.max(cp.asarray(np.zeros(n, bool)))
             )
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"])
+def test_means_of_integers_have_the_bits_of_their_floats(dtype: str) -> None:
+    rng = np.random.default_rng(12)
+    for shape in [(1,), (7,), (1000,), (3000,), (40, 9), (17, 1100), (6, 10, 33)]:
+        high = 2 if dtype == "bool" else np.iinfo(dtype).max
+        values = rng.integers(0, high, shape, endpoint=dtype != "bool").astype(dtype)
+        if np.issubdtype(dtype, np.signedinteger):
+            values = values * rng.choice([-1, 1], shape).astype(dtype)
+        x, floats = cp.asarray(values), cp.asarray(values.astype("float64"))
+        axes = [None, *range(-1, len(shape)), *([(0, 1), (0, 2)] if len(shape) == 3 else [])]
+        for axis in axes:
+            for keepdims in (False, True):
+                got = cp.mean(x, axis=axis, keepdims=keepdims)
+                want = cp.mean(floats, axis=axis, keepdims=keepdims)
+                assert (got.dtype, got.shape) == (want.dtype, want.shape)
+                assert np.asarray(got).tobytes() == np.asarray(want).tobytes(), (shape, axis)
+    assert np.isnan(float(cp.mean(cp.asarray(np.zeros(0, dtype)))))

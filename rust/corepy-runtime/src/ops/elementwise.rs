@@ -201,6 +201,14 @@ fn binary_general(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
     Ok(out)
 }
 
+/// `x / divisor` in float64, as a part of operation `op`.
+pub(super) fn divided(op: &'static str, x: &Tensor, divisor: f64) -> Result<Tensor> {
+    let out = empty_as(op, x.shape(), DType::Float64, &[Some(x)])?;
+    let by = Arg::Scalar(Scalar::from_f64(divisor));
+    binary_planned(Binary::Divide, DType::Float64, DType::Float64, &out, Arg::Tensor(x), by)?;
+    Ok(out)
+}
+
 /// Compares signed integers with uint64 by value: float64, in which both would meet, takes many of them
 /// for one number.
 fn compare_integers(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {

@@ -11,6 +11,7 @@ use crate::generated::ops::{FAMILY_COSTS, FAMILY_DTYPES, Family, REDUCTIONS, Red
 use crate::kernels::{self, BLOCK};
 use crate::layout::{self, Dims};
 use crate::ops::copy;
+use crate::ops::elementwise;
 use crate::ops::exact_sum;
 use crate::ops::reduce_plan::{Operand, Plan};
 use crate::ops::reduce_run::{Job, Kernels};
@@ -49,6 +50,12 @@ fn reduce_untraced(
     let computed = computed_dtype(row, x.dtype(), dtype)?;
     let written = written_dtype(row, computed);
     let (reduced, shape, n) = divide_shape(x, axes, keepdims);
+    if row.family == Family::Mean && n > 0 && is_summed_exactly(x.dtype(), n) {
+        // The float64 sum would have the same value and no error, and so the same quotient: converting the
+        // elements took ten times as long.
+        let sum = reduce_untraced(Reduce::Sum, x, axes, keepdims, None, 0.0)?;
+        return elementwise::divided(row.name, &sum, n as f64);
+    }
     let out = Tensor::empty(row.name, &shape, written)?;
     if out.size() > 0 {
         if n == 0 && row.empty_is_error {
@@ -133,6 +140,12 @@ fn computed_dtype(row: &Reduction, stored: DType, wanted: Option<DType>) -> Resu
         _ => row.dtypes.names,
     };
     Err(Error::DtypeRefused { op: row.name, dtype: stored.name(), accepted })
+}
+
+/// Whether no sum of `n` elements, nor of fewer, exceeds 2^53, up to which float64 has all integers.
+fn is_summed_exactly(dtype: DType, n: usize) -> bool {
+    let integer = matches!(dtype.kind(), Kind::Bool | Kind::Signed | Kind::Unsigned);
+    integer && dtype.itemsize() <= 4 && n <= 1 << (53 - 8 * dtype.itemsize())
 }
 
 /// The dtype that the kernels write.
