@@ -352,6 +352,10 @@ def whole_reductions() -> Iterator[Case]:
         yield row("any", "a.any()", "bool", n, free, kind="zeros")
         yield row("all", "a.all()", "bool", n, free, kind="ones", quick=False)
     yield row("any, first is true", "a.any()", "bool", 10_000_000, free, kind="ones", operations=0, quick=False)
+    yield row(
+        "argmax, first is true", "a.argmax()", "bool", 10_000_000, {"numpy": 1.0}, kind="ones", operations=0, quick=False,
+        texts={"torch": None},
+    )
     for dtype in ("float64", "int32", "int64"):
         for name in ("argmax", "argmin"):
             yield row(name, f"a.{name}()", dtype, 1_000_000, free, kind="signed", rtol=0.0, quick=False)
@@ -388,6 +392,7 @@ def axis_reductions() -> Iterator[Case]:
         ((1_000, 1_000), 1),
         ((500, 500), 0),
         ((500, 500), 1),
+        ((100, 10_000), 0),
         ((100, 100, 100), 1),
         ((100, 100, 100), 2),
         ((100, 100, 100), (0, 2)),
@@ -423,9 +428,19 @@ def axis_reductions() -> Iterator[Case]:
                     goals={"numpy": 1.0, "torch": 1.0}, texts={"torch": f"xp.{theirs}(a, dim={axis})"},
                 )
         yield row("any", f"a.any(axis={axis})", "bool", square, axis, kind="zeros", goals={"numpy": 1.0})
+        for dtype in ("float32", "float64"):
+            yield row(
+                "std", f"a.std(axis={axis})", dtype, square, axis, quick=dtype == "float32",
+                goals={"numpy": 2.0, "torch": 1.0, "limit": 0.75}, texts={"torch": f"a.std(dim={axis}, correction=0)"},
+            )
+    yield row(
+        "mean", "a.mean(axis=(0, 1))", "uint8", (100, 512, 512), (0, 1), quick=False, rtol=1e-12,
+        goals={"numpy": 1.2, "torch": 1.0}, texts={"torch": "a.mean(dim=(0, 1), dtype=xp.float64)"},
+    )
+    for dtype in ("float32", "float64"):
         yield row(
-            "std", f"a.std(axis={axis})", "float32", square, axis, goals={"numpy": 2.0, "torch": 1.0, "limit": 0.75},
-            texts={"torch": f"a.std(dim={axis}, correction=0)"},
+            "vecdot", "xp.vecdot(a, a, axis=0)", dtype, (20_000, 512), 0, quick=False, rtol=1e-3,
+            goals={"numpy": 1.0}, texts={"torch": "xp.linalg.vecdot(a, a, dim=0)"},
         )
     yield row("vecdot", "xp.vecdot(a, a)", "float32", (1_000_000,), 0, texts={"torch": "xp.dot(a, a)"})
     yield row("vecdot", "xp.vecdot(a, a)", "float64", (1_000_000,), 0, texts={"torch": "xp.dot(a, a)"})

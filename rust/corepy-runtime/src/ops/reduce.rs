@@ -185,9 +185,10 @@ fn divide_shape(x: &Tensor, axes: Option<&[usize]>, keepdims: bool) -> (u64, Dim
     (reduced, kept.collect(), n)
 }
 
-/// Elements that any, all and the extremes of bool look at before anything is planned, some 20 ns; searches for an
-/// index look at a block.
+/// Elements that any, all and the extremes of bool look at before anything is planned: some 20 ns.
 const EARLY: usize = 4 * BLOCK;
+/// The same of searches for an index, which go on from there more slowly.
+const EARLY_INDEX: usize = 128;
 
 pub(super) struct Work {
     pub op: &'static str,
@@ -252,7 +253,7 @@ impl Work {
             return false;
         }
         let Some(each) = kernels::reduction(self.family, self.computed).each else { return false };
-        let first = self.n.min(if index { BLOCK } else { EARLY });
+        let first = self.n.min(if index { EARLY_INDEX } else { EARLY });
         let null = std::ptr::null();
         // SAFETY: out holds one result, the operand `n` elements one after the other.
         unsafe {
