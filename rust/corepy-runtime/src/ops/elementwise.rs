@@ -201,12 +201,10 @@ fn binary_general(op: Binary, a: Arg, b: Arg) -> Result<Tensor> {
     Ok(out)
 }
 
-/// `x / divisor` in float64, as a part of operation `op`.
-pub(super) fn divided(op: &'static str, x: &Tensor, divisor: f64) -> Result<Tensor> {
-    let out = empty_as(op, x.shape(), DType::Float64, &[Some(x)])?;
+/// Writes `x / divisor` to `out`, which is float64 and may lie where `x` does.
+pub(super) fn divide_to(out: &Tensor, x: &Tensor, divisor: f64) -> Result<()> {
     let by = Arg::Scalar(Scalar::from_f64(divisor));
-    binary_planned(Binary::Divide, DType::Float64, DType::Float64, &out, Arg::Tensor(x), by)?;
-    Ok(out)
+    binary_planned(Binary::Divide, DType::Float64, DType::Float64, out, Arg::Tensor(x), by)
 }
 
 /// Compares signed integers with uint64 by value: float64, in which both would meet, takes many of them

@@ -50,12 +50,6 @@ fn reduce_untraced(
     let computed = computed_dtype(row, x.dtype(), dtype)?;
     let written = written_dtype(row, computed);
     let (reduced, shape, n) = divide_shape(x, axes, keepdims);
-    if row.family == Family::Mean && n > 0 && is_summed_exactly(x.dtype(), n) {
-        // The float64 sum would have the same value and no error, and so the same quotient: converting the
-        // elements took ten times as long.
-        let sum = reduce_untraced(Reduce::Sum, x, axes, keepdims, None, 0.0)?;
-        return elementwise::divided(row.name, &sum, n as f64);
-    }
     let out = Tensor::empty(row.name, &shape, written)?;
     if out.size() > 0 {
         if n == 0 && row.empty_is_error {
@@ -65,6 +59,16 @@ fn reduce_untraced(
             Family::Var | Family::Std => n as f64 - correction,
             _ => n as f64,
         };
+        if row.family == Family::Mean && n > 0 && is_summed_exactly(x.dtype(), n) {
+            // The float64 sum would have the same value and no error, and so the same quotient: converting
+            // the elements took ten times as long.
+            let sum = &REDUCTIONS[Reduce::Sum as usize];
+            let (family, computed) = (sum.family, x.dtype());
+            let sums = out.view_as(0, written_dtype(sum, computed), out.shape(), out.strides());
+            Work { op: row.name, family, computed, n, divisor }.run(&sums, [x, x], 1, reduced)?;
+            elementwise::divide_to(&out, &sums, divisor)?;
+            return Ok(out);
+        }
         let work = Work { op: row.name, family: row.family, computed, n, divisor };
         work.run(&out, [x, x], 1, reduced)?;
         if row.family == Family::ExactSum {
