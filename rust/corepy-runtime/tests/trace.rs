@@ -108,7 +108,7 @@ fn reductions_and_products() {
     assert_eq!(line(|| sum(&small, None), WAY), "sum contiguous straight each none 1");
     let large = ones(&[500, 500]);
     assert_eq!(line(|| sum(&large, Some(&[1])), WAY), "sum contiguous direct each none 1");
-    assert_eq!(line(|| sum(&a, Some(&[0])), "path kernel"), "direct rows");
+    assert_eq!(line(|| sum(&a, Some(&[0])), "path kernel"), "direct columns");
     let gaps = a.view(0, &[300, 150], &[1200, 8]);
     assert_eq!(line(|| sum(&gaps, None), "layout path kernel threads"), "strided gathered blocks 1");
     let few = a.view(0, &[9, 300], a.strides());
