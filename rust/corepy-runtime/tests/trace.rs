@@ -109,6 +109,8 @@ fn reductions_and_products() {
     let large = ones(&[500, 500]);
     assert_eq!(line(|| sum(&large, Some(&[1])), WAY), "sum contiguous direct each none 1");
     assert_eq!(line(|| sum(&a, Some(&[0])), "path kernel"), "direct columns");
+    let tall = ones(&[2000, 40]);
+    assert_eq!(line(|| sum(&tall, Some(&[0])), "path kernel"), "direct rows");
     let gaps = a.view(0, &[300, 150], &[1200, 8]);
     assert_eq!(line(|| sum(&gaps, None), "layout path kernel threads"), "strided gathered blocks 1");
     let few = a.view(0, &[9, 300], a.strides());
