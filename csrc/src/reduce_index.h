@@ -267,7 +267,7 @@ struct ArgExtreme {
     }
   }
 
-  // The same of fewer elements than a register has.
+  // The index of the best of 1 to NATIVE elements, one after the other.
   static int64_t few(const char *a, size_t n) {
     Key found = key<1>(a);
     size_t where = 0;
