@@ -53,15 +53,47 @@ void fill(void *out, const void *value, size_t n) {
     results[i].bits = element;
 }
 
-// Strides of one and two elements, forward and backward, vectorise; the rest is one load each.
+// Elements a few apart: a loop of whole registers and shuffles. The compiler sees the distance of
+// bytes from a signed index alone.
 template <size_t bytes, ptrdiff_t step>
-inline void gather_step(void *out, const void *in, size_t n) {
+[[gnu::noinline]] void gather_step(void *out, const void *in, size_t n) {
   auto *results = words<bytes>(out);
   auto *x = words<bytes>(in);
 #pragma GCC ivdep
 #pragma GCC unroll 1
-  for (size_t i = 0; i < n; i++)
-    results[i].bits = x[ptrdiff_t(i) * step].bits;
+  for (ptrdiff_t i = 0; i < ptrdiff_t(n); i++)
+    results[i].bits = x[i * step].bits;
+}
+
+// Elements anywhere, joined before they are stored: the machine loads several in the time of one
+// store. In ns an element, from the first-level cache: 0.12 to 0.15 instead of 0.25, and by steps
+// 0.02 to 0.15 (AMD EPYC, Zen 5).
+template <size_t bytes>
+[[gnu::noinline]] void gather_any(void *out, const void *in, size_t n, ptrdiff_t stride) {
+  auto *results = words<bytes>(out);
+  const char *x = static_cast<const char *>(in);
+  auto at = [&](ptrdiff_t offset) { return words<bytes>(x + offset)->bits; };
+  constexpr size_t joined = bytes < 8 ? 8 / bytes : bytes < 16 ? 2 : 1;
+  const size_t whole = n - n % joined;
+  ptrdiff_t offset = 0;
+#pragma GCC unroll 4
+  for (size_t i = 0; i < whole; i += joined, offset += ptrdiff_t(joined) * stride) {
+    if constexpr (bytes < 8) {
+      uint64_t all = 0;
+#pragma GCC unroll 8
+      for (size_t k = 0; k < joined; k++)
+        all |= uint64_t(at(offset + ptrdiff_t(k) * stride)) << (8 * bytes * k);
+      __builtin_memcpy(results + i, &all, sizeof all);
+    } else if constexpr (bytes == 8) {
+      const TwoWords two = {at(offset), at(offset + stride)};
+      __builtin_memcpy(results + i, &two, sizeof two);
+    } else {
+      results[i].bits = at(offset);
+    }
+  }
+#pragma GCC unroll 1
+  for (size_t i = whole; i < n; i++)
+    results[i].bits = at(ptrdiff_t(i) * stride);
 }
 
 template <size_t bytes>
@@ -77,14 +109,12 @@ void gather(void *out, const void *in, size_t n, ptrdiff_t stride) {
     gather_step<bytes, -1>(out, in, n);
   else if (stride == 2 * width)
     gather_step<bytes, 2>(out, in, n);
-  else {
-    auto *results = words<bytes>(out);
-    const char *x = static_cast<const char *>(in);
-#pragma GCC ivdep
-#pragma GCC unroll 4
-    for (size_t i = 0; i < n; i++)
-      results[i].bits = words<bytes>(x + ptrdiff_t(i) * stride)->bits;
-  }
+  else if (stride == 3 * width)
+    gather_step<bytes, 3>(out, in, n);
+  else if (stride == 4 * width)
+    gather_step<bytes, 4>(out, in, n);
+  else
+    gather_any<bytes>(out, in, n, stride);
 }
 
 template <size_t bytes>

@@ -280,7 +280,8 @@ void test_select(const Level &level, int number, size_t width) {
 
 void test_strided(const Level &level, int number, size_t width) {
   const ptrdiff_t w = ptrdiff_t(width);
-  const ptrdiff_t strides[] = {w, -w, 2 * w, -2 * w, 3 * w, 0, w + 1, -(w + 3), 5 * w + 1, 256};
+  const ptrdiff_t strides[] = {w,      -w, 2 * w, -2 * w,   3 * w,     4 * w, 5 * w,
+                               -3 * w, 0,  w + 1, -(w + 3), 5 * w + 1, 256};
   for (size_t n : sizes())
     for (ptrdiff_t stride : strides)
       for (size_t misaligned : {size_t(0), size_t(1), size_t(3)}) {

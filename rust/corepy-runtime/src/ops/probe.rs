@@ -13,8 +13,8 @@ use crate::tensor::Tensor;
 const BYTES: usize = 64 << 10;
 /// Elements of a call at most: more of a byte each would take long where each is slow.
 const MOST: usize = 16 << 10;
-/// From one element to the next of those that lie apart, in elements.
-const STRIDE: usize = 4;
+/// From one element to the next of those that lie apart, in elements; nearer ones have a loop of their own.
+const STRIDE: usize = 5;
 /// Bytes that indices reach over: more than a second-level cache has.
 const REACHED: usize = 4 << 20;
 /// Bytes of the widest element.
