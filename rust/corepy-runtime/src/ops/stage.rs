@@ -167,8 +167,7 @@ pub fn execute<const N: usize>(
     if tiles == 0 {
         return Ok(None);
     }
-    let pass =
-        Pass { plan, operands, access, tables: [std::ptr::null(); N], constants: operands.map(|o| o.data) };
+    let pass = Pass::new(plan, operands, access);
     let in_place =
         |o: &Operand, a: Access| a == Access::Direct || (a == Access::Single && o.aligned && !o.casts());
     if tiles == 1 && operands.iter().zip(access).all(|(o, &a)| in_place(o, a)) {
@@ -214,13 +213,7 @@ pub fn execute_in_order<const N: usize>(
     kernel: &impl Fn([*mut u8; N], usize) -> usize,
 ) -> Result<Option<usize>> {
     with_arena(|arena| {
-        let mut pass = Pass {
-            plan,
-            operands,
-            access,
-            tables: [std::ptr::null(); N],
-            constants: operands.map(|o| o.data),
-        };
+        let mut pass = Pass::new(plan, operands, access);
         pass.prepare(arena);
         let slots = pass.slots(arena);
         for tile in 0..plan.tiles() {
@@ -259,14 +252,24 @@ struct Pass<'a, const N: usize> {
     tables: [*const i64; N],
     /// A block's elements, for operands that have the same for every block.
     constants: [*mut u8; N],
+    /// The first operand that has the same elements, as in `x * x`: they are staged once.
+    twins: [usize; N],
 }
 
 // SAFETY: tables and constants are written before the pass is shared; for the rest see Operand.
 unsafe impl<const N: usize> Sync for Pass<'_, N> {}
 
-impl<const N: usize> Pass<'_, N> {
-    /// Makes the tables and constants.
+impl<'a, const N: usize> Pass<'a, N> {
+    fn new(plan: &'a Plan<N>, operands: &'a [Operand; N], access: &'a [Access; N]) -> Pass<'a, N> {
+        let (tables, constants) = ([std::ptr::null(); N], operands.map(|o| o.data));
+        Pass { plan, operands, access, tables, constants, twins: std::array::from_fn(|k| k) }
+    }
+
+    /// Makes the tables and constants, and finds operands that are the same.
     fn prepare(&mut self, arena: &Arena) {
+        for k in 2..N {
+            self.twins[k] = (1..k).find(|&j| self.are_twins(j, k)).unwrap_or(k);
+        }
         let Walk::Blocks { first, elements, rows } = self.plan.walk() else { return };
         let count = elements * rows;
         let axes = self.plan.axes();
@@ -301,11 +304,21 @@ impl<const N: usize> Pass<'_, N> {
         }
     }
 
+    /// Whether two operands are the same elements, taken in the same way.
+    fn are_twins(&self, j: usize, k: usize) -> bool {
+        let (a, b) = (&self.operands[j], &self.operands[k]);
+        a.data == b.data
+            && (a.stored, a.computed) == (b.stored, b.computed)
+            && self.access[j] == self.access[k]
+            && self.plan.start()[j] == self.plan.start()[k]
+            && self.plan.axes().iter().all(|axis| axis.strides[j] == axis.strides[k])
+    }
+
     fn slots(&self, arena: &Arena) -> [Slot; N] {
         let mut slots = [Slot::NONE; N];
         for (k, (slot, operand)) in slots.iter_mut().zip(self.operands).enumerate() {
             let access = self.access[k];
-            if matches!(access, Access::Direct | Access::Constant) {
+            if matches!(access, Access::Direct | Access::Constant) || self.twins[k] != k {
                 continue;
             }
             let mut count = if access == Access::Single { 1 } else { BLOCK };
@@ -383,7 +396,7 @@ impl<const N: usize> Pass<'_, N> {
     ) -> Option<usize> {
         let [.., row, run] = self.plan.axes() else { return None };
         for k in 1..N {
-            if self.access[k] == Access::Crossed {
+            if self.access[k] == Access::Crossed && self.twins[k] == k {
                 // SAFETY: as the caller promises; slots hold a block.
                 unsafe { self.pack(k, pointers[k], n, rows, row.strides[k], run.strides[k], &slots[k]) };
             }
@@ -454,7 +467,10 @@ impl<const N: usize> Pass<'_, N> {
     ) -> usize {
         let mut given = *pointers;
         for k in 1..N {
-            if self.access[k] != Access::Direct {
+            let twin = self.twins[k];
+            if twin != k {
+                given[k] = given[twin];
+            } else if self.access[k] != Access::Direct {
                 // SAFETY: as the caller promises.
                 given[k] = unsafe { self.load(k, pointers[k], n, y, &slots[k]) };
             }

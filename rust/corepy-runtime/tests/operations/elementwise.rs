@@ -397,6 +397,45 @@ fn squares_have_the_bits_of_products() {
 }
 
 #[test]
+fn operands_that_are_the_same_elements() {
+    let check = |op: Binary, a: &Tensor, b: &Tensor, what: &str| {
+        let got = binary(op, Arg::Tensor(a), Arg::Tensor(b)).unwrap();
+        let expected: Vec<f64> = values(a)
+            .iter()
+            .zip(values(b))
+            .map(|(x, y)| if op == Binary::Divide { x / y } else { oracle(op, *x, y) })
+            .collect();
+        assert_eq!(values(&got), expected, "{op:?} {:?} {:?} {what}", a.dtype(), a.shape());
+    };
+    for dtype in NUMBERS {
+        for shape in SHAPES {
+            for (name, x) in layouts(dtype, shape, &|i| 1.0 + ramp(3, 9)(i)) {
+                check(Binary::Multiply, &x, &x, name);
+                // Integers are converted first.
+                check(Binary::Divide, &x, &x, name);
+            }
+        }
+    }
+    // One memory, but not the same elements: other strides, another start, another dtype.
+    let width = 90i64;
+    let x = plain(DType::Int16, &[width * width], &ramp(7, 150));
+    let square = x.view(0, &[width, width], &[2 * width, 2]);
+    let turned = x.view(0, &[width, width], &[2, 2 * width]);
+    check(Binary::Subtract, &square, &turned, "turned");
+    check(Binary::Subtract, &turned, &square, "turned");
+    check(Binary::Add, &turned, &turned, "twice turned");
+    let apart = x.view(0, &[2000], &[6]);
+    check(Binary::Subtract, &apart, &x.view(2, &[2000], &[6]), "one on");
+    check(Binary::Subtract, &apart, &x.view(0, &[2000], &[4]), "nearer");
+    check(Binary::Add, &apart, &x.view(0, &[2000], &[0]), "the first");
+    // And in place, where the first operand is written.
+    let own = strided(DType::Float32, &[3000], &[12], 0, &ramp(3, 50));
+    let before = values(&own);
+    binary_into(Binary::Add, &own, Arg::Tensor(&own)).unwrap();
+    assert_eq!(values(&own), before.iter().map(|x| x + x).collect::<Vec<f64>>());
+}
+
+#[test]
 fn where_takes_every_layout_and_keeps_bits() {
     for shape in SHAPES {
         for (c_name, c) in layouts(DType::Bool, shape, &ramp(3, 2)) {
