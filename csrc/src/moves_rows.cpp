@@ -1,4 +1,5 @@
 // Kernels that move two-dimensional blocks: rows to rows, and rows to columns.
+#include "transpose.h"
 #include "vector.h"
 
 namespace COREPY_NAMESPACE {
@@ -263,6 +264,16 @@ void transpose(void *to, const void *from, size_t rows, size_t columns, ptrdiff_
 }
 
 } // namespace
+
+void transpose(size_t bytes, void *out, const void *in, size_t rows, size_t columns,
+               ptrdiff_t out_stride, ptrdiff_t in_stride) {
+  const auto by_width = bytes == 1   ? transpose<1>
+                        : bytes == 2 ? transpose<2>
+                        : bytes == 4 ? transpose<4>
+                        : bytes == 8 ? transpose<8>
+                                     : transpose<16>;
+  by_width(out, in, rows, columns, out_stride, in_stride, 0);
+}
 
 void fill_rows(corepy_kernels *table) {
   table->copy_rows = copy_rows;

@@ -376,14 +376,12 @@ struct Free {
   // The sum of all elements' lanes, which twice their width holds with each step.
   template <class T, size_t N>
   static State total(vec<T, N> lanes) {
-    T values[N];
-    store(values, lanes);
     if constexpr (N == UNIT) {
-      return static_cast<State>(values[0]);
+      return static_cast<State>(first_lane(lanes));
     } else {
       using Wide = typename WiderInteger<T>::type;
-      const auto low = load<vec<T, N / 2>>(values), high = load<vec<T, N / 2>>(values + N / 2);
-      return total<Wide, N / 2>(convert<Wide, N / 2>(low) + convert<Wide, N / 2>(high));
+      return total<Wide, N / 2>(convert<Wide, N / 2>(lower_half<T, N>(lanes)) +
+                                convert<Wide, N / 2>(upper_half<T, N>(lanes)));
     }
   }
 
@@ -394,13 +392,11 @@ struct Free {
     if constexpr (F::BATCH != UNBOUNDED && !F::stops) {
       return state + total<Local, N>(local);
     } else {
-      Local lanes[N];
-      store(lanes, local);
       if constexpr (N == UNIT) {
-        return F::absorb(state, lanes[0]);
+        return F::absorb(state, first_lane(local));
       } else {
-        const auto low = load<V<N / 2>>(lanes), high = load<V<N / 2>>(lanes + N / 2);
-        return gathered<N / 2>(state, F::template combine<N / 2>(low, high));
+        return gathered<N / 2>(state, F::template combine<N / 2>(lower_half<Local, N>(local),
+                                                                 upper_half<Local, N>(local)));
       }
     }
   }
@@ -547,8 +543,8 @@ struct Free {
     using Out = typename F::Out;
     char *out = static_cast<char *>(first_out);
     const char *a = static_cast<const char *>(first_a);
-    if (n - 1 < TURNED_LENGTH && outer >= NATIVE) {
-      using Item = vec<In, UNIT>;
+    using Item = vec<In, UNIT>;
+    if (n - 1 < TURNED_LENGTH<Item> && outer >= NATIVE) {
       in_turns<Item>(out, sizeof(Out), a, outer, a_stride, n,
                      [n](char *to, const char *items, size_t count) {
                        columns(to, items, nullptr, n, Turned<Item>::STRIDE, count, 0);

@@ -428,7 +428,7 @@ struct ArgExtreme {
                        ptrdiff_t a_stride, ptrdiff_t, size_t n, double) {
     char *out = static_cast<char *>(first_out);
     const char *a = static_cast<const char *>(first_a);
-    if (n - 1 < TURNED_LENGTH && outer >= NATIVE) {
+    if (n - 1 < TURNED_LENGTH<In> && outer >= NATIVE) {
       in_turns<In>(out, sizeof(int64_t), a, outer, a_stride, n,
                    [n](char *to, const char *items, size_t count) {
                      columns(to, items, nullptr, n, Turned<In>::STRIDE, count, 0);

@@ -517,7 +517,7 @@ struct Ordered : Runs<F> {
     const char *b = static_cast<const char *>(first_b);
     // Below a register of groups both gain nothing.
     if (n - 1 < BLOCK && outer >= NATIVE) {
-      if (!MASKED && n <= TURNED_LENGTH && (!CENTERED || b == nullptr)) {
+      if (!MASKED && n <= TURNED_LENGTH<vec<In, F::repeat>> && (!CENTERED || b == nullptr)) {
         each_turned(out, a, b, outer, a_stride, b_stride, n, divisor);
       } else {
         each_folded(out, a, b, outer, a_stride, b_stride, n, divisor);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fetch.h"
+#include "sequence.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -44,17 +45,6 @@ template <class V>
 inline void store(void *p, V v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
-
-template <size_t... I>
-struct Sequence {};
-template <size_t N, size_t... I>
-struct MakeSequence : MakeSequence<N - 1, N - 1, I...> {};
-template <size_t... I>
-struct MakeSequence<0, I...> {
-  using type = Sequence<I...>;
-};
-template <size_t N>
-using sequence = typename MakeSequence<N>::type;
 
 // Bytes of a cache line.
 constexpr size_t line_bytes = 64;

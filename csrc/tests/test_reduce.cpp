@@ -470,7 +470,7 @@ void many_groups(int op, int dtype, size_t repeat, const char *name) {
   const corepy_reduction &r = table.reductions[op][dtype];
   const bool two = op == COREPY_REDUCE_VECDOT || op == COREPY_REDUCE_DOT;
   const bool centered = op == COREPY_REDUCE_VAR || op == COREPY_REDUCE_STD;
-  for (const size_t n : {1, 2, 3, 5, 8, 15, 16, 17, 31, 100, 1023, 1024, 1025}) {
+  for (const size_t n : {1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 100, 1023, 1024, 1025}) {
     for (const size_t outer : {2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 130}) {
       if (n > 100 && outer > 20) {
         continue;

@@ -155,7 +155,7 @@ T random_element(int op, int kind) {
 template <class T, bool BOOL>
 void many_groups(int op, int dtype, const char *name, size_t bytes, bool two) {
   const corepy_reduction &r = table.reductions[op][dtype];
-  for (const size_t n : {1, 2, 3, 5, 8, 15, 16, 17, 63, 65}) {
+  for (const size_t n : {1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 64, 65}) {
     for (const size_t outer : {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 200}) {
       const size_t pitch = n + (outer % 2 == 0 ? 0 : 3);
       const size_t size = pitch * (outer - 1) + n;

@@ -1,0 +1,13 @@
+// Transposing blocks of words: what moves_rows.cpp gives to other kernels.
+#pragma once
+
+#include "level.h"
+
+namespace COREPY_NAMESPACE {
+
+// out[r][c] = in[c][r] for words of 1, 2, 4, 8 or 16 bytes, which are contiguous along the rows of
+// either; rows lie strides apart.
+void transpose(size_t bytes, void *out, const void *in, size_t rows, size_t columns,
+               ptrdiff_t out_stride, ptrdiff_t in_stride);
+
+} // namespace COREPY_NAMESPACE
