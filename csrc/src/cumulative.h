@@ -7,6 +7,7 @@
 #pragma once
 
 #include "reduce_ordered.h"
+#include "reduce_turned.h"
 
 namespace COREPY_NAMESPACE {
 namespace {
@@ -364,10 +365,41 @@ struct Running {
     }
   }
 
+  // Short lines: transposed, so that lines are lanes, and back.
+  static void lines_turned(char *out, ptrdiff_t out_stride, const char *in, ptrdiff_t in_stride,
+                           size_t count, size_t n) {
+    using Item = vec<T, REPEAT>;
+    constexpr ptrdiff_t STRIDE = Turned<Item>::STRIDE;
+    Turned<Item> turned;
+    for (size_t done = 0; done < count; done += TURNED) {
+      const size_t some = count - done < TURNED ? count - done : TURNED;
+      if (some < TURNED) {
+        __builtin_memset(turned.items, 0, n * static_cast<size_t>(STRIDE)); // lanes of no line
+      }
+      turned.fill(in, some, in_stride, n);
+      for (size_t lane = 0; lane < some * REPEAT; lane += NATIVE) {
+        Lanes<PLANES, NATIVE> running = F::template identity<NATIVE>();
+        char *at = turned.items + lane * sizeof(T);
+        for (size_t i = 0; i < n; ++i) {
+          F::template step<NATIVE>(running, convert<double, NATIVE>(load<vec<T, NATIVE>>(at)));
+          store(at, convert<T, NATIVE>(R::template alone<NATIVE>(running)));
+          at += STRIDE;
+        }
+      }
+      COREPY_NAMESPACE::transpose(sizeof(Item), out, turned.items, some, n, out_stride, STRIDE);
+      in += static_cast<ptrdiff_t>(some) * in_stride;
+      out += static_cast<ptrdiff_t>(some) * out_stride;
+    }
+  }
+
   static void lines(void *output, ptrdiff_t out_stride, const void *input, ptrdiff_t in_stride,
                     size_t count, size_t n) {
     char *out = static_cast<char *>(output);
     const char *in = static_cast<const char *>(input);
+    // A few lines abreast are as quick where nothing is left of each.
+    if (n - 1 < TURNED_LENGTH<vec<T, REPEAT>> && n % ABREAST != 0 && count >= 2 * ABREAST) {
+      return lines_turned(out, out_stride, in, in_stride, count, n);
+    }
     if (n < ABREAST) {
       const Lanes<CARRIES, REPEAT> unused = R::template start<REPEAT>();
       for (size_t i = 0; i < count; ++i) {

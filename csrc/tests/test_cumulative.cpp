@@ -129,8 +129,8 @@ void floats(int dtype, const char *name) {
               op * 10 + kind);
       }
     }
-    for (const size_t count : {1, 2, 3, 7, 8, 9, 17}) {
-      for (const size_t n : {1, 3, 7, 8, 9, 70, 1024, 1029, 2100, 8300}) {
+    for (const size_t count : {1, 2, 3, 7, 8, 9, 17, 63, 64, 65, 130}) {
+      for (const size_t n : {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 32, 33, 70, 1024, 1029, 2100, 8300}) {
         if (count > 9 && n > 1100) {
           continue;
         }
