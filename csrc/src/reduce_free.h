@@ -119,12 +119,9 @@ struct Keys {
   template <size_t N>
   static vec<Key, N> encode(vec<In, N> x) {
     if constexpr (floating) {
-      constexpr Signed infinity = sizeof(In) == 4 ? static_cast<Signed>(0x7f800000)
-                                                  : static_cast<Signed>(0x7ff0000000000000);
       const vec<Signed, N> word = bits<vec<Signed, N>>(x);
-      const vec<Signed, N> magnitude = word & top;
-      const vec<Signed, N> sign = word < 0 ? splat<Signed, N>(top) : vec<Signed, N>{};
-      return magnitude > infinity ? splat<Signed, N>(nan) : word ^ sign;
+      const vec<Signed, N> sign = word >> (8 * sizeof(In) - 1);
+      return x != x ? splat<Signed, N>(nan) : word ^ (sign & top);
     } else {
       return normal<E, N>(x);
     }
