@@ -26,7 +26,9 @@ SETTLE_SECONDS = 250e-3
 # What it takes on the average, for the number of rounds.
 TYPICAL_SETTLE_SECONDS = 4e-3
 # Then untimed calls, until the caches, the branch predictors and the library's own threads are awake.
-WARM_SECONDS = 2e-4
+WARM_SECONDS = 1e-3
+# Slices that say how many calls a slice has; the quickest counts, as one disturbed slice would make all short.
+ESTIMATES = 3
 
 Timed = Callable[[int], Any]
 
@@ -172,7 +174,7 @@ def measure(
         once = max(1e-9, min(slice_seconds(side.timed, 1)[0] for _ in range(3)))
         counts[who] = max(1, min(200_000, round(SLICE_SECONDS / once)))
         # The first estimate holds for a cold library; a second one for a warm one.
-        once = max(1e-9, slice_seconds(side.timed, counts[who])[0])
+        once = max(1e-9, min(slice_seconds(side.timed, counts[who])[0] for _ in range(ESTIMATES)))
         counts[who] = max(1, min(200_000, round(SLICE_SECONDS / once)))
         warm[who] = min(counts[who], max(1, round(WARM_SECONDS / once))) if once < SLICE_SECONDS else 0
         cost += once * (counts[who] + warm[who]) + TYPICAL_SETTLE_SECONDS
