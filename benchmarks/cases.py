@@ -274,6 +274,8 @@ def layouts() -> Iterator[Case]:
         ("a + b.T, 1,000 x 1,000", "a + b", {"a": matrix, "b": turned}, goals, {}),
         ("a + b.T, 4,000 x 4,000", "a + b", {"a": Input((4_000,) * 2), "b": Input((4_000,) * 2, view="x.T")}, {}, {}),
         ("every second", "a + b", {"a": Input((2_000_000,), view="x[::2]"), "b": flat}, {}, {}),
+        ("every third", "a + b", {"a": Input((3_000_000,), view="x[::3]"), "b": flat}, {}, {}),
+        ("a channel of uint8", "a + b", {"a": Input((1_000_000, 3), "uint8", view="x[:, 1]"), "b": Input((1_000_000,), "uint8")}, {}, {}),
         ("every eighth", "a + b", {"a": Input((8_000_000,), view="x[::8]"), "b": flat}, {}, {}),
         ("reversed", "a + b", {"a": Input((1_000_000,), view="x[::-1]"), "b": flat}, {}, no_torch),
         ("both reversed", "a + b", {"a": Input((1_000_000,), view="x[::-1]"), "b": Input((1_000_000,), view="x[::-1]")}, {}, no_torch),
@@ -416,6 +418,16 @@ def axis_reductions() -> Iterator[Case]:
     for shape, axis in shapes:
         for dtype in ("float32", "float64"):
             yield row("sum", f"a.sum(axis={axis})", dtype, shape, axis, goals=sums, quick=dtype == "float32")
+    few = {"numpy": 1.2, "torch": 1.0}
+    yield row(
+        "sum of every third", "a.sum(axis=0)", "float32", (3_000_000,), 0, view="x[::3]", quick=False,
+        goals={"numpy": 1.0},
+    )
+    yield row("sum", "a.sum(axis=1)", "int32", (100_000, 8), 1, goals=few, quick=False)
+    yield row(
+        "max", "a.max(axis=1)", "uint8", (100_000, 16), 1, goals=few, quick=False, rtol=0.0,
+        texts={"torch": "xp.amax(a, dim=1)"},
+    )
     for axis in (0, 1):
         square = (1_000, 1_000)
         yield row("sum", f"a.sum(axis={axis})", "int32", square, axis, goals=sums)

@@ -27,7 +27,7 @@ SETTLE_SECONDS = 250e-3
 TYPICAL_SETTLE_SECONDS = 4e-3
 # Then untimed calls, until the caches, the branch predictors and the library's own threads are awake.
 WARM_SECONDS = 1e-3
-# Slices that say how many calls a slice has; the quickest counts, as one disturbed slice would make all short.
+# Slices that say how many calls one has; the quickest counts, as a disturbed one would make all short.
 ESTIMATES = 3
 
 Timed = Callable[[int], Any]
