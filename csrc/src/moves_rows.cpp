@@ -239,6 +239,7 @@ void transpose_strips(char *out, const char *in, size_t rows, size_t columns, pt
 
 // Pieces of a register at this level. Scalar code has no registers to transpose in.
 constexpr size_t most_lanes = register_bytes / 16;
+static_assert(transposes_registers == (most_lanes > 0));
 
 template <size_t bytes>
 void transpose(void *to, const void *from, size_t rows, size_t columns, ptrdiff_t out_stride,

@@ -430,7 +430,7 @@ struct Ordered : Runs<F> {
     }
   }
 
-  // Groups of at most 16 elements: turned, they are the rows of `columns`, and lanes are groups.
+  // Groups of a few elements: turned, they are the rows of `columns`, and lanes are groups.
   COREPY_OUT_OF_LINE static void each_turned(char *out, const char *a, const char *b, size_t outer,
                                              ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n,
                                              double divisor) {

@@ -7,11 +7,12 @@
 namespace COREPY_NAMESPACE {
 namespace {
 
-// Elements of the longest groups that are turned. Longer ones are reduced as quickly one by one.
+// Elements of the longest groups that are turned. Longer ones are reduced as quickly one by one,
+// those of a few bytes only where registers transpose.
 template <class Item>
-constexpr size_t TURNED_LENGTH = sizeof(Item) == 1   ? 64
-                                 : sizeof(Item) <= 4 ? 32
-                                                     : 16;
+constexpr size_t TURNED_LENGTH = !transposes_registers || sizeof(Item) > 4 ? 16
+                                 : sizeof(Item) == 1                       ? 64
+                                                                           : 32;
 // Groups that are turned at a time: 16 KB of the widest elements.
 constexpr size_t TURNED = 64;
 
@@ -25,7 +26,7 @@ struct Turned {
 
   void fill(const char *from, size_t groups, ptrdiff_t stride, size_t n) {
     size_t rows = n, whole = groups;
-    if (n < SQUARE && stride == static_cast<ptrdiff_t>(n * sizeof(Item))) {
+    if (transposes_registers && n < SQUARE && stride == static_cast<ptrdiff_t>(n * sizeof(Item))) {
       // Of groups end to end, what follows a short one fills its square.
       rows = SQUARE;
       whole = groups * n < SQUARE ? 0 : (groups * n - SQUARE) / n + 1;
