@@ -13,7 +13,7 @@ use corepy_runtime::lock::{Guard, Lock};
 use corepy_runtime::program::Program;
 use corepy_runtime::scheduler::tuning::{self, ROWS, Table};
 use corepy_runtime::scheduler::{MAX_THREADS, OwnThreads};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What a run leaves: the elements of all buffers, or a fault, after which they are unspecified.
@@ -158,13 +158,18 @@ fn shrunk(program: &Arc<Program>, differs: impl Fn(&Arc<Program>) -> bool) -> Ar
 
 /// Costs with which every launch of more than one tile wakes other threads, and every tile is claimed by itself.
 fn dear() -> &'static Table {
-    let mut table = tuning::shipped().table.clone();
-    for row in &ROWS {
-        for dtype in corepy_runtime::generated::dtypes::ALL.into_iter().filter(|&d| row.dtypes.contains(d)) {
-            table.set_element(row.class, dtype, f64::INFINITY);
+    static DEAR: OnceLock<Table> = OnceLock::new();
+    DEAR.get_or_init(|| {
+        let mut table = tuning::shipped().table.clone();
+        for row in &ROWS {
+            for dtype in
+                corepy_runtime::generated::dtypes::ALL.into_iter().filter(|&d| row.dtypes.contains(d))
+            {
+                table.set_element(row.class, dtype, f64::INFINITY);
+            }
         }
-    }
-    tuning::keep(table)
+        table
+    })
 }
 
 /// Few lanes and many, so that there is one tile or several.
