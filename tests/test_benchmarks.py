@@ -197,6 +197,24 @@ def test_a_measured_row() -> None:
     assert found["share"] == pytest.approx(12_000 / 1e11 / ours["median"])
 
 
+def test_one_disturbed_slice_does_not_make_the_others_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = next(c for c in cases.table() if c.name == "add float32 1")
+    calls, counts = 0, []
+
+    def timed(run: measure.Timed, count: int) -> tuple[float, Any]:
+        nonlocal calls
+        calls, result = calls + 1, run(1)
+        # Three single calls, then the first slice of many, which is held up.
+        held_up = calls == 4
+        counts.append(count)
+        return (1e-3 if held_up else 1e-5), result
+
+    monkeypatch.setattr(measure, "slice_seconds", timed)
+    measure.measure(case, peers(only=("corepy",)), None, "portable", 0.0, 5)
+    assert counts[:3] == [1, 1, 1]
+    assert set(counts[3:]) == {round(measure.SLICE_SECONDS / 1e-5)}
+
+
 def test_limits_between_sizes() -> None:
     points = [
         {"pattern": "read", "past_the_cache": False, "threads": t, "bytes": n, "best": rate, "median": rate}

@@ -428,6 +428,9 @@ fn operands_that_are_the_same_elements() {
     check(Binary::Subtract, &apart, &x.view(2, &[2000], &[6]), "one on");
     check(Binary::Subtract, &apart, &x.view(0, &[2000], &[4]), "nearer");
     check(Binary::Add, &apart, &x.view(0, &[2000], &[0]), "the first");
+    let below = plain(DType::Int16, &[6000], &|i| ramp(7, 150)(i) - 75.0);
+    let signed = below.view(0, &[2000], &[6]);
+    check(Binary::Subtract, &signed, &below.view_as(0, DType::Uint16, &[2000], &[6]), "unsigned");
     // And in place, where the first operand is written.
     let own = strided(DType::Float32, &[3000], &[12], 0, &ramp(3, 50));
     let before = values(&own);
